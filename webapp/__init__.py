@@ -1,0 +1,1 @@
+"""The web site, its REST interface and its worker: the only package that knows Django."""

@@ -1,0 +1,106 @@
+"""Server-sent events: one `job` event per job at once, then one at each change, `deleted` when a job is gone.
+
+The rows are asked twice a second, which works over any number of processes and any database. What costs is kept
+small: jobs that are over are only compared by their time stamp. No database connection is held between looks.
+"""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from datetime import datetime
+from time import monotonic
+from typing import Any
+from uuid import UUID
+
+from asgiref.sync import sync_to_async
+from django.db import close_old_connections
+from django.db.models import QuerySet
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
+from django.views.decorators.http import require_GET
+
+from webapp.models import Job, State
+from webapp.queue import Queue
+from webapp.serializers import job_json, jobs_of
+
+LOOK_EVERY = 0.5  # seconds
+KEEP_ALIVE = 15.0  # seconds; below the usual minute after which proxies drop a silent connection
+RETRY_MS = 2000
+
+
+@require_GET
+async def all_jobs(request: HttpRequest) -> HttpResponseBase:
+    """Events of all my jobs. 204 tells the browser of a visitor without account not to ask again."""
+    user = await request.auser()
+    return _stream(jobs_of(user)) if user.is_authenticated else HttpResponse(status=204)
+
+
+@require_GET
+async def one_job(request: HttpRequest, pk: UUID) -> HttpResponseBase:
+    """Events of one job."""
+    mine = jobs_of(await request.auser()).filter(pk=pk)
+    if not await mine.aexists():
+        raise Http404
+    return _stream(mine)
+
+
+class Watch:
+    """Remembers what was told about some jobs and finds out what is new."""
+
+    def __init__(self, jobs: QuerySet[Job]):
+        self._jobs = jobs
+        self._told: dict[UUID, tuple[datetime, dict[str, Any]]] = {}
+
+    def news(self) -> list[tuple[str, dict[str, Any]]]:
+        """Events since the last call: (name, data)."""
+        try:
+            stamps = dict(self._stamps())
+            gone = [pk for pk in self._told if pk not in stamps]
+            return [self._deleted(pk) for pk in gone] + self._changed(stamps)
+        finally:
+            close_old_connections()
+
+    def _stamps(self) -> Any:
+        rows = self._jobs.order_by("created_at").values_list("pk", "updated_at", "state")
+        return ((pk, (updated, state)) for pk, updated, state in rows)
+
+    def _deleted(self, pk: UUID) -> tuple[str, dict[str, Any]]:
+        del self._told[pk]
+        return "deleted", {"id": str(pk)}
+
+    def _changed(self, stamps: dict[UUID, tuple[datetime, str]]) -> list[tuple[str, dict[str, Any]]]:
+        """A waiting or running job's JSON also depends on workers and other jobs, so it is always compared."""
+        suspects = [
+            pk
+            for pk, (updated, state) in stamps.items()
+            if state in (State.QUEUED, State.RUNNING) or pk not in self._told or self._told[pk][0] != updated
+        ]
+        if not suspects:
+            return []
+        queue = Queue()
+        events = []
+        for job in self._jobs.filter(pk__in=suspects).order_by("created_at"):
+            data = job_json(job, queue)
+            if job.pk not in self._told or self._told[job.pk][1] != data:
+                events.append(("job", data))
+            self._told[job.pk] = (job.updated_at, data)
+        return events
+
+
+def _stream(jobs: QuerySet[Job]) -> StreamingHttpResponse:
+    headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}  # nginx would collect events in a buffer
+    return StreamingHttpResponse(_events(Watch(jobs)), content_type="text/event-stream", headers=headers)
+
+
+async def _events(watch: Watch) -> AsyncIterator[str]:
+    """Until the browser goes away: Django then cancels this generator."""
+    look = sync_to_async(watch.news)
+    yield f"retry: {RETRY_MS}\n\n"
+    quiet_since = monotonic()
+    while True:
+        for name, data in await look():
+            yield f"event: {name}\ndata: {json.dumps(data)}\n\n"
+            quiet_since = monotonic()
+        if monotonic() - quiet_since >= KEEP_ALIVE:
+            yield ": still here\n\n"
+            quiet_since = monotonic()
+        await asyncio.sleep(LOOK_EVERY)

@@ -1,0 +1,59 @@
+"""/healthz: is every part there? For monitors, and for `manage.py serve` to know when people can come."""
+
+import os
+from collections.abc import Callable
+
+from django.conf import settings
+from django.db import connection
+from django.http import HttpRequest, JsonResponse
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_safe
+
+from pipeline.options import model_cards
+from webapp.celery import app
+from webapp.models import Job, Worker
+from webapp.queue import START
+
+
+@never_cache
+@require_safe
+def healthz(request: HttpRequest) -> JsonResponse:
+    """{"status", "database", "broker", "worker", "model"}: each "ok" or what is wrong. 200 or 503."""
+    parts = {
+        name: _ask(look)
+        for name, look in {"database": _database, "broker": _broker, "worker": _worker, "model": _model}.items()
+    }
+    status = "ok" if set(parts.values()) == {"ok"} else "unavailable"
+    return JsonResponse({"status": status} | parts, status=200 if status == "ok" else 503)
+
+
+def _ask(look: Callable[[], str]) -> str:
+    try:
+        return look()
+    except Exception as error:  # whatever it is, it is the answer
+        return f"{type(error).__name__}: {error}"
+
+
+def _database() -> str:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT 1")
+    Job.objects.exists()  # fails where migrations have not been run
+    return "ok"
+
+
+def _broker() -> str:
+    folder = settings.CELERY_BROKER_TRANSPORT_OPTIONS.get("data_folder_out")
+    if folder and not os.access(folder, os.W_OK | os.X_OK):
+        return f"The folder {folder} cannot be written to."
+    with app.connection_for_write(connect_timeout=settings.CELERY_BROKER_CONNECTION_TIMEOUT) as broker:
+        broker.ensure_connection(max_retries=1, timeout=settings.CELERY_BROKER_CONNECTION_TIMEOUT)
+    return "ok"
+
+
+def _worker() -> str:
+    return "ok" if Worker.objects.alive().exists() else f"No worker is running. {START}"
+
+
+def _model() -> str:
+    missing = [card.name for card in model_cards() if not card.installed]
+    return "ok" if not missing else f"Not installed: {', '.join(missing)}. Run “python manage.py setup”."

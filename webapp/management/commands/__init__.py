@@ -1,0 +1,1 @@
+"""`setup` makes an installation ready; `serve` runs it."""

@@ -1,0 +1,164 @@
+"""What is kept: accounts, uploaded tracks, jobs, their stems, and the workers that were seen.
+
+Rows only; every action on a job is a verb in `jobs`. A stem is a row, never a column, so that any set of
+instruments fits. Only a track has an owner.
+"""
+
+import uuid
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.contrib.auth.models import AbstractUser
+from django.db import models
+from django.urls import reverse
+from django.utils import timezone
+
+LOST_AFTER = timedelta(seconds=20)  # a worker that has not beaten for so long is taken for dead
+SAMPLE_RATE = 44_100
+
+
+class User(AbstractUser):
+    """An account. A guest has neither password nor chosen name and lives as long as its session."""
+
+    is_guest = models.BooleanField(default=False)
+
+
+def track_path(track: "Track", filename: str) -> str:
+    """Where an upload is kept: under its id, with a tame form of the extension as a hint for decoders."""
+    suffix = "".join(c for c in Path(filename).suffix.lower() if c.isascii() and c.isalnum())[:8]
+    return f"tracks/{track.pk}.{suffix or 'bin'}"
+
+
+class Track(models.Model):
+    """A file as somebody uploaded it."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    owner = models.ForeignKey(User, on_delete=models.CASCADE, related_name="tracks")
+    title = models.CharField(max_length=255)
+    filename = models.CharField(max_length=255)
+    file = models.FileField(upload_to=track_path)
+    size = models.PositiveBigIntegerField()
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    def __str__(self) -> str:
+        return self.title
+
+
+class State(models.TextChoices):
+    """The life of a job: queued, running, then one of three ends."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+class Job(models.Model):
+    """One separation of a track. The row is the truth about it; messages in the queue are only hints.
+
+    attempts counts claims and never goes down: with the worker's name it tells one claim from every other.
+    losses counts workers that died on the job since a person last asked for it.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    track = models.ForeignKey(Track, on_delete=models.CASCADE, related_name="jobs")
+    state = models.CharField(max_length=16, choices=State.choices, default=State.QUEUED)
+    options = models.JSONField(default=dict)
+    worker = models.CharField(max_length=255, blank=True)
+    attempts = models.PositiveIntegerField(default=0)
+    losses = models.PositiveIntegerField(default=0)
+
+    stage = models.CharField(max_length=16, blank=True)
+    blocks_done = models.PositiveIntegerField(default=0)
+    blocks_total = models.PositiveIntegerField(default=0)
+    seconds_left = models.FloatField(null=True, blank=True)
+    samples = models.PositiveBigIntegerField(null=True, blank=True)
+    segments_done = models.PositiveIntegerField(default=0)
+
+    error = models.TextField(blank=True)
+    report = models.JSONField(default=dict, blank=True)
+
+    created_at = models.DateTimeField(default=timezone.now)
+    queued_at = models.DateTimeField(default=timezone.now)
+    claimed_at = models.DateTimeField(null=True, blank=True)
+    beat_at = models.DateTimeField(null=True, blank=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+    updated_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["-created_at"], name="job_newest"),
+            models.Index(fields=["queued_at", "id"], name="job_queue", condition=models.Q(state=State.QUEUED)),
+            models.Index(fields=["worker"], name="job_running", condition=models.Q(state=State.RUNNING)),
+        ]
+        constraints = [
+            models.CheckConstraint(name="job_state_known", condition=models.Q(state__in=State.values)),
+            models.CheckConstraint(
+                name="job_running_has_worker", condition=~models.Q(state=State.RUNNING) | ~models.Q(worker="")
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.track_id} ({self.state})"
+
+    def get_absolute_url(self) -> str:
+        """The job's page."""
+        return reverse("job", args=[self.pk])
+
+    @property
+    def is_live(self) -> bool:
+        """True while something is still going to happen by itself."""
+        return self.state in (State.QUEUED, State.RUNNING)
+
+    @property
+    def folder(self) -> Path:
+        """All files of the job."""
+        return Path(settings.MEDIA_ROOT) / "jobs" / str(self.pk)
+
+    @property
+    def directory(self) -> Path:
+        """The files of the current attempt: two attempts never write to the same place."""
+        return self.folder / str(self.attempts)
+
+    @property
+    def duration(self) -> float | None:
+        """Seconds, known once decoding is over."""
+        return None if self.samples is None else self.samples / SAMPLE_RATE
+
+
+class Stem(models.Model):
+    """One separated instrument. `file` is empty until the job is done; its segments are there before."""
+
+    job = models.ForeignKey(Job, on_delete=models.CASCADE, related_name="stems")
+    name = models.CharField(max_length=32)
+    file = models.FileField(blank=True, max_length=255)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["job", "name"], name="stem_once_per_job")]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class WorkerQuerySet(models.QuerySet["Worker"]):
+    """Queries about workers."""
+
+    def alive(self) -> "WorkerQuerySet":
+        """Those that beat a moment ago."""
+        return self.filter(beat_at__gt=timezone.now() - LOST_AFTER)
+
+
+class Worker(models.Model):
+    """One run of a worker process: a restarted worker is another row, so that its lost job is noticed."""
+
+    name = models.CharField(primary_key=True, max_length=255)
+    beat_at = models.DateTimeField(db_index=True)
+    provider = models.CharField(max_length=64, blank=True)
+
+    objects: Any = WorkerQuerySet.as_manager()
+
+    def __str__(self) -> str:
+        return self.name

@@ -1,0 +1,52 @@
+"""Why a job does not move: its place in the queue, and a sentence for the person who waits."""
+
+from functools import cached_property
+from uuid import UUID
+
+from webapp.models import Job, State, Worker
+
+START = "Start SoundScape with “make serve”, or a worker alone with “celery -A webapp worker”."
+NO_WORKER = f"No worker is running, so nothing can start. {START}"
+WORKER_GONE = f"The worker has stopped and no other is running. {START} The song then starts again by itself."
+WORKER_LOST = "The worker has stopped. The song starts again by itself in a moment."
+
+
+class Queue:
+    """The queue at one moment. Read on first need, and once, however many jobs are asked about."""
+
+    @cached_property
+    def workers(self) -> frozenset[str]:
+        """Names of the workers that live."""
+        return frozenset(Worker.objects.alive().values_list("name", flat=True))
+
+    @cached_property
+    def _places(self) -> dict[UUID, int]:
+        waiting = Job.objects.filter(state=State.QUEUED).order_by("queued_at", "pk")
+        return {pk: place for place, pk in enumerate(waiting.values_list("pk", flat=True))}
+
+    @cached_property
+    def _running(self) -> int:
+        return Job.objects.filter(state=State.RUNNING).count()
+
+    def position(self, job: Job) -> int | None:
+        """How many jobs must end before this one starts. None if it does not wait."""
+        if job.state != State.QUEUED:
+            return None
+        idle = max(len(self.workers), 1) - self._running
+        return max(self._places.get(job.pk, 0) - idle + 1, 0)
+
+    def notice(self, job: Job) -> str:
+        """What holds the job up, or nothing."""
+        if job.state == State.RUNNING:
+            return self._lost(job)
+        if job.state != State.QUEUED:
+            return ""
+        if not self.workers:
+            return NO_WORKER
+        ahead = self.position(job)
+        return f"Starts after {ahead} other job{'' if ahead == 1 else 's'}." if ahead else ""
+
+    def _lost(self, job: Job) -> str:
+        if job.worker in self.workers:
+            return ""
+        return WORKER_LOST if self.workers else WORKER_GONE

@@ -1,0 +1,110 @@
+"""A job as JSON, the same for pages, REST and events; and the form of an upload."""
+
+from typing import Any
+
+from django.db.models import QuerySet
+from django.urls import reverse
+from rest_framework import serializers
+
+from pipeline.options import FORMATS, STEMS
+from webapp.models import SAMPLE_RATE, Job, State, Stem, User
+from webapp.queue import Queue
+from webapp.validators import validate_upload
+
+# Stated here because `pipeline.segments`, which writes them, needs NumPy and is for the worker; a test compares.
+SEGMENT = 441_000
+SEGMENT_GAIN = 4.0
+
+
+class Upload(serializers.Serializer[Job]):
+    """What one sends to start a job."""
+
+    file = serializers.FileField(
+        validators=[validate_upload],
+        max_length=255,
+        allow_empty_file=True,  # our validator says it in plainer words
+        error_messages={"required": "Please choose a song.", "invalid": "Please choose a song."},
+    )
+    format = serializers.ChoiceField(choices=FORMATS, default="wav")
+
+
+def jobs_of(user: User | Any) -> QuerySet[Job]:
+    """A person's jobs with all that their JSON needs, newest first. Empty for a visitor without account."""
+    own = Job.objects.filter(track__owner_id=user.pk) if user.is_authenticated else Job.objects.none()
+    return own.select_related("track").prefetch_related("stems").order_by("-created_at", "pk")
+
+
+def job_json(job: Job, queue: Queue | None = None) -> dict[str, Any]:
+    """One job. Give the same queue for a batch, so that it is read once."""
+    queue = queue or Queue()
+    stems = sorted(job.stems.all(), key=_canonical) if job.segments_done else []
+    return {
+        "id": str(job.pk),
+        "url": job.get_absolute_url(),
+        "title": job.track.title,
+        "filename": job.track.filename,
+        "state": job.state,
+        "notice": queue.notice(job),
+        "position": queue.position(job),
+        "stage": job.stage,
+        "blocks_done": job.blocks_done,
+        "blocks_total": job.blocks_total,
+        "seconds_left": job.seconds_left,
+        "error": job.error,
+        "duration": job.duration,
+        "created_at": job.created_at.isoformat(),
+        "format": job.options.get("format", "wav"),
+        "events_url": _url("job-events", job),
+        "cancel_url": _url("api-job-cancel", job),
+        "retry_url": _url("api-job-retry", job),
+        "api_url": _url("api-job", job),
+        "audio": _audio(job) if stems else None,
+        "stems": [_stem_json(job, stem) for stem in stems],
+    } | _evidence(job)
+
+
+def jobs_json(jobs: "list[Job] | QuerySet[Job]") -> list[dict[str, Any]]:
+    """Several jobs."""
+    queue = Queue()
+    return [job_json(job, queue) for job in jobs]
+
+
+def _evidence(job: Job) -> dict[str, Any]:
+    """What the report says about how the stems came to be."""
+    report = job.report
+    return {
+        "warnings": report.get("warnings", []),
+        "null_db": report.get("null_db"),
+        "models": report.get("models", []),
+        "provider": report.get("provider", ""),
+    }
+
+
+def _audio(job: Job) -> dict[str, Any]:
+    return {
+        "rate": SAMPLE_RATE,
+        "samples": job.samples,
+        "segment": SEGMENT,
+        "segments_done": job.segments_done,
+        "gain": SEGMENT_GAIN,
+    }
+
+
+def _stem_json(job: Job, stem: Stem) -> dict[str, Any]:
+    ready = job.state == State.DONE and bool(stem.file)
+    # "{index}" is for the player to fill in; reverse() would escape the braces.
+    segment = reverse("stem-segment", args=[job.pk, stem.name, 0])
+    return {
+        "name": stem.name,
+        "peaks_url": reverse("stem-peaks", args=[job.pk, stem.name]),
+        "segments_url": segment.removesuffix("0.flac") + "{index}.flac",
+        "download_url": reverse("stem-download", args=[job.pk, stem.name]) if ready else None,
+    }
+
+
+def _url(name: str, job: Job) -> str:
+    return reverse(name, args=[job.pk])
+
+
+def _canonical(stem: Stem) -> tuple[int, str]:
+    return (STEMS.index(stem.name) if stem.name in STEMS else len(STEMS), stem.name)

@@ -1,0 +1,244 @@
+"""All configuration. The only file that reads the environment; it refuses nonsense at start.
+
+Every setting has a default that works on one machine with nothing else installed: SQLite, a message queue of
+files, everything in one folder. README.md lists the variables.
+"""
+
+import math
+import secrets
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import django_stubs_ext
+import environ
+from django.core.exceptions import ImproperlyConfigured
+
+django_stubs_ext.monkeypatch()
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+env = environ.FileAwareEnv()
+
+
+def _switch(name: str, default: bool) -> bool:
+    value = env.str(name, default=str(default)).strip().lower()
+    if value in ("1", "true", "yes", "on"):
+        return True
+    if value in ("0", "false", "no", "off", ""):
+        return False
+    raise ImproperlyConfigured(f"{name}={value!r} must be true or false.")
+
+
+def _positive(name: str, default: float) -> float:
+    value = env.str(name, default=str(default))
+    try:
+        number = float(value)
+    except ValueError:
+        number = math.nan
+    if not (number > 0 and math.isfinite(number)):
+        raise ImproperlyConfigured(f"{name}={value!r} must be a number above 0.")
+    return number
+
+
+def _choice(name: str, default: str, allowed: tuple[str, ...]) -> str:
+    value = env.str(name, default=default)
+    if value not in allowed:
+        raise ImproperlyConfigured(f"{name}={value!r} must be one of: {', '.join(allowed)}.")
+    return value
+
+
+def _words(name: str, default: str) -> list[str]:
+    return [word.strip() for word in env.str(name, default=default).split(",") if word.strip()]
+
+
+def _folder(path: Path) -> Path:
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ImproperlyConfigured(
+            f"Cannot make the folder {path}: {error.strerror}. Set SOUNDSCAPE_DATA to a folder you may write to."
+        ) from error
+    return path
+
+
+def _secret_key(path: Path) -> str:
+    """The key in the file, which is made at the first call and readable by its owner alone."""
+    if not path.exists():
+        draft = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
+        draft.touch(mode=0o600)
+        draft.write_text(secrets.token_urlsafe(48))
+        try:
+            path.hardlink_to(draft)  # unlike a rename, never replaces the key another process made meanwhile
+        except FileExistsError:
+            pass
+        finally:
+            draft.unlink()
+    return path.read_text().strip()
+
+
+def _database(url: str) -> dict[str, Any]:
+    try:
+        config = dict(env.db_url_config(url))
+    except Exception as error:
+        raise ImproperlyConfigured("DATABASE_URL cannot be read. Example: postgres://user:pass@host/name") from error
+    if not config.get("ENGINE"):
+        raise ImproperlyConfigured(f"DATABASE_URL: {urlsplit(url).scheme!r} is not a known kind of database.")
+    if config["ENGINE"] == "django.db.backends.sqlite3":
+        config["OPTIONS"] = SQLITE | config.get("OPTIONS", {})
+    return config
+
+
+def _broker(url: str) -> str:
+    if urlsplit(url).scheme not in ("filesystem", "redis", "rediss", "amqp", "amqps"):
+        raise ImproperlyConfigured(
+            f"BROKER_URL: {urlsplit(url).scheme!r} is not known. Use filesystem://, redis://... or amqp://..."
+        )
+    return url
+
+
+# -- where things are kept ------------------------------------------------------------------------------------
+
+DATA = _folder(Path(env.str("SOUNDSCAPE_DATA", default=str(BASE_DIR / "data"))).expanduser().resolve())
+MEDIA_ROOT = DATA / "media"
+DEMO_SONG = DATA / "demo.flac"
+FILE_UPLOAD_TEMP_DIR = _folder(DATA / "uploads")  # beside media, so that a finished upload is moved, not copied
+FILE_UPLOAD_PERMISSIONS = 0o644
+
+# Write-ahead logging lets people read while the worker writes. A transaction that will write takes its lock at
+# once and waits for it: one that upgrades a read lock would fail at once with "database is locked" instead.
+SQLITE: dict[str, Any] = {
+    "timeout": 20,
+    "transaction_mode": "IMMEDIATE",
+    "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
+}
+DATABASES = {"default": _database(env.str("DATABASE_URL", default=f"sqlite:///{DATA / 'db.sqlite3'}"))}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+# -- what people may do ---------------------------------------------------------------------------------------
+
+MAX_UPLOAD_BYTES = int(_positive("SOUNDSCAPE_MAX_UPLOAD_MB", 500) * 1_000_000)
+MAX_SECONDS = _positive("SOUNDSCAPE_MAX_HOURS", 3) * 3600
+GUESTS = _switch("SOUNDSCAPE_GUESTS", True)
+
+# -- the site -------------------------------------------------------------------------------------------------
+
+DEBUG = _switch("SOUNDSCAPE_DEBUG", False)
+SECRET_KEY = env.str("SECRET_KEY", default="") or _secret_key(DATA / "secret_key")
+ALLOWED_HOSTS = _words("SOUNDSCAPE_HOSTS", "localhost,127.0.0.1,[::1]")
+CSRF_TRUSTED_ORIGINS = _words("SOUNDSCAPE_ORIGINS", "")
+for origin in CSRF_TRUSTED_ORIGINS:
+    if "://" not in origin:
+        raise ImproperlyConfigured(f"SOUNDSCAPE_ORIGINS: {origin!r} must start with https:// or http://.")
+
+HTTPS = _switch("SOUNDSCAPE_HTTPS", False)  # people reach the site by https: cookies travel that way only
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = HTTPS
+SESSION_COOKIE_AGE = 90 * 24 * 3600  # a guest's jobs can be reached only as long as the session lives
+SECURE_CONTENT_TYPE_NOSNIFF = True
+X_FRAME_OPTIONS = "DENY"
+
+ROOT_URLCONF = "webapp.urls"
+ASGI_APPLICATION = "webapp.asgi.application"
+INSTALLED_APPS = [
+    "webapp",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "rest_framework",
+]
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "servestatic.middleware.ServeStaticMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    },
+]
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": ["webapp.accounts.SessionAuthentication"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+}
+
+AUTH_USER_MODEL = "webapp.User"
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in (
+        "UserAttributeSimilarityValidator",
+        "MinimumLengthValidator",
+        "CommonPasswordValidator",
+        "NumericPasswordValidator",
+    )
+]
+LOGIN_URL = "login"
+LOGIN_REDIRECT_URL = LOGOUT_REDIRECT_URL = "home"
+
+LANGUAGE_CODE = "en-gb"
+TIME_ZONE = "UTC"
+USE_TZ = True
+
+# -- static files ---------------------------------------------------------------------------------------------
+
+STATIC_URL = "/static/"
+STATIC_ROOT = DATA / "static"
+WAVESURFER = BASE_DIR / "node_modules" / "wavesurfer.js" / "dist"
+STATICFILES_DIRS = [("vendor/wavesurfer", WAVESURFER)] if WAVESURFER.is_dir() else []
+# File names are not hashed: our ES modules import one another by plain relative names, and Django's rewriting of
+# them works by regular expressions that also catch type imports in comments. Browsers ask each time instead and
+# mostly hear "304 Not Modified".
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "servestatic.storage.CompressedStaticFilesStorage"},
+}
+SERVESTATIC_MAX_AGE = 0
+
+# -- the queue and the worker ---------------------------------------------------------------------------------
+
+CELERY_BROKER_URL = _broker(env.str("BROKER_URL", default="filesystem://"))
+BROKER_FOLDER = DATA / "broker"
+CELERY_BROKER_TRANSPORT_OPTIONS: dict[str, Any] = {}
+if urlsplit(CELERY_BROKER_URL).scheme == "filesystem":
+    CELERY_BROKER_TRANSPORT_OPTIONS = {
+        "data_folder_in": str(_folder(BROKER_FOLDER / "messages")),
+        "data_folder_out": str(BROKER_FOLDER / "messages"),  # one machine: what is sent is what is received
+        "control_folder": str(_folder(BROKER_FOLDER / "control")),
+    }
+CELERY_BROKER_CONNECTION_TIMEOUT = 3
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_TASK_DEFAULT_QUEUE = "soundscape"
+CELERY_TASK_IGNORE_RESULT = True
+# One song at a time, in a thread: a song uses every core already, a fork would copy ONNX Runtime's threads, and
+# the "solo" pool would not answer remote control while it works.
+CELERY_WORKER_POOL = "threads"
+CELERY_WORKER_CONCURRENCY = 1
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+
+# -- logging --------------------------------------------------------------------------------------------------
+
+LOG_LEVEL = _choice("SOUNDSCAPE_LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR"))
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"plain": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "plain"}},
+    "root": {"handlers": ["console"], "level": "WARNING"},
+    "loggers": {"webapp": {"level": LOG_LEVEL}, "django": {"handlers": [], "level": "WARNING"}},
+}

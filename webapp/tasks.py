@@ -1,0 +1,140 @@
+"""What a worker does with a song: thin wrapping of `pipeline.separate` in the verbs of `jobs`."""
+
+import errno
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from time import monotonic, sleep
+from typing import TYPE_CHECKING, Any
+
+from celery import shared_task
+from django.conf import settings
+from django.db import close_old_connections
+from django.db.utils import InterfaceError, OperationalError
+
+from pipeline.options import Options, SeparationError
+from webapp import jobs, worker
+from webapp.models import Job
+
+if TYPE_CHECKING:
+    from pipeline.segments import SegmentWriter
+    from pipeline.separate import Block, Progress, Report
+
+log = logging.getLogger(__name__)
+
+WRITE_EVERY = 0.5  # seconds between two notes of progress
+BROKEN = (
+    "Something went wrong on our side while separating this song. Please try again; if it happens again, ask "
+    "whoever runs this site to look at the worker's log."
+)
+DISK_FULL = "The disk of the server is full. Once there is room, try again."
+
+
+class Stopping(Exception):
+    """The worker is told to stop: put the song back."""
+
+
+@shared_task(name="webapp.tasks.separate")
+def separate() -> None:
+    """Separate the song that has waited longest, if any. Which message woke us does not matter."""
+    job = jobs.claim_next(worker.NAME)
+    if job is not None:
+        work(job)
+
+
+def work(job: Job) -> None:
+    """Separate one claimed song. Whatever happens ends up in its row, and the worker lives on."""
+    log.info("Job %s: attempt %d begins.", job.pk, job.attempts)
+    try:
+        _separate(job)
+    except jobs.JobLost:
+        _lost(job)
+    except Stopping:
+        log.info("Job %s: put back, the worker stops.", job.pk)
+        _end(job, lambda: jobs.release(job))
+    except SeparationError as error:
+        log.info("Job %s: %s", job.pk, error.message)
+        _fail(job, error.message)
+    except Exception as error:
+        log.exception("Job %s failed.", job.pk)
+        _fail(job, DISK_FULL if getattr(error, "errno", None) == errno.ENOSPC else BROKEN)
+
+
+def _separate(job: Job) -> None:
+    from pipeline.segments import SegmentWriter  # here, because they load ONNX Runtime, which only a worker needs
+    from pipeline.separate import separate_file
+
+    job.directory.mkdir(parents=True)
+    options = Options(**job.options, max_seconds=settings.MAX_SECONDS)
+    with SegmentWriter(job.directory) as segments:
+        note = Note(job, segments)
+        report = separate_file(
+            Path(job.track.file.path), job.directory, options, on_progress=note.progress, on_block=note.block
+        )
+        note.fields["segments_done"] = segments.close()
+    _end(job, lambda: jobs.finish(job, report.as_dict(), report.files, **note.fields))
+    log.info("Job %s: done.", job.pk)
+
+
+class Note:
+    """Carries progress into the row: at once when something changes for the listener, else twice a second."""
+
+    def __init__(self, job: Job, segments: "SegmentWriter"):
+        self.job = job
+        self.segments = segments
+        self.fields: dict[str, Any] = {"segments_done": 0}
+        self._written = 0.0
+
+    def progress(self, progress: "Progress") -> None:
+        """A step is done."""
+        urgent = progress.stage != self.fields.get("stage")
+        self.fields |= {"stage": progress.stage, "seconds_left": progress.seconds_left}
+        if progress.stage == "separate":
+            self.fields |= {"blocks_done": progress.done, "blocks_total": progress.total}
+        self._write(urgent)
+
+    def block(self, block: "Block") -> None:
+        """A stretch of the song is done: it can be heard."""
+        segments = self.segments.write(block)
+        if "samples" not in self.fields:
+            jobs.begin_stems(self.job, block.stems)
+        urgent = segments != self.fields["segments_done"]
+        self.fields |= {"samples": block.total, "segments_done": segments}
+        self._write(urgent)
+
+    def _write(self, urgent: bool) -> None:
+        if worker.stopping.is_set():
+            raise Stopping
+        if not urgent and monotonic() - self._written < WRITE_EVERY:
+            return
+        self._written = monotonic()
+        try:
+            jobs.progress(self.job, **self.fields)
+        except (OperationalError, InterfaceError) as error:
+            log.warning("Job %s: progress not noted (%s); the next note catches up.", self.job.pk, error)
+            close_old_connections()
+
+
+def _fail(job: Job, message: str) -> None:
+    _end(job, lambda: jobs.fail(job, message))
+
+
+def _end(job: Job, verb: Callable[[], None]) -> None:
+    """Write an end of the job, through a database that may be away for a moment."""
+    for pause in (1, 2, 4, 8, 16, 32, None):
+        try:
+            return verb()
+        except jobs.JobLost:
+            return _lost(job)
+        except (OperationalError, InterfaceError):
+            if pause is None:
+                raise
+            log.exception("Job %s: its end could not be written; trying again in %d s.", job.pk, pause)
+            close_old_connections()
+            sleep(pause)
+    return None
+
+
+def _lost(job: Job) -> None:
+    log.info("Job %s: not ours any more, stopped.", job.pk)
+    jobs.abandon(job)
