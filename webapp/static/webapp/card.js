@@ -1,0 +1,96 @@
+/** What both pages show of a job: words, progress bar and the buttons that fit its state. */
+
+import { cancelJob, deleteJob, retryJob } from "./jobs.js";
+import { describe, showFraction } from "./status.js";
+
+/** @typedef {import("./jobs.js").Job} Job */
+
+/** Which buttons make sense when. @type {Record<string, Job["state"][]>} */
+const ACTIONS = {
+  cancel: ["queued", "running"],
+  retry: ["failed", "cancelled"],
+  delete: ["queued", "running", "done", "failed", "cancelled"],
+};
+
+/**
+ * @template {Element} [T=HTMLElement]
+ * @param {ParentNode} root @param {string} selector @returns {T}
+ */
+export function find(root, selector) {
+  const element = root.querySelector(selector);
+  if (!element) throw new Error(`The template has no ${selector}.`);
+  return /** @type {T} */ (element);
+}
+
+export class JobCard {
+  /**
+   * @param {HTMLElement} root holds [data-label], [data-detail], [data-problem], progress and [data-action] buttons
+   * @param {Job} job
+   * @param {object} listener
+   * @param {(job: Job) => void} listener.onJob the server's answer to a button
+   * @param {() => void} listener.onDeleted
+   */
+  constructor(root, job, { onJob, onDeleted }) {
+    this.root = root;
+    this.job = job;
+    for (const button of root.querySelectorAll("button[data-action]")) {
+      const action = button.getAttribute("data-action");
+      button.addEventListener("click", () => {
+        if (action === "cancel") void this.#try(async () => onJob(await cancelJob(this.job)));
+        if (action === "retry") void this.#try(async () => onJob(await retryJob(this.job)));
+        if (action === "delete") void this.#delete(onDeleted);
+      });
+    }
+    this.update(job);
+  }
+
+  /** @param {Job} job */
+  update(job) {
+    this.job = job;
+    const { label, detail, fraction } = describe(job);
+    this.root.dataset.state = job.state;
+    write(find(this.root, "[data-label]"), label);
+    write(find(this.root, "[data-detail]"), detail);
+    showFraction(find(this.root, "progress"), fraction);
+    for (const [action, states] of Object.entries(ACTIONS)) {
+      find(this.root, `[data-action="${action}"]`).hidden = !states.includes(job.state);
+    }
+  }
+
+  /** @param {() => void} onDeleted */
+  async #delete(onDeleted) {
+    if (!(await confirmDeletion(this.job.title))) return;
+    await this.#try(async () => {
+      await deleteJob(this.job);
+      onDeleted();
+    });
+  }
+
+  /** Runs what a button asks for; a failure is told beside it. @param {() => Promise<void>} action */
+  async #try(action) {
+    const problem = find(this.root, "[data-problem]");
+    problem.hidden = true;
+    try {
+      await action();
+    } catch (error) {
+      write(problem, error instanceof Error ? error.message : String(error));
+      problem.hidden = false;
+    }
+  }
+}
+
+/** Leaves equal text alone, so that screen readers do not hear it again. @param {HTMLElement} element @param {string} text */
+export function write(element, text) {
+  if (element.textContent !== text) element.textContent = text;
+}
+
+/** @param {string} title @returns {Promise<boolean>} */
+function confirmDeletion(title) {
+  const dialog = /** @type {HTMLDialogElement} */ (find(document, "#delete-dialog"));
+  write(find(dialog, "[data-title]"), title);
+  dialog.returnValue = "";
+  dialog.showModal();
+  return new Promise((resolve) => {
+    dialog.addEventListener("close", () => resolve(dialog.returnValue === "delete"), { once: true });
+  });
+}

@@ -1,0 +1,172 @@
+/**
+ * The network: what the server can be asked about jobs, and how their news arrives.
+ * Every failure is an Error whose message can be shown as it is.
+ */
+
+/**
+ * @typedef {object} JobStem
+ * @property {string} name
+ * @property {string} peaks_url
+ * @property {string} segments_url
+ * @property {string | null} download_url null until the job is done
+ *
+ * @typedef {object} JobAudio
+ * @property {number} rate
+ * @property {number} samples
+ * @property {number} segment
+ * @property {number} segments_done
+ * @property {number} gain
+ *
+ * @typedef {object} JobModel
+ * @property {string} name
+ * @property {string} licence
+ * @property {string} [origin]
+ *
+ * @typedef {object} Job
+ * @property {string} id
+ * @property {string} url
+ * @property {string} title
+ * @property {string} filename
+ * @property {"queued" | "running" | "done" | "failed" | "cancelled"} state
+ * @property {string} notice
+ * @property {"" | "decode" | "separate" | "encode"} stage
+ * @property {number} blocks_done
+ * @property {number} blocks_total
+ * @property {number | null} seconds_left
+ * @property {number | null} position
+ * @property {string} error
+ * @property {string[]} warnings
+ * @property {number | null} duration
+ * @property {string} created_at
+ * @property {string} format
+ * @property {number | null} null_db
+ * @property {JobModel[]} models
+ * @property {string} provider
+ * @property {string} events_url
+ * @property {string} cancel_url
+ * @property {string} retry_url
+ * @property {string} api_url
+ * @property {JobAudio | null} audio
+ * @property {JobStem[]} stems
+ */
+
+const UNREACHABLE = "The server cannot be reached. Check your connection and try again.";
+
+/** Pauses between tries to hear news again, milliseconds; the last one repeats. */
+const RECONNECT = [1000, 2000, 5000, 10000];
+
+/** @param {string} id of a json_script element @returns {any} */
+export function pageData(id) {
+  return JSON.parse(document.getElementById(id)?.textContent ?? "null");
+}
+
+/** Read each time: it changes when a visitor gets an account. @returns {string} */
+const csrfToken = () => /(?:^|; )csrftoken=([^;]*)/.exec(document.cookie)?.[1] ?? "";
+
+/** @param {string} method @param {string} url @returns {Promise<any>} */
+async function request(method, url) {
+  const headers = { Accept: "application/json", "X-CSRFToken": csrfToken() };
+  const response = await fetch(url, { method, headers }).catch(() => {
+    throw new Error(UNREACHABLE);
+  });
+  const text = await response.text();
+  if (!response.ok) throw new Error(complaint(response.status, text));
+  return text ? JSON.parse(text) : null;
+}
+
+/** @param {string} url @returns {Promise<Job[]>} */
+export const listJobs = (url) => request("GET", url);
+/** @param {string} url @returns {Promise<Job>} */
+export const startDemo = (url) => request("POST", url);
+/** @param {Job} job @returns {Promise<Job>} */
+export const cancelJob = (job) => request("POST", job.cancel_url);
+/** @param {Job} job @returns {Promise<Job>} */
+export const retryJob = (job) => request("POST", job.retry_url);
+/** @param {Job} job @returns {Promise<null>} */
+export const deleteJob = (job) => request("DELETE", job.api_url);
+
+/** Pairs of signed bytes (lowest, highest), 100 a second. @param {string} url @returns {Promise<Int8Array>} */
+export async function fetchPeaks(url) {
+  const response = await fetch(url);
+  if (!response.ok) throw new Error(complaint(response.status, ""));
+  return new Int8Array(await response.arrayBuffer());
+}
+
+/**
+ * XMLHttpRequest, because fetch does not say how much of a body has been sent.
+ * @param {string} url
+ * @param {File} file
+ * @param {(fraction: number) => void} onProgress bytes sent of bytes to send
+ * @param {AbortSignal} signal rejects with an AbortError
+ * @returns {Promise<Job>}
+ */
+export function upload(url, file, onProgress, signal) {
+  const body = new FormData();
+  body.append("file", file);
+  const xhr = new XMLHttpRequest();
+  signal.addEventListener("abort", () => xhr.abort());
+  return new Promise((resolve, reject) => {
+    xhr.upload.onprogress = (event) => onProgress(event.loaded / event.total);
+    xhr.onload = () => {
+      if (xhr.status < 300) resolve(JSON.parse(xhr.responseText));
+      else reject(new Error(complaint(xhr.status, xhr.responseText)));
+    };
+    xhr.onerror = () => reject(new Error(UNREACHABLE));
+    xhr.onabort = () => reject(new DOMException("The upload was cancelled.", "AbortError"));
+    xhr.open("POST", url);
+    xhr.setRequestHeader("Accept", "application/json");
+    xhr.setRequestHeader("X-CSRFToken", csrfToken());
+    xhr.send(body);
+  });
+}
+
+/**
+ * Follows a stream of job events, for as long as the page lives. A browser repeats a stream that broke, but gives up on
+ * one that was refused, as while the server restarts; then we repeat it.
+ * @param {string} url
+ * @param {object} listener
+ * @param {(job: Job) => void} listener.onJob
+ * @param {(id: string) => void} listener.onDeleted
+ * @param {(connected: boolean) => void} listener.onConnection
+ */
+export function watch(url, { onJob, onDeleted, onConnection }) {
+  let failures = 0;
+  const connect = () => {
+    const source = new EventSource(url);
+    source.addEventListener("job", (event) => onJob(JSON.parse(event.data)));
+    source.addEventListener("deleted", (event) => onDeleted(JSON.parse(event.data).id));
+    source.onopen = () => {
+      failures = 0;
+      onConnection(true);
+    };
+    source.onerror = () => {
+      onConnection(false);
+      if (source.readyState !== EventSource.CLOSED) return;
+      setTimeout(connect, RECONNECT[Math.min(failures, RECONNECT.length - 1)]);
+      failures += 1;
+    };
+  };
+  connect();
+}
+
+/**
+ * What the server says is wrong: {"detail": "..."} or {"field": ["..."]}; otherwise what its status means.
+ * @param {number} status @param {string} text @returns {string}
+ */
+function complaint(status, text) {
+  const said = messages(text);
+  if (said) return said;
+  if (status === 413) return "This file is larger than the server accepts.";
+  if (status === 404) return "This song is no longer here. Reload the page.";
+  if (status === 401 || status === 403) return "You are not signed in any more. Reload the page and try again.";
+  return `The server could not do this (error ${status}). Try again in a moment.`;
+}
+
+/** @param {string} text @returns {string} "" if it is no error of the API */
+function messages(text) {
+  try {
+    return Object.values(JSON.parse(text)).flat().join(" ");
+  } catch {
+    return "";
+  }
+}

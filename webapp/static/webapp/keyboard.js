@@ -1,0 +1,46 @@
+/** Keys of the mixer, by place on the keyboard (event.code), so that they are the same on every layout. */
+
+/**
+ * @typedef {{name: "toggle"} | {name: "stop"} | {name: "start"} | {name: "seek", seconds: number}
+ *   | {name: "mute", lane: number | "focused"} | {name: "solo", lane: number | "focused", only: boolean}} Command
+ */
+
+const SEEK_SECONDS = 5;
+
+/** @type {Record<string, Command>} */
+const KEYS = {
+  Space: { name: "toggle" },
+  Escape: { name: "stop" },
+  Home: { name: "start" },
+  ArrowLeft: { name: "seek", seconds: -SEEK_SECONDS },
+  BracketLeft: { name: "seek", seconds: -SEEK_SECONDS },
+  ArrowRight: { name: "seek", seconds: SEEK_SECONDS },
+  BracketRight: { name: "seek", seconds: SEEK_SECONDS },
+};
+
+/** Keys by which a slider itself is moved. */
+const SLIDER_KEYS = ["ArrowLeft", "ArrowRight", "Home"];
+
+/** @param {KeyboardEvent} event @returns {Command | null} */
+export function command(event) {
+  if (event.ctrlKey || event.metaKey || event.altKey || belongsTo(event.target, event.code)) return null;
+  const digit = /^(?:Digit|Numpad)([1-9])$/.exec(event.code);
+  if (digit) return laneCommand(Number(digit[1]) - 1, event.shiftKey);
+  if (event.code === "KeyM") return { name: "mute", lane: "focused" };
+  if (event.code === "KeyS") return { name: "solo", lane: "focused", only: event.shiftKey };
+  return KEYS[event.code] ?? null;
+}
+
+/** @param {number} lane @param {boolean} shift @returns {Command} */
+function laneCommand(lane, shift) {
+  return shift ? { name: "solo", lane, only: false } : { name: "mute", lane };
+}
+
+/** Whether what has the focus uses this key itself. @param {EventTarget | null} target @param {string} code */
+function belongsTo(target, code) {
+  if (!(target instanceof HTMLElement)) return false;
+  if (target.id === "position") return false; // it moves by our own seek keys
+  if (target instanceof HTMLInputElement && target.type === "range") return SLIDER_KEYS.includes(code);
+  if (target.isContentEditable || target.matches("input, textarea, select, dialog *")) return true;
+  return code === "Space" && target.matches("button, a, summary");
+}

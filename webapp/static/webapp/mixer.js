@@ -1,0 +1,260 @@
+/** The mixer's controls: the only file that touches them. What they do to the sound is the engine's business. */
+
+import { find, write } from "./card.js";
+import { Engine } from "./engine.js";
+import { dbToTravel, gainToDb, laneGains, travelToDb } from "./gain.js";
+import { fetchPeaks } from "./jobs.js";
+import { command } from "./keyboard.js";
+import { clock } from "./status.js";
+import { Waveform } from "./waveform.js";
+
+/**
+ * @typedef {import("./jobs.js").Job} Job
+ * @typedef {import("./jobs.js").JobAudio} JobAudio
+ * @typedef {import("./jobs.js").JobStem} JobStem
+ * @typedef {{root: HTMLElement, name: string, peaksUrl: string, waveform: Waveform}} LaneView
+ */
+
+/** Faders rest at 0 dB when let go this close to it. */
+const SNAP_DB = 0.25;
+/** Lower end of the level meters. */
+const METER_FLOOR_DB = -54;
+/** Waveforms are fetched anew when this much more of the song is there, so that long songs are not fetched over and over. */
+const PEAKS_GROWTH = 1.05;
+const PEAKS_RETRY = 5000;
+
+/** What the transport says of a state that is not heard or seen anyway. */
+const STATES = { paused: "", playing: "", ended: "", buffering: "Loading…", waiting: "Waiting for the separation…" };
+
+export class Mixer {
+  #peaksShown = 0;
+  #peaksLoading = false;
+
+  /** @param {HTMLElement & {engine?: Engine}} root gets the engine as a property, for scripts and tests @param {Job} job @param {JobAudio} audio */
+  constructor(root, job, audio) {
+    this.root = root;
+    this.audio = audio;
+    this.engine = new Engine(job.stems.map(({ name, segments_url }) => ({ name, segmentsUrl: segments_url })), audio);
+    root.engine = this.engine;
+    root.hidden = false;
+    this.position = /** @type {HTMLInputElement} */ (find(root, "#position"));
+    this.lanes = job.stems.map((stem, index) => this.#addLane(stem, index));
+    this.#wireTransport();
+    this.#wireEngine();
+    document.addEventListener("keydown", (event) => this.#onKey(event));
+    root.addEventListener("mousedown", keepFocusOnLane);
+    this.#showMix();
+    this.#showPosition();
+  }
+
+  /** @param {Job} job the same song, further on */
+  update(job) {
+    if (job.audio) {
+      this.audio = job.audio;
+      this.engine.setAvailable(job.audio.segments_done);
+      const separated = Math.min(1, (job.audio.segments_done * job.audio.segment) / job.audio.samples);
+      this.root.style.setProperty("--separated", `${separated * 100}%`);
+      void this.#refreshPeaks();
+    }
+    job.stems.forEach((stem) => this.#showDownload(stem));
+  }
+
+  /** @param {JobStem} stem @param {number} index @returns {LaneView} */
+  #addLane(stem, index) {
+    const template = /** @type {HTMLTemplateElement} */ (find(document, "#lane-template"));
+    const root = /** @type {HTMLElement} */ (find(/** @type {DocumentFragment} */ (template.content.cloneNode(true)), ".lane"));
+    root.dataset.stem = stem.name;
+    root.ariaLabel = stem.name;
+    write(find(root, ".name"), stem.name);
+    find(this.root, "#lanes").append(root);
+    for (const control of root.querySelectorAll("[data-says]")) {
+      control.ariaLabel = `${control.getAttribute("data-says")} ${stem.name}`;
+    }
+    find(root, ".mute").title = `Mute (${index + 1})`;
+    find(root, ".solo").title = `Solo (Shift+${index + 1}); with Ctrl or Shift held, this one alone`;
+    this.#wireLane(root, stem.name);
+    return { root, name: stem.name, peaksUrl: stem.peaks_url, waveform: this.#waveform(root, index === 0) };
+  }
+
+  /** @param {HTMLElement} lane @param {boolean} first */
+  #waveform(lane, first) {
+    const container = find(lane, ".waveform");
+    return new Waveform(container, {
+      duration: this.engine.duration,
+      colour: getComputedStyle(lane).getPropertyValue("--stem").trim(),
+      height: container.clientHeight,
+      ruler: first ? find(this.root, "#ruler") : null,
+      onSeek: (seconds) => this.engine.seek(seconds),
+    });
+  }
+
+  /** @param {HTMLElement} lane @param {string} name */
+  #wireLane(lane, name) {
+    find(lane, ".mute").addEventListener("click", () => this.#toggleMute(name));
+    find(lane, ".solo").addEventListener("click", (event) => {
+      this.#toggleSolo(name, event.ctrlKey || event.metaKey || event.shiftKey || event.altKey);
+    });
+    wireFader(find(lane, ".fader"), (db) => this.engine.setLane(name, { db }));
+  }
+
+  #wireTransport() {
+    find(this.root, "#play").addEventListener("click", () => this.#toggle());
+    find(this.root, "#start").addEventListener("click", () => this.engine.seek(0));
+    wireFader(find(this.root, "#master"), (db) => this.engine.setMaster(db));
+    this.position.max = String(this.engine.duration);
+    write(find(this.root, "#length"), clock(this.engine.duration));
+    this.position.addEventListener("change", () => this.engine.seek(Number(this.position.value)));
+  }
+
+  #wireEngine() {
+    this.engine.addEventListener("mix", () => this.#showMix());
+    this.engine.addEventListener("seek", () => this.#showPosition());
+    this.engine.addEventListener("state", () => this.#showState());
+    this.engine.addEventListener("problem", (event) => {
+      const failed = /** @type {CustomEvent<Error | null>} */ (event).detail !== null;
+      find(this.root, "#problem").hidden = !failed;
+    });
+  }
+
+  /** @param {KeyboardEvent} event */
+  #onKey(event) {
+    const asked = command(event);
+    if (!asked) return;
+    event.preventDefault();
+    if (asked.name === "toggle") this.#toggle();
+    else if (asked.name === "stop") this.engine.stop();
+    else if (asked.name === "start") this.engine.seek(0);
+    else if (asked.name === "seek") this.engine.seek(this.engine.position + asked.seconds);
+    else {
+      const lane = asked.lane === "focused" ? this.#focusedLane() : this.lanes[asked.lane];
+      if (lane && asked.name === "mute") this.#toggleMute(lane.name);
+      if (lane && asked.name === "solo") this.#toggleSolo(lane.name, asked.only);
+    }
+  }
+
+  #focusedLane() {
+    return this.lanes.find(({ root }) => root.matches(":focus-within"));
+  }
+
+  #toggle() {
+    const going = ["playing", "buffering", "waiting"].includes(this.engine.state);
+    if (going) this.engine.pause();
+    else void this.engine.play();
+  }
+
+  /** @param {string} name */
+  #toggleMute(name) {
+    const lane = this.engine.lanes.find((each) => each.name === name);
+    this.engine.setLane(name, { mute: !lane?.mute });
+  }
+
+  /** @param {string} name @param {boolean} only */
+  #toggleSolo(name, only) {
+    const soloed = this.engine.lanes.filter(({ solo }) => solo).map((lane) => lane.name);
+    const alone = soloed.length === 1 && soloed[0] === name;
+    this.engine.setSolo(name, only ? !alone : !soloed.includes(name), only);
+  }
+
+  #showMix() {
+    const gains = laneGains(this.engine.lanes);
+    this.engine.lanes.forEach(({ db, mute, solo }, index) => {
+      const { root } = this.lanes[index];
+      find(root, ".mute").ariaPressed = String(mute);
+      find(root, ".solo").ariaPressed = String(solo);
+      root.classList.toggle("silent", gains[index] === 0);
+      showFader(find(root, ".fader"), db);
+    });
+    showFader(find(this.root, "#master"), this.engine.masterDb);
+  }
+
+  #showState() {
+    const { state } = this.engine;
+    const going = ["playing", "buffering", "waiting"].includes(state);
+    this.root.dataset.playback = state;
+    find(this.root, "#play").ariaLabel = going ? "Pause" : "Play";
+    write(find(this.root, "#playback"), STATES[state]);
+    this.#showPosition();
+    if (state === "playing") requestAnimationFrame(() => this.#animate());
+    else this.#showLevels({});
+  }
+
+  #animate() {
+    if (this.engine.state !== "playing") return;
+    this.#showPosition();
+    const { lanes, master } = this.engine.levels();
+    this.#showLevels({ ...lanes, master });
+    requestAnimationFrame(() => this.#animate());
+  }
+
+  #showPosition() {
+    const { position, duration } = this.engine;
+    for (const { waveform } of this.lanes) waveform.setPosition(position);
+    write(find(this.root, "#time"), clock(position));
+    if (!this.position.matches(":active")) this.position.value = String(position);
+    const text = `${clock(position)} of ${clock(duration)}`;
+    if (this.position.ariaValueText !== text) this.position.ariaValueText = text;
+  }
+
+  /** @param {Record<string, number>} levels by lane's name, and "master"; silent where missing */
+  #showLevels(levels) {
+    for (const { root, name } of this.lanes) showMeter(root, levels[name] ?? 0);
+    showMeter(find(this.root, ".master"), levels.master ?? 0);
+  }
+
+  async #refreshPeaks() {
+    const done = this.audio.segments_done;
+    const complete = done * this.audio.segment >= this.audio.samples;
+    const due = complete ? done > this.#peaksShown : done >= Math.max(this.#peaksShown + 1, this.#peaksShown * PEAKS_GROWTH);
+    if (!due || this.#peaksLoading) return;
+    this.#peaksLoading = true;
+    try {
+      await Promise.all(this.lanes.map(async ({ peaksUrl, waveform }) => waveform.setPeaks(await fetchPeaks(peaksUrl))));
+      this.#peaksShown = done;
+    } catch {
+      setTimeout(() => this.#refreshPeaks(), PEAKS_RETRY); // the sound does not need them; they come when they can
+    }
+    this.#peaksLoading = false;
+  }
+
+  /** @param {JobStem} stem */
+  #showDownload({ name, download_url }) {
+    const lane = this.lanes.find((each) => each.name === name);
+    if (!lane) return;
+    const link = /** @type {HTMLAnchorElement} */ (find(lane.root, ".download"));
+    link.hidden = download_url === null;
+    if (download_url) link.href = download_url;
+  }
+}
+
+/** A mouse click on a button leaves the focus on its lane, so that Space goes on to mean "play". @param {MouseEvent} event */
+function keepFocusOnLane(event) {
+  const target = /** @type {Element} */ (event.target);
+  if (target.closest("input, a")) return;
+  event.preventDefault();
+  /** @type {HTMLElement | null} */ (target.closest(".lane"))?.focus({ preventScroll: true });
+}
+
+/** @param {HTMLInputElement} fader @param {(db: number) => void} onChange */
+function wireFader(fader, onChange) {
+  fader.addEventListener("input", () => {
+    const db = travelToDb(Number(fader.value));
+    onChange(Math.abs(db) < SNAP_DB ? 0 : db);
+  });
+  fader.addEventListener("dblclick", () => onChange(0));
+}
+
+/** @param {HTMLInputElement} fader @param {number} db */
+function showFader(fader, db) {
+  const text = db === -Infinity ? "−∞ dB" : `${db > 0 ? "+" : ""}${db.toFixed(1).replace("-", "−")} dB`;
+  fader.value = String(dbToTravel(db));
+  fader.style.setProperty("--travel", `${dbToTravel(db) * 100}%`);
+  fader.ariaValueText = text;
+  const output = fader.parentElement?.querySelector("output");
+  if (output) write(output, text);
+}
+
+/** @param {HTMLElement} root @param {number} level RMS amplitude */
+function showMeter(root, level) {
+  const height = Math.min(1, Math.max(0, 1 - gainToDb(level) / METER_FLOOR_DB));
+  find(root, ".meter span").style.transform = `scaleX(${height})`;
+}

@@ -1,0 +1,66 @@
+/** How a job's state reads: words and one number for a progress bar, the same on every page. */
+
+/** @typedef {import("./jobs.js").Job} Job */
+
+/**
+ * @typedef {object} Status
+ * @property {string} label what is going on, in a few words
+ * @property {string} detail what more there is to know, or ""
+ * @property {number | null | undefined} fraction 0 to 1; null: going on, but nobody knows how far; undefined: nothing to measure
+ */
+
+/** @param {Job} job @returns {Status} */
+export function describe(job) {
+  switch (job.state) {
+    case "queued":
+      return { label: "Waiting", detail: job.notice, fraction: undefined };
+    case "running":
+      return running(job);
+    case "done":
+      return { label: "Ready", detail: job.notice, fraction: undefined };
+    case "cancelled":
+      return { label: "Cancelled", detail: "", fraction: undefined };
+    case "failed":
+      return { label: "Failed", detail: job.error, fraction: undefined };
+  }
+}
+
+/** @param {Job} job @returns {Status} */
+function running(job) {
+  const left = job.notice || timeLeft(job.seconds_left);
+  if (job.stage === "separate" && job.blocks_total > 0) {
+    const label = `Separating: ${job.blocks_done} of ${job.blocks_total} parts`;
+    return { label, detail: left, fraction: job.blocks_done / job.blocks_total };
+  }
+  const label = { "": "Starting", decode: "Reading the song", separate: "Separating", encode: "Writing the stems" }[job.stage];
+  return { label, detail: left, fraction: null };
+}
+
+/** @param {number | null} seconds */
+function timeLeft(seconds) {
+  if (seconds === null) return "";
+  if (seconds < 10) return "a few seconds left";
+  if (seconds < 90) return `about ${Math.round(seconds / 5) * 5} seconds left`;
+  if (seconds < 5400) return `about ${Math.round(seconds / 60)} minutes left`;
+  return `about ${(seconds / 3600).toFixed(1)} hours left`;
+}
+
+/** @param {number} seconds @returns {string} 3:07, or 1:02:45 */
+export function clock(seconds) {
+  const whole = Math.floor(seconds);
+  const [hours, minutes, rest] = [Math.floor(whole / 3600), Math.floor(whole / 60) % 60, whole % 60];
+  const tail = `${hours ? String(minutes).padStart(2, "0") : minutes}:${String(rest).padStart(2, "0")}`;
+  return hours ? `${hours}:${tail}` : tail;
+}
+
+/** @param {number} bytes @returns {string} */
+export function size(bytes) {
+  return bytes < 1e6 ? `${Math.max(1, Math.round(bytes / 1e3))} kB` : `${(bytes / 1e6).toFixed(bytes < 1e7 ? 1 : 0)} MB`;
+}
+
+/** @param {HTMLProgressElement} bar @param {number | null | undefined} fraction */
+export function showFraction(bar, fraction) {
+  bar.hidden = fraction === undefined;
+  if (typeof fraction === "number") bar.value = fraction;
+  else bar.removeAttribute("value");
+}

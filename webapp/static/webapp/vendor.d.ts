@@ -1,0 +1,9 @@
+/** Where the browser finds npm packages (staticfiles serves them under vendor/), for the type checker. */
+
+declare module "*/vendor/wavesurfer/wavesurfer.esm.js" {
+  export { default } from "wavesurfer.js";
+}
+
+declare module "*/vendor/wavesurfer/plugins/timeline.esm.js" {
+  export { default } from "wavesurfer.js/plugins/timeline";
+}

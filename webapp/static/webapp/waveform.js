@@ -1,0 +1,70 @@
+/** One lane's drawing: its waveform from the server's peaks, the playhead, and seeking by click or drag. */
+
+import WaveSurfer from "../vendor/wavesurfer/wavesurfer.esm.js";
+import Timeline from "../vendor/wavesurfer/plugins/timeline.esm.js";
+import { clock } from "./status.js";
+
+/** The server's peaks: pairs of signed bytes, this many a second. */
+const PEAKS_PER_SECOND = 100;
+const FULL_SCALE = 127;
+
+/** More columns than any screen has pixels; longer songs are drawn coarser. */
+const MAX_COLUMNS = 16_384;
+
+/**
+ * @typedef {object} WaveformOptions
+ * @property {number} duration seconds of the whole song, drawn at full width before all of it is known
+ * @property {string} colour hexadecimal, six digits
+ * @property {number} height pixels
+ * @property {HTMLElement | null} ruler where to draw times, if anywhere
+ * @property {(seconds: number) => void} onSeek
+ */
+
+export class Waveform {
+  /** @param {HTMLElement} container @param {WaveformOptions} options */
+  constructor(container, { duration, colour, height, ruler, onSeek }) {
+    this.duration = duration;
+    this.wave = WaveSurfer.create({
+      container,
+      duration,
+      height,
+      peaks: toChannels(new Int8Array(), duration),
+      waveColor: `${colour}73`,
+      progressColor: colour,
+      cursorColor: getComputedStyle(container).color,
+      cursorWidth: 1,
+      dragToSeek: { debounceTime: 0 },
+      plugins: ruler ? [Timeline.create({ container: ruler, height: 18, formatTimeCallback: clock })] : [],
+    });
+    this.wave.on("click", (fraction) => onSeek(fraction * duration));
+    this.wave.on("dragend", (fraction) => onSeek(fraction * duration));
+  }
+
+  /** @param {Int8Array} peaks lowest and highest by turns, of as much of the song as is known */
+  setPeaks(peaks) {
+    this.wave.setOptions({ peaks: toChannels(peaks, this.duration), duration: this.duration });
+  }
+
+  /** @param {number} seconds */
+  setPosition(seconds) {
+    this.wave.setTime(seconds);
+  }
+}
+
+/**
+ * What wavesurfer draws above and below its middle line, silent where the song is not known yet.
+ * @param {Int8Array} peaks @param {number} duration @returns {[Float32Array, Float32Array]}
+ */
+export function toChannels(peaks, duration) {
+  const pairs = Math.max(1, Math.ceil(duration * PEAKS_PER_SECOND));
+  const step = Math.ceil(pairs / MAX_COLUMNS);
+  const lows = new Float32Array(Math.ceil(pairs / step));
+  const highs = new Float32Array(lows.length);
+  const known = Math.min(pairs, Math.floor(peaks.length / 2));
+  for (let pair = 0; pair < known; pair++) {
+    const column = Math.floor(pair / step);
+    lows[column] = Math.min(lows[column], peaks[2 * pair] / FULL_SCALE);
+    highs[column] = Math.max(highs[column], peaks[2 * pair + 1] / FULL_SCALE);
+  }
+  return [highs, lows];
+}
