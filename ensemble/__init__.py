@@ -1,0 +1,1 @@
+"""Separation networks on ONNX Runtime, and what makes one answer of several."""

@@ -1,0 +1,255 @@
+"""Which models exist, where they come from, and their files, proven by checksum before anything opens them."""
+
+import base64
+import hashlib
+import json
+import shutil
+import subprocess
+import tarfile
+import tomllib
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache, lru_cache
+from pathlib import Path
+from typing import IO, Any, TypeVar
+
+from filelock import FileLock
+from platformdirs import user_cache_path
+
+from ensemble.errors import InvalidOption, ModelUnavailable
+
+T = TypeVar("T")
+
+TABLE = Path(__file__).with_name("models.toml")
+CHUNK = 1 << 20  # bytes
+TIMEOUT = 30  # seconds without a byte before a download counts as cut
+
+OnProgress = Callable[[str, int, int], None]
+"""on_progress(model, bytes done, bytes in all)"""
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A file inside a package of a registry."""
+
+    kind: str
+    package: str
+    member: str
+
+    def __str__(self) -> str:
+        return f"{self.kind} package {self.package}"
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A row of the table. segment: samples that the network takes at once. stems: in the network's order."""
+
+    name: str
+    title: str
+    architecture: str
+    file: str
+    sha256: str
+    bytes: int
+    stems: tuple[str, ...]
+    segment: int
+    licence: str
+    provenance: str
+    source: Source
+
+@dataclass(frozen=True, slots=True)
+class ModelCard:
+    """What people are told about a model wherever it is used."""
+
+    name: str
+    title: str
+    stems: tuple[str, ...]
+    bytes: int
+    sha256: str
+    licence: str
+    origin: str
+    provenance: str
+    installed: bool
+
+@dataclass(frozen=True, slots=True)
+class Ensemble:
+    """A preset: the weight of each member per stem."""
+
+    name: str
+    title: str
+    members: dict[str, dict[str, float]]
+
+def directory() -> Path:
+    """Where weights lie: one place a user, shared by every checkout."""
+    return user_cache_path("soundscape") / "models"
+
+@cache
+def _table() -> dict[str, Any]:
+    return tomllib.loads(TABLE.read_text(encoding="utf-8"))
+
+def models() -> dict[str, Model]:
+    """Every known model by name."""
+    return {name: _model(name, row) for name, row in _table()["models"].items()}
+
+def _model(name: str, row: dict[str, Any]) -> Model:
+    return Model(name=name, **row | {"stems": tuple(row["stems"]), "source": Source(**row["source"])})
+
+def model(name: str) -> Model:
+    """One model. Raises InvalidOption, naming the known ones."""
+    return _known(models(), name, "model")
+
+def ensembles() -> dict[str, Ensemble]:
+    """Every preset by name."""
+    return {name: Ensemble(name=name, **row) for name, row in _table()["ensembles"].items()}
+
+def ensemble(name: str) -> Ensemble:
+    """One preset. Raises InvalidOption, naming the known ones."""
+    return _known(ensembles(), name, "preset")
+
+def _known(rows: dict[str, T], name: str, what: str) -> T:
+    if name not in rows:
+        raise InvalidOption(f"There is no {what} {name!r}. Known: {', '.join(rows)}.")
+    return rows[name]
+
+def card(name: str) -> ModelCard:
+    """What to show of a model."""
+    row = model(name)
+    return ModelCard(
+        name=name,
+        title=row.title,
+        stems=row.stems,
+        bytes=row.bytes,
+        sha256=row.sha256,
+        licence=row.licence,
+        origin=str(row.source),
+        provenance=row.provenance,
+        installed=installed(name),
+    )
+
+def installed(name: str) -> bool:
+    """Whether the file is there in full. Its checksum is proven when it is opened."""
+    row = model(name)
+    path = directory() / row.file
+    return path.is_file() and path.stat().st_size == row.bytes
+
+def verified(name: str) -> Path:
+    """The path of a model whose checksum holds. Raises ModelUnavailable."""
+    row = model(name)
+    path = directory() / row.file
+    if not path.is_file():
+        raise ModelUnavailable(f"The model {name} is not installed. Fetch it with: python -m ensemble pull {name}")
+    status = path.stat()
+    if _sha256(path, status.st_mtime_ns, status.st_size) != row.sha256:
+        raise ModelUnavailable(
+            f"The file of model {name} is damaged ({path}). Fetch it anew with: python -m ensemble pull {name}"
+        )
+    return path
+
+@lru_cache(maxsize=32)
+def _sha256(path: Path, _mtime_ns: int, _size: int) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+def pull(name: str, on_progress: OnProgress | None = None) -> Path:
+    """Fetch a model, or find it there already, and return its path.
+
+    What an interrupted download left is resumed. Nothing bears the model's name before its checksum holds.
+    Raises ModelUnavailable: no npm, no network, disk full, wrong checksum; the next call starts cleanly.
+    """
+    row, folder = model(name), directory()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder / f".{row.file}.lock"):
+            if not (installed(name) and _is(folder / row.file, row)):
+                _fetch(row, folder, on_progress or (lambda *_: None))
+    except OSError as error:
+        if isinstance(error, urllib.error.URLError | TimeoutError | ConnectionError):
+            raise ModelUnavailable(
+                f"Could not download {name}: {getattr(error, 'reason', error)}. Check the network and call again: "
+                "what has arrived is kept."
+            ) from error
+        raise ModelUnavailable(
+            f"Could not store {name} in {folder}: {error.strerror or error}. It needs {3 * row.bytes >> 20} MB while "
+            "it is fetched; make room and call again."
+        ) from error
+    return folder / row.file
+
+def _is(path: Path, row: Model) -> bool:
+    status = path.stat()
+    return _sha256(path, status.st_mtime_ns, status.st_size) == row.sha256
+
+def _fetch(row: Model, folder: Path, on_progress: OnProgress) -> None:
+    archive, part = folder / f".{row.file}.tgz.part", folder / f".{row.file}.part"
+    url, integrity = npm_tarball(row.source.package)
+    _download(url, archive, lambda done, total: on_progress(row.name, done, total))
+    try:
+        _check_integrity(archive, integrity, row)
+        _extract(archive, row.source.member, part)
+        if not _is(part, row):
+            raise _mismatch(row)
+        part.replace(folder / row.file)
+    finally:
+        part.unlink(missing_ok=True)
+        archive.unlink(missing_ok=True)
+
+def npm_tarball(package: str) -> tuple[str, str]:
+    """(address, integrity) of a package in whichever registry npm is set to. Raises ModelUnavailable."""
+    npm = shutil.which("npm")
+    if npm is None:
+        raise ModelUnavailable("npm was not found. Install Node.js 20 or newer (it brings npm), then call again.")
+    answer = subprocess.run([npm, "view", package, "dist", "--json"], capture_output=True, text=True, check=False)
+    try:
+        dist = json.loads(answer.stdout)
+        return dist["tarball"], dist["integrity"]
+    except (ValueError, KeyError, TypeError) as error:
+        reason = (answer.stderr.strip().splitlines() or ["no answer"])[0]
+        raise ModelUnavailable(
+            f"npm could not find {package} ({reason}). Check the network and call again."
+        ) from error
+
+def _download(url: str, part: Path, on_progress: Callable[[int, int], None]) -> None:
+    """Download to `part`, going on where an earlier call stopped."""
+    have = part.stat().st_size if part.exists() else 0
+    request = urllib.request.Request(url, headers={"Range": f"bytes={have}-"} if have else {})
+    try:
+        response = urllib.request.urlopen(request, timeout=TIMEOUT)
+    except urllib.error.HTTPError as error:
+        if error.code != 416:  # 416: all of it is here already
+            raise
+        return
+    with response:
+        resumed = response.status == 206
+        with part.open("ab" if resumed else "wb") as file:
+            _copy(response, file, file.tell(), on_progress)
+
+def _copy(response: Any, file: IO[bytes], done: int, on_progress: Callable[[int, int], None]) -> None:
+    total = done + int(response.headers.get("Content-Length") or 0)
+    while chunk := response.read(CHUNK):
+        file.write(chunk)
+        done += len(chunk)
+        on_progress(done, total)
+    if done < total:
+        raise ConnectionError(f"the connection broke after {done} of {total} bytes")
+
+def _check_integrity(archive: Path, integrity: str, row: Model) -> None:
+    """Compare with the registry's own checksum ("sha512-<base64>")."""
+    algorithm, _, expected = integrity.partition("-")
+    with archive.open("rb") as file:
+        found = base64.b64encode(hashlib.file_digest(file, algorithm).digest()).decode()
+    if found != expected:
+        raise _mismatch(row)
+
+def _extract(archive: Path, member: str, target: Path) -> None:
+    try:
+        with tarfile.open(archive) as tar, target.open("wb") as file:
+            source = tar.extractfile(member)
+            if source is None:
+                raise KeyError(member)
+            shutil.copyfileobj(source, file, CHUNK)
+    except (tarfile.TarError, KeyError, EOFError) as error:
+        raise ModelUnavailable(f"The package {archive.name} does not hold {member}: {error}. Call again.") from error
+
+def _mismatch(row: Model) -> ModelUnavailable:
+    return ModelUnavailable(
+        f"What was downloaded for {row.name} is not what the table promises (its checksum differs), so it was "
+        f"removed. Call again: python -m ensemble pull {row.name}"
+    )

@@ -1,0 +1,65 @@
+"""The only door to ONNX Runtime: sessions, where they run, threads and memory."""
+
+import ctypes.util
+import os
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import onnxruntime as ort
+from numpy.typing import NDArray
+
+Tensor = NDArray[np.float32]
+
+CUDA, CPU = "CUDAExecutionProvider", "CPUExecutionProvider"
+PROVIDER_NAMES = {CUDA: "CUDA", CPU: "CPU"}
+QUIET = 3  # errors only: a missing GPU is an answer here, not a fault
+
+
+class Session:
+    """A loaded network. provider says where it runs: "CUDA" or "CPU"."""
+
+    def __init__(self, path: Path) -> None:
+        self._session = ort.InferenceSession(path, _options(), providers=_providers())
+        self.provider = PROVIDER_NAMES[self._session.get_providers()[0]]
+        self.inputs = {node.name: node.shape for node in self._session.get_inputs()}
+        self.outputs = {node.name: node.shape for node in self._session.get_outputs()}
+
+    def run(self, **tensors: Tensor) -> dict[str, Tensor]:
+        """Evaluate the network; arrays by name in and out."""
+        return self.named(tensors)
+
+    def named(self, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Evaluate with names that are no Python identifiers."""
+        return dict(zip(self.outputs, self._session.run(list(self.outputs), tensors), strict=True))
+
+
+@lru_cache(maxsize=8)
+def session(path: Path) -> Session:
+    """The session of a file, loaded once a process. Call it after any fork: sessions own threads."""
+    return Session(path)
+
+
+def cores() -> int:
+    """Processors that this process may use; a container often has fewer than the machine."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _options() -> ort.SessionOptions:
+    options = ort.SessionOptions()
+    options.log_severity_level = QUIET
+    options.intra_op_num_threads = cores()
+    options.inter_op_num_threads = 1
+    # The memory pattern plans one huge buffer and blocked (NCHWc) convolutions reorder whole tensors: without the two
+    # htdemucs peaks at half the memory.
+    options.enable_mem_pattern = False
+    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
+    return options
+
+
+def _providers() -> list[str]:
+    """CUDA first where there is a driver and the build knows it; asking for it elsewhere only logs errors."""
+    if CUDA in ort.get_available_providers() and ctypes.util.find_library("cuda"):
+        ort.preload_dlls()
+        return [CUDA, CPU]
+    return [CPU]

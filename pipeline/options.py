@@ -1,0 +1,73 @@
+"""What a caller may ask for, checked once at the door.
+
+Light to import: no NumPy, no ONNX Runtime. The web process may import it.
+"""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from ensemble import registry
+from ensemble.errors import InvalidAudio, InvalidOption, ModelUnavailable, SeparationError
+from ensemble.registry import ModelCard
+
+__all__ = [
+    "FORMATS",
+    "STEMS",
+    "InvalidAudio",
+    "InvalidOption",
+    "ModelCard",
+    "ModelUnavailable",
+    "Options",
+    "SeparationError",
+    "install_models",
+    "model_cards",
+]
+
+STEMS = ("vocals", "drums", "bass", "guitar", "piano", "other")
+FORMATS = ("wav", "flac", "mp3")
+BITS = ("16", "24", "float")
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """One request.
+
+    format: file type of the stems. bits: sample format of WAV and FLAC (FLAC has no float and takes 24 instead).
+    max_seconds: longer songs are refused while they are being decoded.
+    Raises InvalidOption, naming the bad value and the allowed ones.
+    """
+
+    preset: str = "default"
+    format: str = "wav"
+    bits: str = "float"
+    max_seconds: float = 3 * 3600.0
+
+    def __post_init__(self) -> None:
+        """Check every field."""
+        _one_of("preset", self.preset, tuple(registry.ensembles()))
+        _one_of("format", self.format, FORMATS)
+        _one_of("bits", self.bits, BITS)
+        if not self.max_seconds > 0:
+            raise InvalidOption(f"max_seconds must be above 0, not {self.max_seconds!r}.")
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON-ready."""
+        return asdict(self)
+
+
+def _one_of(field: str, value: str, allowed: tuple[str, ...]) -> None:
+    if value not in allowed:
+        raise InvalidOption(f"{field} {value!r} is not known. Choose one of: {', '.join(allowed)}.")
+
+
+def model_cards(preset: str = "default") -> list[ModelCard]:
+    """Every model that the preset uses, installed or not, with licence and origin."""
+    return [registry.card(name) for name in registry.ensemble(preset).members]
+
+
+def install_models(preset: str = "default", on_progress: Callable[[str, int, int], None] | None = None) -> None:
+    """Fetch what is missing. on_progress(model, bytes done, bytes in all). Raises ModelUnavailable."""
+    for card in model_cards(preset):
+        if not card.installed:
+            registry.pull(card.name, on_progress)
