@@ -1,12 +1,18 @@
-"""Who somebody is: guests, how they become members, and how a request proves who sent it."""
+"""Who somebody is: guests, how they become members, and how a request proves who sent it.
 
-import uuid
+A visitor becomes a guest at the first upload. The guest's name derives from the secret in the visitor's CSRF
+cookie, so that several first uploads at once, none with a session yet, meet in one account. Logging out makes
+another secret: whoever sits down next is somebody else.
+"""
+
 from typing import Any
 
 from django.contrib.auth import login
 from django.contrib.auth.forms import UserCreationForm
+from django.contrib.auth.hashers import make_password
 from django.db import transaction
 from django.http import HttpRequest
+from django.utils.crypto import salted_hmac
 from rest_framework import authentication
 from rest_framework.request import Request
 
@@ -21,8 +27,8 @@ class SessionAuthentication(authentication.SessionAuthentication):
     def authenticate(self, request: Request) -> tuple[Any, None] | None:
         """The session's user, or None. Raises PermissionDenied without a CSRF token."""
         self.enforce_csrf(request)
-        user = getattr(request._request, "user", None)
-        return (user, None) if user and user.is_active else None
+        user = request._request.user
+        return (user, None) if user.is_active else None
 
 
 class SignUpForm(UserCreationForm[User]):
@@ -38,19 +44,28 @@ class SignUpForm(UserCreationForm[User]):
         return super().save(commit)
 
 
+def guest_name(request: HttpRequest) -> str:
+    """The name that a visitor has as a guest, now or once there is an upload."""
+    return f"guest-{salted_hmac('webapp.guest', request.META['CSRF_COOKIE'], algorithm='sha256').hexdigest()}"
+
+
 def become_guest(request: HttpRequest) -> User:
-    """Make a guest account and log it in to the visitor's session."""
-    guest = User(username=f"guest-{uuid.uuid4()}", is_guest=True)
-    guest.set_unusable_password()
-    guest.save()
+    """Log the visitor in as a guest, whose account is made at the first call."""
+    guest, _ = User.objects.get_or_create(
+        username=guest_name(request), is_guest=True, defaults={"password": make_password(None)}
+    )
+    secret = request.META["CSRF_COOKIE"]
     login(request, guest, backend=BACKEND)
+    request.META["CSRF_COOKIE"] = (
+        secret  # login() replaced it, and with it the token of the page that uploads
+    )
     return guest
 
 
 def guest_of(request: HttpRequest) -> User | None:
-    """The guest whom the session belongs to, if it is one."""
+    """The guest to whom the session belongs, if it is one. A copy: forms and logins change request.user."""
     user = request.user
-    return user if isinstance(user, User) and user.is_guest else None
+    return User.objects.filter(pk=user.pk, is_guest=True).first() if user.is_authenticated else None
 
 
 def adopt(guest: User, member: User) -> None:

@@ -52,11 +52,11 @@ class JobAdmin(admin.ModelAdmin[Job]):
         """Whose it is."""
         return job.track.owner
 
-    def has_add_permission(self, request: HttpRequest) -> bool:
+    def has_add_permission(self, request: HttpRequest) -> bool:  # noqa: ARG002
         """A job begins with an upload."""
         return False
 
-    def has_change_permission(self, request: HttpRequest, obj: Job | None = None) -> bool:
+    def has_change_permission(self, request: HttpRequest, obj: Job | None = None) -> bool:  # noqa: ARG002
         """Look, don't touch."""
         return False
 
@@ -71,6 +71,6 @@ class WorkerAdmin(admin.ModelAdmin[Worker]):
 
     list_display = ("name", "provider", "beat_at")
 
-    def has_add_permission(self, request: HttpRequest) -> bool:
+    def has_add_permission(self, request: HttpRequest) -> bool:  # noqa: ARG002
         """Workers enter themselves."""
         return False

@@ -1,7 +1,7 @@
 """Server-sent events: one `job` event per job at once, then one at each change, `deleted` when a job is gone.
 
-The rows are asked twice a second, which works over any number of processes and any database. What costs is kept
-small: jobs that are over are only compared by their time stamp. No database connection is held between looks.
+The rows are asked twice a second, which works over any number of processes and any database. It costs little:
+jobs that are over are only compared by their time stamp. No database connection is held between two looks.
 """
 
 import asyncio
@@ -15,12 +15,13 @@ from uuid import UUID
 from asgiref.sync import sync_to_async
 from django.db import close_old_connections
 from django.db.models import QuerySet
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
+from django.http import Http404, HttpRequest, StreamingHttpResponse
 from django.views.decorators.http import require_GET
 
+from webapp.accounts import guest_name
 from webapp.models import Job, State
 from webapp.queue import Queue
-from webapp.serializers import job_json, jobs_of
+from webapp.serializers import all_jobs, job_json, jobs_of
 
 LOOK_EVERY = 0.5  # seconds
 KEEP_ALIVE = 15.0  # seconds; below the usual minute after which proxies drop a silent connection
@@ -28,14 +29,17 @@ RETRY_MS = 2000
 
 
 @require_GET
-async def all_jobs(request: HttpRequest) -> HttpResponseBase:
-    """Events of all my jobs. 204 tells the browser of a visitor without account not to ask again."""
+async def my_jobs(request: HttpRequest) -> StreamingHttpResponse:
+    """Events of all my jobs. A visitor's stream waits for the guest that the first upload will make."""
     user = await request.auser()
-    return _stream(jobs_of(user)) if user.is_authenticated else HttpResponse(status=204)
+    if user.is_authenticated:
+        return _stream(jobs_of(user))
+    guest = {"track__owner__username": guest_name(request), "track__owner__is_guest": True}
+    return _stream(all_jobs().filter(**guest))
 
 
 @require_GET
-async def one_job(request: HttpRequest, pk: UUID) -> HttpResponseBase:
+async def one_job(request: HttpRequest, pk: UUID) -> StreamingHttpResponse:
     """Events of one job."""
     mine = jobs_of(await request.auser()).filter(pk=pk)
     if not await mine.aexists():
@@ -53,41 +57,46 @@ class Watch:
     def news(self) -> list[tuple[str, dict[str, Any]]]:
         """Events since the last call: (name, data)."""
         try:
-            stamps = dict(self._stamps())
+            stamps = self._stamps()
             gone = [pk for pk in self._told if pk not in stamps]
             return [self._deleted(pk) for pk in gone] + self._changed(stamps)
         finally:
             close_old_connections()
 
-    def _stamps(self) -> Any:
-        rows = self._jobs.order_by("created_at").values_list("pk", "updated_at", "state")
-        return ((pk, (updated, state)) for pk, updated, state in rows)
+    def _stamps(self) -> dict[UUID, tuple[datetime, str]]:
+        rows = self._jobs.values_list("pk", "updated_at", "state")
+        return {pk: (updated, state) for pk, updated, state in rows}
 
     def _deleted(self, pk: UUID) -> tuple[str, dict[str, Any]]:
         del self._told[pk]
         return "deleted", {"id": str(pk)}
 
     def _changed(self, stamps: dict[UUID, tuple[datetime, str]]) -> list[tuple[str, dict[str, Any]]]:
-        """A waiting or running job's JSON also depends on workers and other jobs, so it is always compared."""
-        suspects = [
-            pk
-            for pk, (updated, state) in stamps.items()
-            if state in (State.QUEUED, State.RUNNING) or pk not in self._told or self._told[pk][0] != updated
-        ]
+        """What is new. A live job's JSON also depends on workers and other jobs, so it is always compared."""
+        suspects = [pk for pk, stamp in stamps.items() if self._may_have_changed(pk, *stamp)]
         if not suspects:
             return []
         queue = Queue()
-        events = []
-        for job in self._jobs.filter(pk__in=suspects).order_by("created_at"):
-            data = job_json(job, queue)
-            if job.pk not in self._told or self._told[job.pk][1] != data:
-                events.append(("job", data))
-            self._told[job.pk] = (job.updated_at, data)
-        return events
+        oldest_first = self._jobs.filter(pk__in=suspects).reverse()
+        return [("job", data) for job in oldest_first if (data := self._difference(job, queue))]
+
+    def _may_have_changed(self, pk: UUID, updated: datetime, state: str) -> bool:
+        live = state in (State.QUEUED, State.RUNNING)
+        return live or pk not in self._told or self._told[pk][0] != updated
+
+    def _difference(self, job: Job, queue: Queue) -> dict[str, Any] | None:
+        """The job's JSON if it is not what was told last."""
+        before = self._told.get(job.pk)
+        data = job_json(job, queue)
+        self._told[job.pk] = (job.updated_at, data)
+        return data if before is None or before[1] != data else None
 
 
 def _stream(jobs: QuerySet[Job]) -> StreamingHttpResponse:
-    headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}  # nginx would collect events in a buffer
+    headers = {
+        "Cache-Control": "no-cache",
+        "X-Accel-Buffering": "no",
+    }  # nginx would collect events in a buffer
     return StreamingHttpResponse(_events(Watch(jobs)), content_type="text/event-stream", headers=headers)
 
 

@@ -10,7 +10,6 @@ from os import stat_result
 from pathlib import Path
 from uuid import UUID
 
-from django.conf import settings
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
 from django.utils.cache import get_conditional_response
 from django.utils.http import content_disposition_header, http_date
@@ -45,7 +44,7 @@ async def download(request: HttpRequest, pk: UUID, name: str) -> HttpResponseBas
     stem = await _own_stem(request, pk, name)
     if stem.job.state != State.DONE or not stem.file:
         raise Http404
-    path = Path(settings.MEDIA_ROOT) / stem.file.name
+    path = Path(stem.file.path)
     response = await send_file(request, path, TYPES.get(path.suffix, "application/octet-stream"))
     filename = f"{_tame(stem.job.track.title)} - {name}{path.suffix}"
     response["Content-Disposition"] = content_disposition_header(as_attachment=True, filename=filename) or ""
@@ -85,7 +84,7 @@ def _body(
 
 
 def _wanted(request: HttpRequest, etag: str, size: int) -> range | None:
-    """The bytes asked for; None if there are none such. Anything unusual means all of them, as the standard allows."""
+    """The bytes asked for; None if there are none such. Unusual forms mean all, as the standard allows."""
     match = RANGE.fullmatch(request.headers.get("Range", "").replace(" ", ""))
     if not match or request.headers.get("If-Range", etag) != etag or match.groups() == ("", ""):
         return range(size)
@@ -116,7 +115,9 @@ async def _stat(path: Path) -> stat_result:
 
 async def _own_stem(request: HttpRequest, pk: UUID, name: str) -> Stem:
     user = await request.auser()
-    mine = Stem.objects.select_related("job__track").filter(job__track__owner_id=user.pk, job_id=pk, name=name)
+    mine = Stem.objects.select_related("job__track").filter(
+        job__track__owner_id=user.pk, job_id=pk, name=name
+    )
     stem = await mine.afirst()
     if stem is None:
         raise Http404

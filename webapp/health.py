@@ -1,5 +1,6 @@
 """/healthz: is every part there? For monitors, and for `manage.py serve` to know when people can come."""
 
+import logging
 import os
 from collections.abc import Callable
 
@@ -14,14 +15,21 @@ from webapp.celery import app
 from webapp.models import Job, Worker
 from webapp.queue import START
 
+log = logging.getLogger(__name__)
+
 
 @never_cache
 @require_safe
-def healthz(request: HttpRequest) -> JsonResponse:
+def healthz(_request: HttpRequest) -> JsonResponse:
     """{"status", "database", "broker", "worker", "model"}: each "ok" or what is wrong. 200 or 503."""
     parts = {
         name: _ask(look)
-        for name, look in {"database": _database, "broker": _broker, "worker": _worker, "model": _model}.items()
+        for name, look in {
+            "database": _database,
+            "broker": _broker,
+            "worker": _worker,
+            "model": _model,
+        }.items()
     }
     status = "ok" if set(parts.values()) == {"ok"} else "unavailable"
     return JsonResponse({"status": status} | parts, status=200 if status == "ok" else 503)
@@ -30,8 +38,9 @@ def healthz(request: HttpRequest) -> JsonResponse:
 def _ask(look: Callable[[], str]) -> str:
     try:
         return look()
-    except Exception as error:  # whatever it is, it is the answer
-        return f"{type(error).__name__}: {error}"
+    except Exception as error:  # whatever it is, it is the answer; addresses in it are for the log alone
+        log.warning("healthz: %r", error)
+        return f"Does not answer ({type(error).__name__}). The log of the web server says more."
 
 
 def _database() -> str:
@@ -44,7 +53,7 @@ def _database() -> str:
 def _broker() -> str:
     folder = settings.CELERY_BROKER_TRANSPORT_OPTIONS.get("data_folder_out")
     if folder and not os.access(folder, os.W_OK | os.X_OK):
-        return f"The folder {folder} cannot be written to."
+        return "The folder of messages cannot be written to."
     with app.connection_for_write(connect_timeout=settings.CELERY_BROKER_CONNECTION_TIMEOUT) as broker:
         broker.ensure_connection(max_retries=1, timeout=settings.CELERY_BROKER_CONNECTION_TIMEOUT)
     return "ok"

@@ -32,12 +32,12 @@ MAX_LOSSES = 3
 STALLED_AFTER = timedelta(minutes=15)  # far above the slowest single step: decoding a three-hour song
 
 LOST = (
-    f"The worker stopped {MAX_LOSSES} times while it separated this song, perhaps because the computer ran out of "
-    "memory. Try a shorter song, or ask whoever runs this site to look at the worker's log."
+    f"The worker stopped {MAX_LOSSES} times while it separated this song, perhaps because the computer ran "
+    "out of memory. Try a shorter song, or ask whoever runs this site to look at the worker's log."
 )
 STALLED = (
-    f"Nothing moved for {STALLED_AFTER.seconds // 60} minutes, so the work was stopped. Please try again; if it "
-    "happens again, ask whoever runs this site to look at the worker's log."
+    f"Nothing moved for {STALLED_AFTER.seconds // 60} minutes, so the work was stopped. Please try again; if "
+    "it happens again, ask whoever runs this site to look at the worker's log."
 )
 
 FRESH: dict[str, Any] = {
@@ -53,11 +53,11 @@ FRESH: dict[str, Any] = {
 }
 
 
-class JobLost(Exception):
+class JobLost(Exception):  # noqa: N818 - not an error but news
     """The job is no longer this worker's: cancelled, deleted, or given to another. Stop working on it."""
 
 
-# -- what people do -------------------------------------------------------------------------------------------
+# -- what people do ------------------------------------------------------------------------------------------
 
 
 def create(owner: User, upload: File[bytes], filename: str, options: Options | None = None) -> Job:
@@ -101,7 +101,7 @@ def retry(job: Job) -> bool:
 
 
 def delete(job: Job) -> None:
-    """Remove a job with its files, and the track when this was its last job. A worker busy on it will notice."""
+    """Remove a job with its files, and the track with its last job. A worker busy on it will notice."""
     with transaction.atomic():
         track = Track.objects.select_for_update().filter(pk=job.track_id).first()
         Job.objects.filter(pk=job.pk).delete()
@@ -109,7 +109,7 @@ def delete(job: Job) -> None:
             track.delete()
 
 
-# -- what a worker does ---------------------------------------------------------------------------------------
+# -- what a worker does --------------------------------------------------------------------------------------
 
 
 def claim_next(worker: str) -> Job | None:
@@ -188,7 +188,7 @@ def abandon(job: Job) -> None:
         _remove(job.folder)
 
 
-# -- what keeps the queue moving ------------------------------------------------------------------------------
+# -- what keeps the queue moving -----------------------------------------------------------------------------
 
 
 def beat(worker: str) -> None:
@@ -203,9 +203,13 @@ def dismiss(worker: str) -> None:
 
 def requeue_stale() -> int:
     """Put back the jobs of dead workers; give up on a job that has killed several. How many were put back."""
-    orphans = Job.objects.filter(state=State.RUNNING).exclude(worker__in=Worker.objects.alive().values("name"))
+    orphans = Job.objects.filter(state=State.RUNNING).exclude(
+        worker__in=Worker.objects.alive().values("name")
+    )
     hopeless = orphans.filter(losses__gte=MAX_LOSSES - 1)
-    _change(hopeless, FRESH, state=State.FAILED, error=LOST, losses=F("losses") + 1, finished_at=timezone.now())
+    _change(
+        hopeless, FRESH, state=State.FAILED, error=LOST, losses=F("losses") + 1, finished_at=timezone.now()
+    )
     # The place in the queue and the finished segments stay, so that people can go on listening meanwhile.
     return _change(orphans, {}, state=State.QUEUED, losses=F("losses") + 1, seconds_left=None)
 
@@ -215,7 +219,9 @@ def fail_stalled() -> list[str]:
     stalled = Job.objects.filter(state=State.RUNNING, beat_at__lt=timezone.now() - STALLED_AFTER)
     stuck = []
     for pk, worker in stalled.values_list("pk", "worker"):
-        if _change(stalled.filter(pk=pk), FRESH, state=State.FAILED, error=STALLED, finished_at=timezone.now()):
+        if _change(
+            stalled.filter(pk=pk), FRESH, state=State.FAILED, error=STALLED, finished_at=timezone.now()
+        ):
             stuck.append(worker)
     return stuck
 
@@ -232,14 +238,14 @@ def wake_if_idle(worker: str) -> None:
 
 
 def wake() -> None:
-    """Hint to the workers that a job waits. Failing is harmless: an idle worker looks by itself every few seconds."""
+    """Hint to the workers that a job waits. Failing is harmless: an idle worker looks at every beat."""
     try:
         app.send_task("webapp.tasks.separate", retry=False)
     except (OperationalError, OSError) as error:
         log.warning("The message queue does not answer (%s); a worker will find the job by itself.", error)
 
 
-# -- underneath -----------------------------------------------------------------------------------------------
+# -- underneath ----------------------------------------------------------------------------------------------
 
 
 def _waiting() -> QuerySet[Job]:

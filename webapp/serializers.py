@@ -2,16 +2,17 @@
 
 from typing import Any
 
+from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
 from django.db.models import QuerySet
 from django.urls import reverse
 from rest_framework import serializers
 
 from pipeline.options import FORMATS, STEMS
-from webapp.models import SAMPLE_RATE, Job, State, Stem, User
+from webapp.models import SAMPLE_RATE, Job, State, Stem
 from webapp.queue import Queue
 from webapp.validators import validate_upload
 
-# Stated here because `pipeline.segments`, which writes them, needs NumPy and is for the worker; a test compares.
+# Repeated from `pipeline.segments`, which is the worker's and loads NumPy; a test compares.
 SEGMENT = 441_000
 SEGMENT_GAIN = 4.0
 
@@ -28,10 +29,14 @@ class Upload(serializers.Serializer[Job]):
     format = serializers.ChoiceField(choices=FORMATS, default="wav")
 
 
-def jobs_of(user: User | Any) -> QuerySet[Job]:
-    """A person's jobs with all that their JSON needs, newest first. Empty for a visitor without account."""
-    own = Job.objects.filter(track__owner_id=user.pk) if user.is_authenticated else Job.objects.none()
-    return own.select_related("track").prefetch_related("stems").order_by("-created_at", "pk")
+def all_jobs() -> QuerySet[Job]:
+    """Jobs with all that their JSON needs, newest first."""
+    return Job.objects.select_related("track").prefetch_related("stems").order_by("-created_at", "pk")
+
+
+def jobs_of(user: AbstractBaseUser | AnonymousUser) -> QuerySet[Job]:
+    """A person's jobs. A visitor without account has none."""
+    return all_jobs().filter(track__owner_id=user.pk)
 
 
 def job_json(job: Job, queue: Queue | None = None) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import django_stubs_ext
-import environ
+import environ  # type: ignore[import-untyped]
 from django.core.exceptions import ImproperlyConfigured
 
 django_stubs_ext.monkeypatch()
@@ -20,8 +20,12 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 env = environ.FileAwareEnv()
 
 
+def _text(name: str, default: object) -> str:
+    return str(env.str(name, default=str(default))).strip()
+
+
 def _switch(name: str, default: bool) -> bool:
-    value = env.str(name, default=str(default)).strip().lower()
+    value = _text(name, default).lower()
     if value in ("1", "true", "yes", "on"):
         return True
     if value in ("0", "false", "no", "off", ""):
@@ -30,7 +34,7 @@ def _switch(name: str, default: bool) -> bool:
 
 
 def _positive(name: str, default: float) -> float:
-    value = env.str(name, default=str(default))
+    value = _text(name, default)
     try:
         number = float(value)
     except ValueError:
@@ -41,14 +45,14 @@ def _positive(name: str, default: float) -> float:
 
 
 def _choice(name: str, default: str, allowed: tuple[str, ...]) -> str:
-    value = env.str(name, default=default)
+    value = _text(name, default)
     if value not in allowed:
         raise ImproperlyConfigured(f"{name}={value!r} must be one of: {', '.join(allowed)}.")
     return value
 
 
 def _words(name: str, default: str) -> list[str]:
-    return [word.strip() for word in env.str(name, default=default).split(",") if word.strip()]
+    return [word.strip() for word in _text(name, default).split(",") if word.strip()]
 
 
 def _folder(path: Path) -> Path:
@@ -56,7 +60,7 @@ def _folder(path: Path) -> Path:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ImproperlyConfigured(
-            f"Cannot make the folder {path}: {error.strerror}. Set SOUNDSCAPE_DATA to a folder you may write to."
+            f"Cannot make the folder {path}: {error.strerror}. Set SOUNDSCAPE_DATA to a folder you own."
         ) from error
     return path
 
@@ -80,7 +84,9 @@ def _database(url: str) -> dict[str, Any]:
     try:
         config = dict(env.db_url_config(url))
     except Exception as error:
-        raise ImproperlyConfigured("DATABASE_URL cannot be read. Example: postgres://user:pass@host/name") from error
+        raise ImproperlyConfigured(
+            "DATABASE_URL cannot be read. Example: postgres://user:pass@host/name"
+        ) from error
     if not config.get("ENGINE"):
         raise ImproperlyConfigured(f"DATABASE_URL: {urlsplit(url).scheme!r} is not a known kind of database.")
     if config["ENGINE"] == "django.db.backends.sqlite3":
@@ -96,34 +102,37 @@ def _broker(url: str) -> str:
     return url
 
 
-# -- where things are kept ------------------------------------------------------------------------------------
+# -- where things are kept -----------------------------------------------------------------------------------
 
-DATA = _folder(Path(env.str("SOUNDSCAPE_DATA", default=str(BASE_DIR / "data"))).expanduser().resolve())
+DATA = _folder(Path(_text("SOUNDSCAPE_DATA", BASE_DIR / "data")).expanduser().resolve())
 MEDIA_ROOT = DATA / "media"
 DEMO_SONG = DATA / "demo.flac"
-FILE_UPLOAD_TEMP_DIR = _folder(DATA / "uploads")  # beside media, so that a finished upload is moved, not copied
+FILE_UPLOAD_TEMP_DIR = _folder(
+    DATA / "uploads"
+)  # beside media, so that a finished upload is moved, not copied
 FILE_UPLOAD_PERMISSIONS = 0o644
 
-# Write-ahead logging lets people read while the worker writes. A transaction that will write takes its lock at
-# once and waits for it: one that upgrades a read lock would fail at once with "database is locked" instead.
+# Write-ahead logging lets people read while the worker writes. A transaction takes its lock to write at its
+# start and waits for it: one that asks later, after reading, would fail at once with "database is locked".
 SQLITE: dict[str, Any] = {
     "timeout": 20,
     "transaction_mode": "IMMEDIATE",
     "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
 }
-DATABASES = {"default": _database(env.str("DATABASE_URL", default=f"sqlite:///{DATA / 'db.sqlite3'}"))}
+DATABASES = {"default": _database(_text("DATABASE_URL", f"sqlite:///{DATA / 'db.sqlite3'}"))}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
-# -- what people may do ---------------------------------------------------------------------------------------
+# -- what people may do --------------------------------------------------------------------------------------
 
 MAX_UPLOAD_BYTES = int(_positive("SOUNDSCAPE_MAX_UPLOAD_MB", 500) * 1_000_000)
 MAX_SECONDS = _positive("SOUNDSCAPE_MAX_HOURS", 3) * 3600
 GUESTS = _switch("SOUNDSCAPE_GUESTS", True)
+PORT = int(_positive("PORT", 8000))  # of `manage.py serve`
 
-# -- the site -------------------------------------------------------------------------------------------------
+# -- the site ------------------------------------------------------------------------------------------------
 
 DEBUG = _switch("SOUNDSCAPE_DEBUG", False)
-SECRET_KEY = env.str("SECRET_KEY", default="") or _secret_key(DATA / "secret_key")
+SECRET_KEY = _text("SECRET_KEY", "") or _secret_key(DATA / "secret_key")
 ALLOWED_HOSTS = _words("SOUNDSCAPE_HOSTS", "localhost,127.0.0.1,[::1]")
 CSRF_TRUSTED_ORIGINS = _words("SOUNDSCAPE_ORIGINS", "")
 for origin in CSRF_TRUSTED_ORIGINS:
@@ -135,6 +144,8 @@ SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = HTTPS
 SESSION_COOKIE_AGE = 90 * 24 * 3600  # a guest's jobs can be reached only as long as the session lives
 SECURE_CONTENT_TYPE_NOSNIFF = True
 X_FRAME_OPTIONS = "DENY"
+
+SECURE_REDIRECT_EXEMPT = [r"^healthz$"]  # asked from inside, where there is no https
 
 ROOT_URLCONF = "webapp.urls"
 ASGI_APPLICATION = "webapp.asgi.application"
@@ -194,24 +205,24 @@ LANGUAGE_CODE = "en-gb"
 TIME_ZONE = "UTC"
 USE_TZ = True
 
-# -- static files ---------------------------------------------------------------------------------------------
+# -- static files --------------------------------------------------------------------------------------------
 
 STATIC_URL = "/static/"
 STATIC_ROOT = DATA / "static"
 WAVESURFER = BASE_DIR / "node_modules" / "wavesurfer.js" / "dist"
 STATICFILES_DIRS = [("vendor/wavesurfer", WAVESURFER)] if WAVESURFER.is_dir() else []
-# File names are not hashed: our ES modules import one another by plain relative names, and Django's rewriting of
-# them works by regular expressions that also catch type imports in comments. Browsers ask each time instead and
-# mostly hear "304 Not Modified".
+# File names are not hashed: our ES modules import one another by plain relative names, and Django rewrites
+# those by regular expressions that also catch type imports in comments and then miss the file. Browsers ask
+# each time instead and mostly hear "304 Not Modified".
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {"BACKEND": "servestatic.storage.CompressedStaticFilesStorage"},
 }
 SERVESTATIC_MAX_AGE = 0
 
-# -- the queue and the worker ---------------------------------------------------------------------------------
+# -- the queue and the worker --------------------------------------------------------------------------------
 
-CELERY_BROKER_URL = _broker(env.str("BROKER_URL", default="filesystem://"))
+CELERY_BROKER_URL = _broker(_text("BROKER_URL", "filesystem://localhost"))
 BROKER_FOLDER = DATA / "broker"
 CELERY_BROKER_TRANSPORT_OPTIONS: dict[str, Any] = {}
 if urlsplit(CELERY_BROKER_URL).scheme == "filesystem":
@@ -224,14 +235,14 @@ CELERY_BROKER_CONNECTION_TIMEOUT = 3
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_TASK_DEFAULT_QUEUE = "soundscape"
 CELERY_TASK_IGNORE_RESULT = True
-# One song at a time, in a thread: a song uses every core already, a fork would copy ONNX Runtime's threads, and
-# the "solo" pool would not answer remote control while it works.
+# One song at a time, in a thread: a song uses every core already, a fork would copy ONNX Runtime without its
+# threads, and the "solo" pool would not answer remote control while it works.
 CELERY_WORKER_POOL = "threads"
 CELERY_WORKER_CONCURRENCY = 1
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 
-# -- logging --------------------------------------------------------------------------------------------------
+# -- logging -------------------------------------------------------------------------------------------------
 
 LOG_LEVEL = _choice("SOUNDSCAPE_LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR"))
 LOGGING = {

@@ -18,7 +18,7 @@ from webapp.models import Job
 
 if TYPE_CHECKING:
     from pipeline.segments import SegmentWriter
-    from pipeline.separate import Block, Progress, Report
+    from pipeline.separate import Block, Progress
 
 log = logging.getLogger(__name__)
 
@@ -30,7 +30,7 @@ BROKEN = (
 DISK_FULL = "The disk of the server is full. Once there is room, try again."
 
 
-class Stopping(Exception):
+class Stopping(Exception):  # noqa: N818 - not an error but news
     """The worker is told to stop: put the song back."""
 
 
@@ -61,8 +61,9 @@ def work(job: Job) -> None:
 
 
 def _separate(job: Job) -> None:
-    from pipeline.segments import SegmentWriter  # here, because they load ONNX Runtime, which only a worker needs
-    from pipeline.separate import separate_file
+    # Here, because they load ONNX Runtime, which only a worker at work needs.
+    from pipeline.segments import SegmentWriter  # noqa: PLC0415
+    from pipeline.separate import separate_file  # noqa: PLC0415
 
     job.directory.mkdir(parents=True)
     options = Options(**job.options, max_seconds=settings.MAX_SECONDS)

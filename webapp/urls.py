@@ -1,7 +1,6 @@
 """Every address of the site."""
 
 from django.contrib import admin
-from django.contrib.auth.views import LogoutView
 from django.urls import path
 
 from webapp import events, files, health, views
@@ -14,13 +13,15 @@ urlpatterns = [
     path("jobs/<uuid:pk>/", views.job, name="job"),
     path("accounts/signup/", views.SignUp.as_view(), name="signup"),
     path("accounts/login/", views.Login.as_view(), name="login"),
-    path("accounts/logout/", LogoutView.as_view(), name="logout"),
+    path("accounts/logout/", views.Logout.as_view(), name="logout"),
     path("admin/", admin.site.urls),
     path("healthz", health.healthz, name="healthz"),
     path("api/v1/jobs/", JobViewSet.as_view({"get": "list", "post": "create"}), name="api-jobs"),
     path("api/v1/jobs/demo/", JobViewSet.as_view({"post": "demo"}), name="api-demo"),
-    path("api/v1/jobs/events/", events.all_jobs, name="jobs-events"),
-    path("api/v1/jobs/<uuid:pk>/", JobViewSet.as_view({"get": "retrieve", "delete": "destroy"}), name="api-job"),
+    path("api/v1/jobs/events/", events.my_jobs, name="jobs-events"),
+    path(
+        "api/v1/jobs/<uuid:pk>/", JobViewSet.as_view({"get": "retrieve", "delete": "destroy"}), name="api-job"
+    ),
     path("api/v1/jobs/<uuid:pk>/cancel/", JobViewSet.as_view({"post": "cancel"}), name="api-job-cancel"),
     path("api/v1/jobs/<uuid:pk>/retry/", JobViewSet.as_view({"post": "retry"}), name="api-job-retry"),
     path("api/v1/jobs/<uuid:pk>/events/", events.one_job, name="job-events"),

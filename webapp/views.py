@@ -1,17 +1,16 @@
 """Pages."""
 
-from typing import Any, cast
+from typing import Any
+from uuid import UUID
 
 from django.conf import settings
 from django.contrib.auth import login
 from django.contrib.auth.forms import AuthenticationForm
-from django.contrib.auth.views import LoginView
-from django.db import transaction
-from django.forms.models import BaseModelForm
+from django.contrib.auth.views import LoginView, LogoutView
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.middleware.csrf import rotate_token
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse_lazy
-from django.utils.decorators import method_decorator
 from django.views.decorators.csrf import ensure_csrf_cookie
 from django.views.generic import CreateView
 
@@ -38,7 +37,7 @@ def home(request: HttpRequest) -> HttpResponse:
 
 
 @ensure_csrf_cookie
-def job(request: HttpRequest, pk: Any) -> HttpResponse:
+def job(request: HttpRequest, pk: UUID) -> HttpResponse:
     """Progress, then the mixer."""
     found = get_object_or_404(jobs_of(request.user), pk=pk)
     return render(request, "webapp/job.html", {"job": found, "data": job_json(found)})
@@ -49,20 +48,30 @@ class Login(LoginView):
 
     def form_valid(self, form: AuthenticationForm) -> HttpResponse:
         """The guest is noted before the login replaces it in the session."""
-        guest, member = guest_of(self.request), cast(User, form.get_user())
+        guest, member = guest_of(self.request), form.get_user()
         response = super().form_valid(form)
         if guest and guest.pk != member.pk:
             adopt(guest, member)
         return response
 
 
-@method_decorator(ensure_csrf_cookie, name="dispatch")
+class Logout(LogoutView):
+    """Log out, and end what a guest is known by."""
+
+    def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        """The CSRF secret names the guest, so it goes too."""
+        response = super().post(request, *args, **kwargs)
+        rotate_token(request)
+        return response
+
+
 class SignUp(CreateView[User, SignUpForm]):
     """Make an account; a guest's own becomes it, with its jobs."""
 
     form_class = SignUpForm
     template_name = "webapp/signup.html"
     success_url = reverse_lazy("home")
+    initial = {"username": ""}  # not a guest's made-up name
 
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         """Members have an account already."""
@@ -74,9 +83,8 @@ class SignUp(CreateView[User, SignUpForm]):
         """Fill in the guest's row rather than a new one."""
         return super().get_form_kwargs() | {"instance": guest_of(self.request)}
 
-    def form_valid(self, form: BaseModelForm[User]) -> HttpResponse:
+    def form_valid(self, form: SignUpForm) -> HttpResponse:
         """Log in: the session gets a new key, so that one known from before is worth nothing."""
-        with transaction.atomic():
-            response = super().form_valid(form)
+        response = super().form_valid(form)
         login(self.request, form.instance, backend=BACKEND)
         return response

@@ -12,7 +12,6 @@ import threading
 from typing import Any
 
 from celery.signals import setup_logging, worker_ready, worker_shutdown, worker_shutting_down
-from django.conf import settings
 from django.db import connection
 
 from webapp import jobs
@@ -49,7 +48,7 @@ def run() -> None:
 
 
 def _give_up() -> None:
-    """Python cannot stop a thread that hangs in native code, and the only working thread hangs: leave at once."""
+    """Leave at once: Python cannot stop a thread that hangs in native code, and our only one does."""
     log.critical("The work hangs. This worker stops; start it again if nothing else does.")
     logging.shutdown()
     os._exit(STUCK)

@@ -2,7 +2,7 @@
 
 import { JobCard, find, write } from "./card.js";
 import { listJobs, pageData, startDemo, upload, watch } from "./jobs.js";
-import { clock, showFraction, size } from "./status.js";
+import { clock, longest, showFraction, size } from "./status.js";
 
 /**
  * @typedef {import("./jobs.js").Job} Job
@@ -43,9 +43,9 @@ function show(job) {
   const row = rows.get(job.id) ?? addRow(job);
   row.card.update(job);
   write(find(row.root, "[data-length]"), job.duration === null ? "" : clock(job.duration));
-  const link = /** @type {HTMLAnchorElement} */ (find(row.root, "a"));
-  link.href = job.url;
-  write(link, job.title);
+  write(find(row.root, "h3 a"), job.title);
+  for (const link of row.root.querySelectorAll("a")) link.href = job.url;
+  find(row.root, "[data-open]").hidden = job.audio === null;
 }
 
 /** @param {Job} job */
@@ -84,6 +84,7 @@ function onConnection(connected) {
 }
 
 function wireUploads() {
+  write(find(page, "#limits"), `Up to ${size(limits.max_bytes)} and ${longest(limits.max_seconds)} each.`);
   const input = /** @type {HTMLInputElement} */ (find(page, "#files"));
   input.addEventListener("change", () => {
     take([...(input.files ?? [])]);

@@ -30,6 +30,8 @@ function show(job) {
   write(find(page, "#title"), job.title);
   write(find(page, "#duration"), job.duration === null ? "" : clock(job.duration));
   find(page, "#status").hidden = job.state === "done" && !job.notice;
+  find(page, "#patience").hidden = job.audio !== null || (job.state !== "queued" && job.state !== "running");
+  find(page, "#keyboard").hidden = job.audio === null;
   showWarnings(job.warnings);
   showMaking(job);
   if (job.audio) {

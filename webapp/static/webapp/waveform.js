@@ -34,7 +34,7 @@ export class Waveform {
       cursorColor: getComputedStyle(container).color,
       cursorWidth: 1,
       dragToSeek: { debounceTime: 0 },
-      plugins: ruler ? [Timeline.create({ container: ruler, height: 18, formatTimeCallback: clock })] : [],
+      plugins: ruler ? [Timeline.create({ container: ruler, height: 22, secondaryLabelOpacity: 0.6, formatTimeCallback: clock })] : [],
     });
     this.wave.on("click", (fraction) => onSeek(fraction * duration));
     this.wave.on("dragend", (fraction) => onSeek(fraction * duration));
@@ -42,7 +42,7 @@ export class Waveform {
 
   /** @param {Int8Array} peaks lowest and highest by turns, of as much of the song as is known */
   setPeaks(peaks) {
-    this.wave.setOptions({ peaks: toChannels(peaks, this.duration), duration: this.duration });
+    this.wave.load("", toChannels(peaks, this.duration), this.duration).catch(() => undefined); // a later one came
   }
 
   /** @param {number} seconds */
