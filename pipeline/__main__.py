@@ -1,0 +1,121 @@
+"""The command line: soundscape SONG... -o DIR, also python -m pipeline."""
+
+import argparse
+import json
+import logging
+import sys
+import time
+from pathlib import Path
+
+from tqdm import tqdm
+
+from pipeline.audio import clock
+from pipeline.options import BITS, FORMATS, Options, SeparationError
+from pipeline.separate import Progress, Report, separate_file
+
+NAME_BYTES = 200  # of a folder's name; file systems take 255
+SECONDS_BETWEEN_LINES = 5.0
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Separate every song; 0 only if all succeeded."""
+    arguments = parser().parse_args(argv)
+    logging.getLogger("libav").setLevel(logging.CRITICAL)
+    try:
+        options = Options(format=arguments.format, bits=arguments.bits, preset=arguments.preset)
+    except SeparationError as error:
+        print(f"soundscape: {error.message}", file=sys.stderr)
+        return 2
+    reports = [separate_one(song, folder, options) for song, folder in folders(arguments.songs, arguments.output)]
+    if arguments.report:
+        write_report(arguments.report, [report for report in reports if report])
+    return 0 if all(reports) else 1
+
+
+def parser() -> argparse.ArgumentParser:
+    """The options."""
+    made = argparse.ArgumentParser(prog="soundscape", description="Separate songs into their stems.")
+    made.add_argument("songs", nargs="+", type=Path, metavar="SONG", help="audio files, or videos with sound")
+    made.add_argument("-o", "--output", type=Path, default=Path("separated"), metavar="DIR", help="default: separated")
+    made.add_argument("--format", choices=FORMATS, default="wav")
+    made.add_argument("--bits", choices=BITS, default="float", help="of WAV and FLAC samples; float (WAV) can't clip")
+    made.add_argument("--preset", default="default", help="which models: see python -m ensemble list")
+    made.add_argument("--report", type=Path, metavar="FILE", help="write what was done as JSON; a list for several songs")
+    return made
+
+
+def folders(songs: list[Path], output: Path) -> list[tuple[Path, Path]]:
+    """A folder for each song, by its name; songs of the same name are numbered."""
+    taken: dict[str, int] = {}
+    pairs = []
+    for song in songs:
+        name = song.stem.encode()[:NAME_BYTES].decode(errors="ignore").strip() or "song"
+        taken[name] = taken.get(name, 0) + 1
+        pairs.append((song, output / (name if taken[name] == 1 else f"{name} ({taken[name]})")))
+    return pairs
+
+
+def separate_one(song: Path, folder: Path, options: Options) -> Report | None:
+    """Separate a song and say so; a failure is told and gives None."""
+    with Display(song.name) as display:
+        try:
+            report = separate_file(song, folder, options, on_progress=display.show)
+        except SeparationError as error:
+            display.say(f"failed: {error.message}", sys.stderr)
+            return None
+        for warning in report.warnings:
+            display.say(f"note: {warning}", sys.stderr)
+        took = sum(report.seconds.values())
+        display.say(f"{', '.join(report.stems)} in {folder} ({clock(took)} on {report.provider})")
+        return report
+
+
+def write_report(path: Path, reports: list[Report]) -> None:
+    """One song: its report. Several: a list of them."""
+    found = [report.as_dict() for report in reports]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(found[0] if len(found) == 1 else found, indent=2, ensure_ascii=False) + "\n", "utf-8")
+
+
+class Display:
+    """Progress: a bar with the time left on a terminal, a plain line now and then elsewhere."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.bar: tqdm[None] | None = tqdm(desc=name, bar_format="{desc}", leave=False) if sys.stderr.isatty() else None
+        self.last = 0.0
+
+    def show(self, progress: Progress) -> None:
+        """Called by the pipeline."""
+        if self.bar is not None:
+            self._draw(self.bar, progress)
+        elif progress.stage == "separate" and time.monotonic() - self.last > SECONDS_BETWEEN_LINES:
+            self.last = time.monotonic()
+            self.say(f"block {progress.done} of {progress.total}{self._left(progress)}")
+
+    def say(self, text: str, file: object = None) -> None:
+        """Print a line about this song, above the bar."""
+        tqdm.write(f"{self.name}: {text}", file=file or sys.stdout)  # type: ignore[arg-type]
+
+    def _draw(self, bar: "tqdm[None]", progress: Progress) -> None:
+        if progress.stage == "decode":
+            bar.set_description_str(f"{self.name}: decoded {clock(progress.done)}")
+            return
+        bar.bar_format = "{desc} |{bar}| {n_fmt}/{total_fmt}{postfix}"
+        bar.total, bar.n = progress.total, progress.done
+        bar.set_description_str(f"{self.name}: {progress.stage}", refresh=False)
+        bar.set_postfix_str(self._left(progress))
+
+    def _left(self, progress: Progress) -> str:
+        return "" if progress.seconds_left is None else f", {clock(progress.seconds_left)} left"
+
+    def __enter__(self) -> "Display":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.bar is not None:
+            self.bar.close()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
