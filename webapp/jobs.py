@@ -142,25 +142,19 @@ def claim(pk: UUID, worker: str) -> Job | None:
     return job
 
 
-def progress(job: Job, **fields: Any) -> None:
-    """Note how far the worker is. Raises JobLost when the job is not its any more."""
-    if not _change(_held(job), fields, beat_at=timezone.now()):
-        raise JobLost(str(job.pk))
-
-
-def begin_stems(job: Job, names: Iterable[str]) -> None:
-    """Make the stems' rows, at the first finished block: from now on they can be played."""
-    Stem.objects.bulk_create([Stem(job=job, name=name) for name in names], ignore_conflicts=True)
+def progress(job: Job, stems: Iterable[str] = (), **fields: Any) -> None:
+    """Note how far the worker is, and which stems there are. Raises JobLost when the job is not its any more."""
+    with transaction.atomic():
+        if not _change(_held(job), fields, beat_at=timezone.now()):
+            raise JobLost(str(job.pk))
+        Stem.objects.bulk_create([Stem(job=job, name=name) for name in stems], ignore_conflicts=True)
 
 
 def finish(job: Job, report: dict[str, Any], files: dict[str, Path], **fields: Any) -> None:
     """Done. files: path of each stem, inside the media folder. Raises JobLost."""
-    now = timezone.now()
+    end = {"state": State.DONE, "report": report, "seconds_left": None, "finished_at": timezone.now()}
     with transaction.atomic():
-        final = fields | {"state": State.DONE, "report": report, "seconds_left": None, "finished_at": now}
-        if not _change(_held(job), final):
-            raise JobLost(str(job.pk))
-        begin_stems(job, files)
+        progress(job, files, **(fields | end))
         for name, path in files.items():
             job.stems.filter(name=name).update(file=str(path.relative_to(settings.MEDIA_ROOT)))
         Worker.objects.filter(name=job.worker).update(provider=report.get("provider", ""))

@@ -4,6 +4,7 @@ Every setting has a default that works on one machine with nothing else installe
 files, everything in one folder. README.md lists the variables.
 """
 
+import logging
 import math
 import secrets
 from pathlib import Path
@@ -244,12 +245,19 @@ CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 
 # -- logging -------------------------------------------------------------------------------------------------
 
+
+def _is_not_503(record: logging.LogRecord) -> bool:
+    return getattr(record, "status_code", None) != 503
+
+
 LOG_LEVEL = _choice("SOUNDSCAPE_LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR"))
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
+    # /healthz answers 503 while something is missing, and says what: not worth a line at every question.
+    "filters": {"no_503": {"()": "django.utils.log.CallbackFilter", "callback": _is_not_503}},
     "formatters": {"plain": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "plain"}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "plain", "filters": ["no_503"]}},
     "root": {"handlers": ["console"], "level": "WARNING"},
     "loggers": {"webapp": {"level": LOG_LEVEL}, "django": {"handlers": [], "level": "WARNING"}},
 }

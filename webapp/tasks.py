@@ -72,45 +72,43 @@ def _separate(job: Job) -> None:
         report = separate_file(
             Path(job.track.file.path), job.directory, options, on_progress=note.progress, on_block=note.block
         )
-        note.fields["segments_done"] = segments.close()
     _end(job, lambda: jobs.finish(job, report.as_dict(), report.files, **note.fields))
     log.info("Job %s: done.", job.pk)
 
 
 class Note:
-    """Carries progress into the row: at once when something changes for the listener, else twice a second."""
+    """Carries progress into the row, at most twice a second except when a new stage begins."""
 
     def __init__(self, job: Job, segments: "SegmentWriter"):
         self.job = job
         self.segments = segments
-        self.fields: dict[str, Any] = {"segments_done": 0}
+        self.stems: tuple[str, ...] = ()
+        self.fields: dict[str, Any] = {}
         self._written = 0.0
 
     def progress(self, progress: "Progress") -> None:
-        """A step is done."""
-        urgent = progress.stage != self.fields.get("stage")
+        """A step is done. In the "separate" stage this follows each block."""
+        begins = progress.stage != self.fields.get("stage")
         self.fields |= {"stage": progress.stage, "seconds_left": progress.seconds_left}
         if progress.stage == "separate":
             self.fields |= {"blocks_done": progress.done, "blocks_total": progress.total}
-        self._write(urgent)
+        if begins or monotonic() - self._written >= WRITE_EVERY:
+            self._write()
 
     def block(self, block: "Block") -> None:
         """A stretch of the song is done: it can be heard."""
         segments = self.segments.write(block)
-        if "samples" not in self.fields:
-            jobs.begin_stems(self.job, block.stems)
-        urgent = segments != self.fields["segments_done"]
+        if block.stop == block.total:
+            segments = self.segments.close()
+        self.stems = tuple(block.stems)
         self.fields |= {"samples": block.total, "segments_done": segments}
-        self._write(urgent)
 
-    def _write(self, urgent: bool) -> None:
+    def _write(self) -> None:
         if worker.stopping.is_set():
             raise Stopping
-        if not urgent and monotonic() - self._written < WRITE_EVERY:
-            return
         self._written = monotonic()
         try:
-            jobs.progress(self.job, **self.fields)
+            jobs.progress(self.job, self.stems, **self.fields)
         except (OperationalError, InterfaceError) as error:
             log.warning("Job %s: progress not noted (%s); the next note catches up.", self.job.pk, error)
             close_old_connections()

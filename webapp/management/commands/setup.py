@@ -1,4 +1,4 @@
-"""`manage.py setup`: model, database, static files and demo song. Run it at any time; it skips what is there."""
+"""`manage.py setup`: model, database, static files, demo song. Run it at any time: what is there is skipped."""
 
 import sys
 from typing import Any

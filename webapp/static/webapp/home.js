@@ -45,7 +45,22 @@ function show(job) {
   write(find(row.root, "[data-length]"), job.duration === null ? "" : clock(job.duration));
   write(find(row.root, "h3 a"), job.title);
   for (const link of row.root.querySelectorAll("a")) link.href = job.url;
+  showStems(find(row.root, ".stems"), job);
   find(row.root, "[data-open]").hidden = job.audio === null;
+}
+
+/** @param {HTMLElement} list @param {Job} job */
+function showStems(list, { stems }) {
+  if (list.childElementCount === stems.length) return;
+  list.hidden = stems.length === 0;
+  list.replaceChildren(
+    ...stems.map(({ name }) => {
+      const item = document.createElement("li");
+      item.dataset.stem = name;
+      item.textContent = name;
+      return item;
+    }),
+  );
 }
 
 /** @param {Job} job */

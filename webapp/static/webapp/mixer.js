@@ -6,7 +6,7 @@ import { dbToTravel, gainToDb, laneGains, travelToDb } from "./gain.js";
 import { fetchPeaks } from "./jobs.js";
 import { command } from "./keyboard.js";
 import { clock } from "./status.js";
-import { Waveform } from "./waveform.js";
+import { Waveform, commonScale } from "./waveform.js";
 
 /**
  * @typedef {import("./jobs.js").Job} Job
@@ -208,7 +208,9 @@ export class Mixer {
     if (!due || this.#peaksLoading) return;
     this.#peaksLoading = true;
     try {
-      await Promise.all(this.lanes.map(async ({ peaksUrl, waveform }) => waveform.setPeaks(await fetchPeaks(peaksUrl))));
+      const peaks = await Promise.all(this.lanes.map(({ peaksUrl }) => fetchPeaks(peaksUrl)));
+      const scale = commonScale(peaks);
+      this.lanes.forEach(({ waveform }, index) => waveform.setPeaks(peaks[index], scale));
       this.#peaksShown = done;
     } catch {
       setTimeout(() => this.#refreshPeaks(), PEAKS_RETRY); // the sound does not need them; they come when they can

@@ -6,7 +6,8 @@ import { clock } from "./status.js";
 
 /** The server's peaks: pairs of signed bytes, this many a second. */
 const PEAKS_PER_SECOND = 100;
-const FULL_SCALE = 127;
+/** Quiet songs are drawn larger, but not so much that noise looks like music. */
+const SMALLEST_SCALE = 32;
 
 /** More columns than any screen has pixels; longer songs are drawn coarser. */
 const MAX_COLUMNS = 16_384;
@@ -28,8 +29,8 @@ export class Waveform {
       container,
       duration,
       height,
-      peaks: toChannels(new Int8Array(), duration),
-      waveColor: `${colour}73`,
+      peaks: toChannels(new Int8Array(), duration, SMALLEST_SCALE),
+      waveColor: `${colour}99`,
       progressColor: colour,
       cursorColor: getComputedStyle(container).color,
       cursorWidth: 1,
@@ -40,9 +41,9 @@ export class Waveform {
     this.wave.on("dragend", (fraction) => onSeek(fraction * duration));
   }
 
-  /** @param {Int8Array} peaks lowest and highest by turns, of as much of the song as is known */
-  setPeaks(peaks) {
-    this.wave.load("", toChannels(peaks, this.duration), this.duration).catch(() => undefined); // a later one came
+  /** @param {Int8Array} peaks lowest and highest by turns, of as much of the song as is known @param {number} scale what fills the lane */
+  setPeaks(peaks, scale) {
+    this.wave.load("", toChannels(peaks, this.duration, scale), this.duration).catch(() => undefined); // a later one came
   }
 
   /** @param {number} seconds */
@@ -51,11 +52,16 @@ export class Waveform {
   }
 }
 
+/** One scale for all lanes, so that their heights compare. @param {readonly Int8Array[]} lanes @returns {number} */
+export function commonScale(lanes) {
+  return lanes.reduce((scale, peaks) => peaks.reduce((top, peak) => Math.max(top, Math.abs(peak)), scale), SMALLEST_SCALE);
+}
+
 /**
  * What wavesurfer draws above and below its middle line, silent where the song is not known yet.
- * @param {Int8Array} peaks @param {number} duration @returns {[Float32Array, Float32Array]}
+ * @param {Int8Array} peaks @param {number} duration @param {number} scale @returns {[Float32Array, Float32Array]} highs and lows
  */
-export function toChannels(peaks, duration) {
+function toChannels(peaks, duration, scale) {
   const pairs = Math.max(1, Math.ceil(duration * PEAKS_PER_SECOND));
   const step = Math.ceil(pairs / MAX_COLUMNS);
   const lows = new Float32Array(Math.ceil(pairs / step));
@@ -63,8 +69,8 @@ export function toChannels(peaks, duration) {
   const known = Math.min(pairs, Math.floor(peaks.length / 2));
   for (let pair = 0; pair < known; pair++) {
     const column = Math.floor(pair / step);
-    lows[column] = Math.min(lows[column], peaks[2 * pair] / FULL_SCALE);
-    highs[column] = Math.max(highs[column], peaks[2 * pair + 1] / FULL_SCALE);
+    lows[column] = Math.min(lows[column], peaks[2 * pair] / scale);
+    highs[column] = Math.max(highs[column], peaks[2 * pair + 1] / scale);
   }
   return [highs, lows];
 }
