@@ -88,6 +88,7 @@ function showEmptiness() {
 function watchSongs() {
   if (watching) return;
   watching = true;
+  document.querySelector("#keep")?.removeAttribute("hidden");
   watch(page.dataset.eventsUrl ?? "", { onJob: show, onDeleted: forget, onConnection });
 }
 
