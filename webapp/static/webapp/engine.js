@@ -70,7 +70,7 @@ export class Engine extends EventTarget {
     this.gate.connect(this.master).connect(this.meter).connect(context.destination);
     this.#lanes = stems.map(({ name }) => ({ name, db: 0, mute: false, solo: false }));
     this.#nodes = stems.map(() => this.#strip());
-    this.window = new SegmentWindow(
+    this.segments = new SegmentWindow(
       stems,
       (data) => context.decodeAudioData(data),
       (error) => this.#onSegments(error),
@@ -132,7 +132,7 @@ export class Engine extends EventTarget {
 
   /** @param {number} segments of every stem that can be fetched by now */
   setAvailable(segments) {
-    this.window.setAvailable(segments);
+    this.segments.setAvailable(segments);
     this.#update();
   }
 
@@ -165,7 +165,7 @@ export class Engine extends EventTarget {
 
   async close() {
     this.pause();
-    this.window.close();
+    this.segments.close();
     if (this.context instanceof AudioContext) await this.context.close();
   }
 
@@ -194,7 +194,7 @@ export class Engine extends EventTarget {
 
   /** Looks at the clock and at what is loaded, and does what is due. Safe to call at any time. */
   #update() {
-    this.window.moveTo(this.#index(this.#frame));
+    this.segments.moveTo(this.#index(this.#frame));
     if (this.#run) this.#continue(this.#run);
     else if (this.#wanted && this.#ready()) this.#begin();
     this.#setState();
@@ -233,7 +233,7 @@ export class Engine extends EventTarget {
   /** Schedules every loaded column that follows without a gap. @param {Run} run */
   #schedule(run) {
     while (run.until < this.song.samples) {
-      const column = this.window.column(this.#index(run.until));
+      const column = this.segments.column(this.#index(run.until));
       if (!column) return;
       column.forEach((buffer, lane) => this.#start(run, buffer, lane));
       run.until = Math.min((this.#index(run.until) + 1) * this.song.segment, this.song.samples);
@@ -258,7 +258,7 @@ export class Engine extends EventTarget {
   #ready() {
     const needed = Math.min(this.#at + RESUME_AHEAD * this.song.rate, this.song.samples);
     for (let index = this.#index(this.#at); index * this.song.segment < needed; index++) {
-      if (!this.window.column(index)) return false;
+      if (!this.segments.column(index)) return false;
     }
     return true;
   }
@@ -280,7 +280,7 @@ export class Engine extends EventTarget {
     if (!this.#wanted) return this.#frame >= this.song.samples ? "ended" : "paused";
     if (this.#run) return "playing";
     const next = Math.min(this.#at + STALL_MARGIN * this.song.rate, this.song.samples - 1);
-    return this.#index(next) < this.window.available ? "buffering" : "waiting";
+    return this.#index(next) < this.segments.available ? "buffering" : "waiting";
   }
 
   /** @param {Error | null} error */
