@@ -143,7 +143,7 @@ def claim(pk: UUID, worker: str) -> Job | None:
 
 
 def progress(job: Job, stems: Iterable[str] = (), **fields: Any) -> None:
-    """Note how far the worker is, and which stems there are. Raises JobLost when the job is not its any more."""
+    """Note how far the worker is and which stems there are. Raises JobLost when the job is no longer its."""
     with transaction.atomic():
         if not _change(_held(job), fields, beat_at=timezone.now()):
             raise JobLost(str(job.pk))

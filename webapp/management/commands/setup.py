@@ -1,4 +1,4 @@
-"""`manage.py setup`: model, database, static files, demo song. Run it at any time: what is there is skipped."""
+"""`manage.py setup`: model, database, static files, demo song. Run it at any time: it skips what is there."""
 
 import sys
 from typing import Any

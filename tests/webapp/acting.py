@@ -1,0 +1,72 @@
+"""What workers, browsers and clocks do, for tests of the site."""
+
+import asyncio
+import io
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from asgiref.sync import async_to_sync
+from django.test import Client
+from django.utils import timezone
+
+from webapp import jobs
+from webapp.models import LOST_AFTER, Job, Worker
+
+SONG = b"any bytes will do: only the worker looks inside"
+
+
+def claimed(job: Job, worker: str = "w") -> Job:
+    mine = jobs.claim(job.pk, worker)
+    assert mine is not None
+    return mine
+
+
+def finish(job: Job, stems: tuple[str, ...] = ("vocals", "drums")) -> None:
+    """Write what a worker would, two segments long, and note it."""
+    for stem in stems:
+        folder = job.directory / stem
+        folder.mkdir(parents=True)
+        (folder / "peaks.i8").write_bytes(bytes(range(200)))
+        for index in range(2):
+            (folder / f"{index:05d}.flac").write_bytes(f"{stem} {index}".encode())
+        (job.directory / f"{stem}.wav").write_bytes(stem.encode() * 1000)
+    models = [{"name": "m", "licence": "MIT"}]
+    report = {"provider": "CPU", "null_db": -120.0, "warnings": ["Quiet."], "models": models}
+    files = {stem: job.directory / f"{stem}.wav" for stem in stems}
+    jobs.finish(job, report, files, samples=882_000, segments_done=2, blocks_done=3, blocks_total=3)
+
+
+@dataclass
+class Answer:
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+
+def upload(client: Client, name: str = "Song.mp3", content: bytes = SONG, **more: Any) -> Any:
+    file = io.BytesIO(content)
+    file.name = name
+    return client.post("/api/v1/jobs/", {"file": file} | more)
+
+
+def files_below(folder: Path) -> list[str]:
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+
+
+def run_async(coroutine: Any) -> Any:
+    async def run() -> Any:
+        return await asyncio.wait_for(coroutine, 10)
+
+    return async_to_sync(run)()
+
+
+def silence(worker: str, seconds: float | None = None) -> None:
+    """Make a worker's last sign of life an old one."""
+    ago = LOST_AFTER * 2 if seconds is None else timedelta(seconds=seconds)
+    Worker.objects.filter(name=worker).update(beat_at=timezone.now() - ago)
+
+
+def fresh(job: Job) -> Job:
+    return Job.objects.get(pk=job.pk)

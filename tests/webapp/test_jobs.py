@@ -1,0 +1,374 @@
+"""The life of a job: every verb, from every state, and who wins when two want it."""
+
+from datetime import timedelta
+
+import pytest
+from acting import SONG, claimed, files_below, finish, fresh, silence
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+from kombu.exceptions import OperationalError
+
+from pipeline.options import Options
+from webapp import jobs
+from webapp.models import LOST_AFTER, Job, State, Stem, Track, Worker
+from webapp.queue import NO_WORKER, WORKER_GONE, WORKER_LOST, Queue
+
+pytestmark = pytest.mark.django_db
+
+OVER = [State.DONE, State.FAILED, State.CANCELLED]
+WORKERS_VERBS = [
+    lambda job: jobs.progress(job, blocks_done=5),
+    finish,
+    lambda job: jobs.fail(job, "No."),
+    jobs.release,
+]
+
+
+class TestCreate:
+    def test_keeps_the_file_and_wakes_a_worker(self, owner, sent, committing):
+        with committing():
+            job = jobs.create(owner, SimpleUploadedFile("x", SONG), "My Song.FLAC", Options(format="flac"))
+        track = job.track
+        assert (track.title, track.filename, track.size, track.owner) == (
+            "My Song",
+            "My Song.FLAC",
+            len(SONG),
+            owner,
+        )
+        assert track.file.read() == SONG
+        assert track.file.name == f"tracks/{track.pk}.flac"
+        assert (job.state, job.options) == (State.QUEUED, {"format": "flac"})
+        assert sent == ["webapp.tasks.separate"]
+
+    def test_survives_a_queue_that_does_not_answer(self, owner, committing, monkeypatch, caplog):
+        def refuse(*_, **__):
+            raise OperationalError("no route")
+
+        monkeypatch.setattr(jobs.app, "send_task", refuse)
+        with committing():
+            job = jobs.create(owner, SimpleUploadedFile("x", SONG), "a.mp3")
+        assert fresh(job).state == State.QUEUED
+        assert "no route" in caplog.text
+
+    @pytest.mark.parametrize(
+        ("filename", "title"),
+        [
+            ("plain.wav", "plain"),
+            (".wav", ".wav"),
+            ("a/../../b\"'<>.mp3", "b\"'<>"),
+            ("🎸 – ünïcode.ogg", "🎸 – ünïcode"),
+            ("x" * 300 + ".wav", "x" * 255),
+            ("", "Untitled"),
+        ],
+    )
+    def test_takes_any_name(self, owner, settings, filename, title):
+        job = jobs.create(owner, SimpleUploadedFile("x", SONG), filename)
+        assert job.track.title == title
+        (kept,) = files_below(settings.MEDIA_ROOT)
+        assert kept.startswith(f"tracks/{job.track.pk}.")
+
+    def test_demo_needs_the_demo_song(self, owner, settings):
+        with pytest.raises(FileNotFoundError):
+            jobs.create_demo(owner)
+        settings.DEMO_SONG.write_bytes(SONG)
+        assert jobs.create_demo(owner).track.file.read() == SONG
+        assert settings.DEMO_SONG.exists()
+
+
+class TestClaim:
+    def test_one_of_two_claimants_wins(self, make_job):
+        job = make_job()
+        assert claimed(job, "first").attempts == 1
+        assert jobs.claim(job.pk, "second") is None
+        assert fresh(job).worker == "first"
+
+    def test_next_is_who_waits_longest(self, make_job):
+        first, second = make_job(), make_job()
+        assert jobs.claim_next("w").pk == first.pk
+        assert jobs.claim_next("w").pk == second.pk
+        assert jobs.claim_next("w") is None
+
+    def test_next_passes_over_what_a_rival_took_meanwhile(self, make_job, monkeypatch):
+        first, second = make_job(), make_job()
+        claim = jobs.claim
+
+        def rival_is_faster(pk, worker):
+            if pk == first.pk:
+                claim(pk, "rival")
+            return claim(pk, worker)
+
+        monkeypatch.setattr(jobs, "claim", rival_is_faster)
+        assert jobs.claim_next("w").pk == second.pk
+        assert fresh(first).worker == "rival"
+
+    def test_removes_what_an_earlier_attempt_left(self, make_job):
+        job = claimed(make_job())
+        (job.directory / "vocals").mkdir(parents=True)
+        (job.directory / "vocals" / "00000.flac").touch()
+        jobs.progress(job, ["vocals"], segments_done=1, blocks_done=1)
+        jobs.release(job)
+        again = claimed(job, "other")
+        assert files_below(again.folder) == []
+        assert (again.attempts, again.segments_done, again.stems.count()) == (2, 0, 0)
+        assert again.directory != job.directory
+
+    @pytest.mark.parametrize("state", OVER)
+    def test_is_for_queued_jobs_only(self, make_job, state):
+        assert jobs.claim(make_job(state).pk, "w") is None
+
+    def test_a_running_job_has_a_worker(self, make_job):
+        job = make_job()
+        with pytest.raises(IntegrityError), transaction.atomic():
+            Job.objects.filter(pk=job.pk).update(state=State.RUNNING)
+
+
+class TestHolding:
+    """What a worker may do, and that it may not once the job is not its any more."""
+
+    def test_progress_is_noted(self, make_job):
+        job = claimed(make_job())
+        before = fresh(job)
+        jobs.progress(
+            job, ["drums", "vocals"], stage="separate", blocks_done=2, blocks_total=7, seconds_left=12.5
+        )
+        after = fresh(job)
+        assert (after.stage, after.blocks_done, after.blocks_total, after.seconds_left) == (
+            "separate",
+            2,
+            7,
+            12.5,
+        )
+        assert {stem.name for stem in after.stems.all()} == {"drums", "vocals"}
+        assert after.beat_at > before.beat_at
+        assert after.updated_at > before.updated_at
+        jobs.progress(job, ["drums", "vocals"])
+        assert after.stems.count() == 2
+
+    @pytest.mark.parametrize("verb", WORKERS_VERBS)
+    def test_a_cancelled_job_is_lost(self, make_job, verb):
+        job = claimed(make_job())
+        assert jobs.cancel(job)
+        with pytest.raises(jobs.JobLost):
+            verb(job)
+        assert fresh(job).state == State.CANCELLED
+
+    @pytest.mark.parametrize("verb", WORKERS_VERBS)
+    def test_a_deleted_job_is_lost(self, make_job, verb):
+        job = claimed(make_job())
+        jobs.delete(job)
+        with pytest.raises(jobs.JobLost):
+            verb(job)
+        assert not Stem.objects.exists()
+
+    @pytest.mark.parametrize("verb", WORKERS_VERBS)
+    def test_a_worker_taken_for_dead_can_not_disturb_its_successor(self, make_job, verb):
+        job = claimed(make_job(), "sleeper")
+        silence("sleeper")
+        jobs.requeue_stale()
+        successor = claimed(job, "sleeper")  # even under the same name
+        with pytest.raises(jobs.JobLost):
+            verb(job)
+        assert fresh(job).state == State.RUNNING
+        jobs.progress(successor, blocks_done=1)
+
+    def test_finish_keeps_report_and_files(self, make_job):
+        job = claimed(make_job(), "w")
+        finish(job)
+        done = fresh(job)
+        assert (done.state, done.report["null_db"], done.seconds_left) == (State.DONE, -120.0, None)
+        assert done.finished_at is not None
+        assert done.stems.get(name="drums").file.read() == b"drums" * 1000
+        assert Worker.objects.get(name="w").provider == "CPU"
+
+    def test_fail_says_why_and_removes_what_was_written(self, make_job):
+        job = claimed(make_job())
+        jobs.progress(job, ["drums"], segments_done=1)
+        job.directory.mkdir(parents=True)
+        jobs.fail(job, "This is no song.")
+        failed = fresh(job)
+        assert (failed.state, failed.error, failed.segments_done) == (State.FAILED, "This is no song.", 0)
+        assert not failed.stems.exists()
+        assert not job.folder.exists()
+
+    def test_release_keeps_the_place_in_the_queue(self, make_job):
+        first, second = make_job(), make_job()
+        jobs.release(claimed(first))
+        assert jobs.claim_next("w").pk == first.pk
+        assert fresh(first).losses == 0
+        assert fresh(second).state == State.QUEUED
+
+    def test_abandon_leaves_a_later_attempt_alone(self, make_job):
+        job = claimed(make_job())
+        silence("w")
+        jobs.requeue_stale()
+        later = claimed(job, "w2")
+        for attempt in (job, later):
+            attempt.directory.mkdir(parents=True)
+        jobs.abandon(job)
+        assert later.directory.exists()
+        assert not job.directory.exists()
+
+
+class TestCancelRetryDelete:
+    @pytest.mark.parametrize("state", [State.QUEUED, State.RUNNING])
+    def test_cancel_stops_what_lives(self, make_job, state, committing):
+        job = make_job(state)
+        job.directory.mkdir(parents=True)
+        with committing():
+            assert jobs.cancel(job)
+        assert fresh(job).state == State.CANCELLED
+        assert not job.folder.exists()
+
+    @pytest.mark.parametrize("state", OVER)
+    def test_cancel_leaves_what_is_over(self, make_job, state, committing):
+        job = make_job(state)
+        kept = files_below(job.folder)
+        with committing():
+            assert not jobs.cancel(job)
+        assert fresh(job).state == state
+        assert files_below(job.folder) == kept
+
+    @pytest.mark.parametrize("state", [State.FAILED, State.CANCELLED])
+    def test_retry_queues_again_at_the_end(self, make_job, state, sent, committing):
+        job, other = make_job(state), make_job()
+        Job.objects.filter(pk=job.pk).update(losses=2)
+        with committing():
+            assert jobs.retry(job)
+        again = fresh(job)
+        assert (again.state, again.error, again.losses, again.finished_at) == (State.QUEUED, "", 0, None)
+        assert sent
+        assert jobs.claim_next("w").pk == other.pk
+
+    @pytest.mark.parametrize("state", [State.QUEUED, State.RUNNING, State.DONE])
+    def test_retry_is_not_for_others(self, make_job, state):
+        job = make_job(state)
+        assert not jobs.retry(job)
+        assert fresh(job).state == state
+
+    @pytest.mark.parametrize("state", State.values)
+    def test_delete_removes_rows_and_files(self, make_job, state, committing, settings):
+        job, other = make_job(state), make_job(State.DONE, title="Other")
+        with committing():
+            jobs.delete(job)
+        assert list(Job.objects.all()) == [other]
+        assert list(Track.objects.all()) == [other.track]
+        assert all(
+            str(other.pk) in path or str(other.track.pk) in path for path in files_below(settings.MEDIA_ROOT)
+        )
+
+    def test_delete_twice_is_the_same(self, make_job):
+        job = make_job()
+        jobs.delete(job)
+        jobs.delete(job)
+
+    def test_deleting_an_account_removes_its_files(self, make_job, owner, committing, settings):
+        make_job(State.DONE)
+        with committing():
+            owner.delete()
+        assert files_below(settings.MEDIA_ROOT) == []
+
+    def test_a_delete_that_is_rolled_back_removes_no_file(self, make_job, settings):
+        job = make_job(State.DONE)
+        before = files_below(settings.MEDIA_ROOT)
+        with pytest.raises(RuntimeError), transaction.atomic():
+            jobs.delete(job)
+            raise RuntimeError
+        assert files_below(settings.MEDIA_ROOT) == before
+        assert fresh(job)
+
+
+class TestLostWorkers:
+    def test_a_dead_workers_job_goes_back_to_its_place(self, make_job):
+        job, later = claimed(make_job(), "dead"), make_job()
+        silence("dead")
+        assert jobs.requeue_stale() == 1
+        assert (fresh(job).state, fresh(job).losses) == (State.QUEUED, 1)
+        assert jobs.claim_next("alive").pk == job.pk
+        assert fresh(later).state == State.QUEUED
+
+    def test_a_living_workers_job_stays(self, make_job):
+        job = claimed(make_job(), "alive")
+        silence("alive", seconds=LOST_AFTER.seconds - 5)
+        assert jobs.requeue_stale() == 0
+        assert fresh(job).state == State.RUNNING
+
+    def test_a_worker_that_left_no_row_is_dead(self, make_job):
+        job = claimed(make_job(), "gone")
+        jobs.dismiss("gone")
+        assert jobs.requeue_stale() == 1
+        assert fresh(job).state == State.QUEUED
+
+    def test_a_job_that_kills_its_workers_is_given_up(self, make_job):
+        job = make_job()
+        for attempt in range(jobs.MAX_LOSSES):
+            assert fresh(job).state == State.QUEUED, attempt
+            claimed(job, f"w{attempt}")
+            silence(f"w{attempt}")
+            jobs.requeue_stale()
+        assert fresh(job).state == State.FAILED
+        assert "memory" in fresh(job).error
+
+    def test_a_stalled_job_is_failed_with_a_reason(self, make_job):
+        stalled, busy = claimed(make_job(), "stuck"), claimed(make_job(), "busy")
+        old = timezone.now() - jobs.STALLED_AFTER - timedelta(seconds=1)
+        Job.objects.filter(pk=stalled.pk).update(beat_at=old)
+        assert jobs.fail_stalled() == ["stuck"]
+        assert fresh(stalled).state == State.FAILED
+        assert "15 minutes" in fresh(stalled).error
+        assert fresh(busy).state == State.RUNNING
+
+    def test_workers_of_yesterday_are_forgotten(self):
+        jobs.beat("old")
+        jobs.beat("new")
+        silence("old", seconds=25 * 3600)
+        jobs.forget_workers()
+        assert [worker.name for worker in Worker.objects.all()] == ["new"]
+
+    def test_an_idle_worker_sends_lost_hints_again(self, make_job, sent):
+        jobs.wake_if_idle("w")
+        assert sent == []  # nothing waits
+        make_job()
+        jobs.wake_if_idle("w")
+        assert sent == ["webapp.tasks.separate"]
+        make_job(State.RUNNING, worker="w")
+        jobs.wake_if_idle("w")
+        assert len(sent) == 1  # it has work; its queue must not fill with hints
+
+
+class TestQueue:
+    def test_without_worker_it_says_so(self, make_job):
+        assert Queue().notice(make_job()) == NO_WORKER
+
+    def test_position_counts_what_must_end_first(self, make_job):
+        jobs.beat("w")
+        first, second, third = make_job(), make_job(), make_job()
+        assert [Queue().position(job) for job in (first, second, third)] == [0, 1, 2]
+        claimed(first, "w")
+        assert [Queue().position(fresh(job)) for job in (first, second, third)] == [None, 1, 2]
+        assert Queue().notice(second) == "Starts after 1 other job."
+        assert Queue().notice(third) == "Starts after 2 other jobs."
+        jobs.beat("w2")
+        assert [Queue().position(job) for job in (second, third)] == [0, 1]
+        assert Queue().notice(second) == ""
+
+    def test_a_running_job_whose_worker_died_says_so(self, make_job):
+        job = make_job(State.RUNNING, worker="w")
+        assert Queue().notice(job) == ""
+        silence("w")
+        assert Queue().notice(job) == WORKER_GONE
+        jobs.beat("w2")
+        assert Queue().notice(job) == WORKER_LOST
+
+    @pytest.mark.parametrize("state", OVER)
+    def test_what_is_over_waits_for_nothing(self, make_job, state):
+        job = make_job(state)
+        assert (Queue().notice(job), Queue().position(job)) == ("", None)
+
+    def test_is_read_once_for_many(self, make_job, django_assert_max_num_queries):
+        several = [make_job() for _ in range(5)]
+        queue = Queue()
+        with django_assert_max_num_queries(3):
+            for job in several:
+                queue.notice(job)
+                queue.position(job)
