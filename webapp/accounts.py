@@ -56,9 +56,7 @@ def become_guest(request: HttpRequest) -> User:
     )
     secret = request.META["CSRF_COOKIE"]
     login(request, guest, backend=BACKEND)
-    request.META["CSRF_COOKIE"] = (
-        secret  # login() replaced it, and with it the token of the page that uploads
-    )
+    request.META["CSRF_COOKIE"] = secret  # login() replaced it, and with it the token of the page that uploads
     return guest
 
 

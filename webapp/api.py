@@ -33,9 +33,7 @@ class NoDemo(APIException):
     """The demo song was never made."""
 
     status_code = status.HTTP_503_SERVICE_UNAVAILABLE
-    default_detail = (
-        "The demo song is not installed. Whoever runs this site can make it: python manage.py setup."
-    )
+    default_detail = "The demo song is not installed. Whoever runs this site can make it: python manage.py setup."
 
 
 class JobViewSet(ViewSet):
@@ -109,6 +107,4 @@ def _refusal(errors: Any) -> int:
 
 
 def _created(job: Job) -> Response:
-    return Response(
-        job_json(job), status=status.HTTP_201_CREATED, headers={"Location": job.get_absolute_url()}
-    )
+    return Response(job_json(job), status=status.HTTP_201_CREATED, headers={"Location": job.get_absolute_url()})

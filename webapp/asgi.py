@@ -39,9 +39,7 @@ class BodyLimit:
             nonlocal seen
             message = await receive()
             seen += len(message.get("body", b""))
-            return (
-                message if seen <= self.limit else {"type": "http.disconnect"}
-            )  # Django lets go of the request
+            return message if seen <= self.limit else {"type": "http.disconnect"}  # Django lets go of the request
 
         if self._announced(scope) <= self.limit:
             await self.app(scope, counted, send)

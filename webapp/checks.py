@@ -25,11 +25,7 @@ def model_is_installed(**_: Any) -> Sequence[CheckMessage]:
     missing = [card.name for card in model_cards() if not card.installed]
     if not missing:
         return []
-    return [
-        Warning(
-            f"Model not installed: {', '.join(missing)}.", hint="python manage.py setup", id="webapp.W001"
-        )
-    ]
+    return [Warning(f"Model not installed: {', '.join(missing)}.", hint="python manage.py setup", id="webapp.W001")]
 
 
 @register(Tags.staticfiles)

@@ -70,9 +70,7 @@ async def send_file(request: HttpRequest, path: Path, content_type: str) -> Http
     return _body(request, path, wanted, stat.st_size, headers | {"Content-Type": content_type})
 
 
-def _body(
-    request: HttpRequest, path: Path, wanted: range, size: int, headers: dict[str, str]
-) -> HttpResponseBase:
+def _body(request: HttpRequest, path: Path, wanted: range, size: int, headers: dict[str, str]) -> HttpResponseBase:
     partial = len(wanted) != size
     headers = headers | {"Content-Length": str(len(wanted))}
     if partial:
@@ -115,9 +113,7 @@ async def _stat(path: Path) -> stat_result:
 
 async def _own_stem(request: HttpRequest, pk: UUID, name: str) -> Stem:
     user = await request.auser()
-    mine = Stem.objects.select_related("job__track").filter(
-        job__track__owner_id=user.pk, job_id=pk, name=name
-    )
+    mine = Stem.objects.select_related("job__track").filter(job__track__owner_id=user.pk, job_id=pk, name=name)
     stem = await mine.afirst()
     if stem is None:
         raise Http404

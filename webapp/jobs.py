@@ -53,7 +53,7 @@ FRESH: dict[str, Any] = {
 }
 
 
-class JobLost(Exception):  # noqa: N818 - not an error but news
+class JobLost(Exception):
     """The job is no longer this worker's: cancelled, deleted, or given to another. Stop working on it."""
 
 
@@ -169,10 +169,10 @@ def fail(job: Job, message: str) -> None:
     _remove(job.folder)
 
 
-def release(job: Job) -> None:
-    """Put a job back, in its old place, because its worker is told to stop. Raises JobLost."""
-    if not _change(_held(job), FRESH, state=State.QUEUED, worker=""):
-        raise JobLost(str(job.pk))
+def release(worker: str) -> int:
+    """Put a worker's jobs back, in their old places, because it is told to stop. How many there were."""
+    held = Job.objects.filter(state=State.RUNNING, worker=worker)
+    return _change(held, {}, state=State.QUEUED, seconds_left=None)
 
 
 def abandon(job: Job) -> None:
@@ -197,13 +197,9 @@ def dismiss(worker: str) -> None:
 
 def requeue_stale() -> int:
     """Put back the jobs of dead workers; give up on a job that has killed several. How many were put back."""
-    orphans = Job.objects.filter(state=State.RUNNING).exclude(
-        worker__in=Worker.objects.alive().values("name")
-    )
+    orphans = Job.objects.filter(state=State.RUNNING).exclude(worker__in=Worker.objects.alive().values("name"))
     hopeless = orphans.filter(losses__gte=MAX_LOSSES - 1)
-    _change(
-        hopeless, FRESH, state=State.FAILED, error=LOST, losses=F("losses") + 1, finished_at=timezone.now()
-    )
+    _change(hopeless, FRESH, state=State.FAILED, error=LOST, losses=F("losses") + 1, finished_at=timezone.now())
     # The place in the queue and the finished segments stay, so that people can go on listening meanwhile.
     return _change(orphans, {}, state=State.QUEUED, losses=F("losses") + 1, seconds_left=None)
 
@@ -213,9 +209,7 @@ def fail_stalled() -> list[str]:
     stalled = Job.objects.filter(state=State.RUNNING, beat_at__lt=timezone.now() - STALLED_AFTER)
     stuck = []
     for pk, worker in stalled.values_list("pk", "worker"):
-        if _change(
-            stalled.filter(pk=pk), FRESH, state=State.FAILED, error=STALLED, finished_at=timezone.now()
-        ):
+        if _change(stalled.filter(pk=pk), FRESH, state=State.FAILED, error=STALLED, finished_at=timezone.now()):
             stuck.append(worker)
     return stuck
 

@@ -91,9 +91,7 @@ class Job(models.Model):
     class Meta:
         indexes = [
             models.Index(fields=["-created_at"], name="job_newest"),
-            models.Index(
-                fields=["queued_at", "id"], name="job_queue", condition=models.Q(state=State.QUEUED)
-            ),
+            models.Index(fields=["queued_at", "id"], name="job_queue", condition=models.Q(state=State.QUEUED)),
             models.Index(fields=["worker"], name="job_running", condition=models.Q(state=State.RUNNING)),
         ]
         constraints = [

@@ -85,9 +85,7 @@ def _database(url: str) -> dict[str, Any]:
     try:
         config = dict(env.db_url_config(url))
     except Exception as error:
-        raise ImproperlyConfigured(
-            "DATABASE_URL cannot be read. Example: postgres://user:pass@host/name"
-        ) from error
+        raise ImproperlyConfigured("DATABASE_URL cannot be read. Example: postgres://user:pass@host/name") from error
     if not config.get("ENGINE"):
         raise ImproperlyConfigured(f"DATABASE_URL: {urlsplit(url).scheme!r} is not a known kind of database.")
     if config["ENGINE"] == "django.db.backends.sqlite3":
@@ -108,9 +106,7 @@ def _broker(url: str) -> str:
 DATA = _folder(Path(_text("SOUNDSCAPE_DATA", BASE_DIR / "data")).expanduser().resolve())
 MEDIA_ROOT = DATA / "media"
 DEMO_SONG = DATA / "demo.flac"
-FILE_UPLOAD_TEMP_DIR = _folder(
-    DATA / "uploads"
-)  # beside media, so that a finished upload is moved, not copied
+FILE_UPLOAD_TEMP_DIR = _folder(DATA / "uploads")  # beside media, so that a finished upload is moved, not copied
 FILE_UPLOAD_PERMISSIONS = 0o644
 
 # Write-ahead logging lets people read while the worker writes. A transaction takes its lock to write at its
@@ -259,5 +255,9 @@ LOGGING = {
     "formatters": {"plain": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "plain", "filters": ["no_503"]}},
     "root": {"handlers": ["console"], "level": "WARNING"},
-    "loggers": {"webapp": {"level": LOG_LEVEL}, "django": {"handlers": [], "level": "WARNING"}},
+    "loggers": {
+        "webapp": {"level": LOG_LEVEL},
+        "django": {"handlers": [], "level": "WARNING"},
+        "django.request": {"level": "ERROR"},  # not each 404
+    },
 }

@@ -30,15 +30,10 @@ BROKEN = (
 DISK_FULL = "The disk of the server is full. Once there is room, try again."
 
 
-class Stopping(Exception):  # noqa: N818 - not an error but news
-    """The worker is told to stop: put the song back."""
-
-
 @shared_task(name="webapp.tasks.separate")
 def separate() -> None:
     """Separate the song that has waited longest, if any. Which message woke us does not matter."""
-    job = jobs.claim_next(worker.NAME)
-    if job is not None:
+    if not worker.stopping.is_set() and (job := jobs.claim_next(worker.NAME)):
         work(job)
 
 
@@ -49,9 +44,6 @@ def work(job: Job) -> None:
         _separate(job)
     except jobs.JobLost:
         _lost(job)
-    except Stopping:
-        log.info("Job %s: put back, the worker stops.", job.pk)
-        _end(job, lambda: jobs.release(job))
     except SeparationError as error:
         log.info("Job %s: %s", job.pk, error.message)
         _fail(job, error.message)
@@ -104,8 +96,6 @@ class Note:
         self.fields |= {"samples": block.total, "segments_done": segments}
 
     def _write(self) -> None:
-        if worker.stopping.is_set():
-            raise Stopping
         self._written = monotonic()
         try:
             jobs.progress(self.job, self.stems, **self.fields)

@@ -19,9 +19,7 @@ urlpatterns = [
     path("api/v1/jobs/", JobViewSet.as_view({"get": "list", "post": "create"}), name="api-jobs"),
     path("api/v1/jobs/demo/", JobViewSet.as_view({"post": "demo"}), name="api-demo"),
     path("api/v1/jobs/events/", events.my_jobs, name="jobs-events"),
-    path(
-        "api/v1/jobs/<uuid:pk>/", JobViewSet.as_view({"get": "retrieve", "delete": "destroy"}), name="api-job"
-    ),
+    path("api/v1/jobs/<uuid:pk>/", JobViewSet.as_view({"get": "retrieve", "delete": "destroy"}), name="api-job"),
     path("api/v1/jobs/<uuid:pk>/cancel/", JobViewSet.as_view({"post": "cancel"}), name="api-job-cancel"),
     path("api/v1/jobs/<uuid:pk>/retry/", JobViewSet.as_view({"post": "retry"}), name="api-job-retry"),
     path("api/v1/jobs/<uuid:pk>/events/", events.one_job, name="job-events"),

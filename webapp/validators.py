@@ -20,6 +20,4 @@ def validate_upload(file: File[Any]) -> None:
 def too_large() -> str:
     """What to say about a file over the limit."""
     limit = f"{settings.MAX_UPLOAD_BYTES / 1e6:.0f} MB"
-    return (
-        f"This file is larger than {limit}, the limit here. Try a compressed form of it, such as FLAC or MP3."
-    )
+    return f"This file is larger than {limit}, the limit here. Try a compressed form of it, such as FLAC or MP3."

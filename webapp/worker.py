@@ -9,9 +9,11 @@ import os
 import secrets
 import socket
 import threading
+import time
+from collections.abc import Callable
 from typing import Any
 
-from celery.signals import setup_logging, worker_ready, worker_shutdown, worker_shutting_down
+from celery.signals import setup_logging, worker_ready, worker_shutting_down
 from django.db import connection
 
 from webapp import jobs
@@ -20,6 +22,7 @@ log = logging.getLogger(__name__)
 
 NAME = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(3)}"
 BEAT_EVERY = 5.0  # seconds; a quarter of models.LOST_AFTER
+LINGER = 1.0  # seconds; enough for Celery to end by itself when no song is in work
 STUCK = 70  # exit status
 
 stopping = threading.Event()
@@ -36,15 +39,30 @@ def pulse(worker: str = NAME) -> None:
 
 
 def run() -> None:
-    """Beat until told to stop. A database that does not answer now may do so at the next beat."""
+    """Beat until told to stop."""
     while not stopping.is_set():
-        try:
-            pulse()
-        except Exception:
-            log.exception("The worker could not beat; it goes on trying.")
-        finally:
-            connection.close()
+        _survive(pulse)
         stopping.wait(BEAT_EVERY)
+    _survive(leave)
+    time.sleep(LINGER)
+    os._exit(0)  # still here: Celery waits for the song, which is not ours any more
+
+
+def leave(worker: str = NAME) -> None:
+    """Put the song in work back and sign off, rather than let people wait for the end of a block or of the song."""
+    if jobs.release(worker):
+        log.info("The song in work goes back to the queue.")
+    jobs.dismiss(worker)
+
+
+def _survive(action: Callable[[], None]) -> None:
+    """A database that does not answer now may do so at the next beat."""
+    try:
+        action()
+    except Exception:
+        log.exception("The worker could not tell the database that it lives.")
+    finally:
+        connection.close()
 
 
 def _give_up() -> None:
@@ -62,13 +80,7 @@ def _start(**_: Any) -> None:
 
 @worker_shutting_down.connect
 def _stop(**_: Any) -> None:
-    """The song in work sees this at its next progress and goes back to the queue."""
     stopping.set()
-
-
-@worker_shutdown.connect
-def _leave(**_: Any) -> None:
-    jobs.dismiss(NAME)
 
 
 @setup_logging.connect

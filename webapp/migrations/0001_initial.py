@@ -34,9 +34,7 @@ class Migration(migrations.Migration):
             fields=[
                 (
                     "id",
-                    models.BigAutoField(
-                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
-                    ),
+                    models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID"),
                 ),
                 ("password", models.CharField(max_length=128, verbose_name="password")),
                 ("last_login", models.DateTimeField(blank=True, null=True, verbose_name="last login")),
@@ -189,9 +187,7 @@ class Migration(migrations.Migration):
             fields=[
                 (
                     "id",
-                    models.BigAutoField(
-                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
-                    ),
+                    models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID"),
                 ),
                 ("name", models.CharField(max_length=32)),
                 ("file", models.FileField(blank=True, max_length=255, upload_to="")),
@@ -212,15 +208,11 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name="job",
-            index=models.Index(
-                condition=models.Q(("state", "queued")), fields=["queued_at", "id"], name="job_queue"
-            ),
+            index=models.Index(condition=models.Q(("state", "queued")), fields=["queued_at", "id"], name="job_queue"),
         ),
         migrations.AddIndex(
             model_name="job",
-            index=models.Index(
-                condition=models.Q(("state", "running")), fields=["worker"], name="job_running"
-            ),
+            index=models.Index(condition=models.Q(("state", "running")), fields=["worker"], name="job_running"),
         ),
         migrations.AddConstraint(
             model_name="job",

@@ -24,12 +24,12 @@ TICK = 0.25  # seconds
 PATIENCE = 15.0  # seconds between two explanations of what is still missing
 STEADY = 60.0  # seconds; a worker that lived so long is replaced at once
 SLOWEST_RESTART = 30.0  # seconds
-GRACE = 30.0  # seconds for the worker to end the block in work
+GRACE = 4.0  # seconds for both to end by themselves
 PR_SET_PDEATHSIG = 1
 
 WORKER = ("celery", "--quiet", "-A", "webapp", "worker", "--loglevel", "WARNING")
 # Event streams never end by themselves: without a limit the web server would wait for them when it stops.
-WEB = ("uvicorn", "webapp.asgi:application", "--lifespan", "off", "--timeout-graceful-shutdown", "1")
+WEB = ("uvicorn", "webapp.asgi:application", "--lifespan", "off", "--timeout-graceful-shutdown", "10")
 
 
 class Command(BaseCommand):
@@ -39,12 +39,8 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         """Where to listen."""
-        parser.add_argument(
-            "--host", default="127.0.0.1", help="address to listen on; 0.0.0.0 for the network"
-        )
-        parser.add_argument(
-            "--port", type=int, default=settings.PORT, help="default: the variable PORT, or 8000"
-        )
+        parser.add_argument("--host", default="127.0.0.1", help="address to listen on; 0.0.0.0 for the network")
+        parser.add_argument("--port", type=int, default=settings.PORT, help="default: the variable PORT, or 8000")
 
     def handle(self, *_args: Any, **options: Any) -> None:
         """Start both, watch both, end both."""

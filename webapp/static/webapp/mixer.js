@@ -191,6 +191,7 @@ export class Mixer {
     for (const { waveform } of this.lanes) waveform.setPosition(position);
     write(find(this.root, "#time"), clock(position));
     if (!this.position.matches(":active")) this.position.value = String(position);
+    this.position.style.setProperty("--travel", `${(100 * position) / duration}%`);
     const text = `${clock(position)} of ${clock(duration)}`;
     if (this.position.ariaValueText !== text) this.position.ariaValueText = text;
   }

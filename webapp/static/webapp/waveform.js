@@ -37,6 +37,7 @@ export class Waveform {
       dragToSeek: { debounceTime: 0 },
       plugins: ruler ? [Timeline.create({ container: ruler, height: 22, secondaryLabelOpacity: 0.6, formatTimeCallback: clock })] : [],
     });
+    adoptStyle(/** @type {ShadowRoot} */ (this.wave.getWrapper().getRootNode()));
     this.wave.on("click", (fraction) => onSeek(fraction * duration));
     this.wave.on("dragend", (fraction) => onSeek(fraction * duration));
   }
@@ -50,6 +51,17 @@ export class Waveform {
   setPosition(seconds) {
     this.wave.setTime(seconds);
   }
+}
+
+/**
+ * Gives wavesurfer's style sheet to its shadow root once more, in the form that a strict content security policy,
+ * which refuses <style> elements, allows.
+ * @param {ShadowRoot} shadow
+ */
+function adoptStyle(shadow) {
+  const sheet = new CSSStyleSheet();
+  sheet.replaceSync(shadow.querySelector("style")?.textContent ?? "");
+  shadow.adoptedStyleSheets = [sheet];
 }
 
 /** One scale for all lanes, so that their heights compare. @param {readonly Int8Array[]} lanes @returns {number} */
