@@ -19,9 +19,7 @@ def own_folder(settings, tmp_path):
     settings.DATA = tmp_path
     settings.MEDIA_ROOT = tmp_path / "media"
     settings.DEMO_SONG = tmp_path / "demo.flac"
-    settings.STORAGES = settings.STORAGES | {
-        "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
-    }
+    settings.STATIC_ROOT = tmp_path
 
 
 @pytest.fixture(autouse=True)
@@ -61,9 +59,7 @@ def browser(owner) -> Client:
 def make_job(owner) -> Callable[..., Job]:
     """A job of the owner's, queued or taken on to another state by the site's own verbs."""
 
-    def make(
-        state: str = State.QUEUED, title: str = "Song", user: User | None = None, worker: str = "w"
-    ) -> Job:
+    def make(state: str = State.QUEUED, title: str = "Song", user: User | None = None, worker: str = "w") -> Job:
         job = jobs.create(user or owner, SimpleUploadedFile("x", SONG), f"{title}.wav")
         if state == State.CANCELLED:
             jobs.cancel(job)

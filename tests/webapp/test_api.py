@@ -1,0 +1,222 @@
+"""REST as a client sees it: uploads good and bad, what a job's JSON says, and every verb's refusals."""
+
+import json
+from datetime import datetime
+
+import pytest
+from acting import SONG, claimed, finish, fresh, upload
+from django.test import Client
+from django.urls import reverse
+
+from webapp import jobs
+from webapp.models import Job, State, Track, User
+
+pytestmark = pytest.mark.django_db
+
+
+class TestUpload:
+    def test_makes_a_job(self, browser, owner, sent, committing):
+        with committing():
+            answer = upload(browser, "Blue Monday.flac", format="mp3")
+        assert answer.status_code == 201
+        data = answer.json()
+        job = Job.objects.get(pk=data["id"])
+        assert (job.track.owner, job.track.file.read(), job.options) == (owner, SONG, {"format": "mp3"})
+        assert (data["title"], data["state"], data["format"]) == ("Blue Monday", "queued", "mp3")
+        assert answer["Location"] == data["url"] == f"/jobs/{job.pk}/"
+        assert sent == ["webapp.tasks.separate"]
+
+    @pytest.mark.parametrize(
+        ("name", "title"),
+        [
+            ("He said \"hi\" <b>&amp; 'bye'.mp3", "He said \"hi\" <b>& 'bye'"),
+            ("../../etc/passwd", "passwd"),
+            ("C:\\Music\\song.wav", "song"),
+            ("🎹🎸 naïve – 曲.ogg", "🎹🎸 naïve – 曲"),
+            ("n" * 300 + ".mp3", "n" * 251),
+            ("no extension", "no extension"),
+            (".mp3", ".mp3"),
+        ],
+    )
+    def test_takes_hostile_names(self, browser, name, title, settings):
+        answer = upload(browser, name)
+        assert answer.status_code == 201
+        assert answer.json()["title"] == title
+        page = browser.get(answer.json()["url"])
+        assert page.status_code == 200
+        kept = Job.objects.get().track.file
+        assert kept.path.startswith(str(settings.MEDIA_ROOT / "tracks"))
+
+    @pytest.mark.parametrize(
+        ("content", "status", "words"), [(b"", 400, "empty"), (b"x" * 1001, 413, "larger than 0 MB")]
+    )
+    def test_refuses_empty_and_too_large(self, browser, content, status, words, settings):
+        settings.MAX_UPLOAD_BYTES = 1000
+        answer = upload(browser, content=content)
+        assert answer.status_code == status
+        assert words in answer.json()["file"][0]
+        assert not Track.objects.exists()
+
+    def test_takes_a_file_just_at_the_limit(self, browser, settings):
+        settings.MAX_UPLOAD_BYTES = len(SONG)
+        assert upload(browser).status_code == 201
+
+    @pytest.mark.parametrize("data", [{}, {"file": "text"}])
+    def test_refuses_a_request_without_file(self, browser, data):
+        answer = browser.post("/api/v1/jobs/", data)
+        assert answer.status_code == 400
+        assert answer.json() == {"file": ["Please choose a song."]}
+
+    def test_refuses_an_unknown_format_naming_it(self, browser):
+        answer = upload(browser, format="midi")
+        assert answer.status_code == 400
+        assert "midi" in answer.json()["format"][0]
+        assert not Track.objects.exists()
+
+    def test_needs_the_csrf_token(self, owner):
+        client = Client(enforce_csrf_checks=True)
+        assert upload(client).status_code == 403
+        client.force_login(owner)
+        assert upload(client).status_code == 403
+        assert not Track.objects.exists()
+        assert User.objects.count() == 1
+
+
+class TestDemo:
+    def test_starts_the_demo_song(self, browser, settings):
+        settings.DEMO_SONG.write_bytes(SONG)
+        answer = browser.post("/api/v1/jobs/demo/")
+        assert answer.status_code == 201
+        assert answer.json()["title"] == "Demo song"
+
+    def test_says_when_it_is_not_installed(self, browser):
+        answer = browser.post("/api/v1/jobs/demo/")
+        assert answer.status_code == 503
+        assert "manage.py setup" in answer.json()["detail"]
+        assert not Track.objects.exists()
+
+
+class TestJson:
+    KEYS = (
+        "id url title filename state notice stage blocks_done blocks_total seconds_left position error warnings "
+        "duration created_at format null_db models provider events_url cancel_url retry_url api_url audio stems"
+    )
+
+    @pytest.mark.parametrize("state", State.values)
+    def test_has_every_key_in_every_state(self, browser, make_job, state):
+        job = make_job(state)
+        data = browser.get(f"/api/v1/jobs/{job.pk}/").json()
+        assert set(data) == set(self.KEYS.split())
+        assert data["state"] == state
+        assert datetime.fromisoformat(data["created_at"]) == job.created_at
+        assert data["api_url"] == f"/api/v1/jobs/{job.pk}/"
+
+    def test_a_done_job_tells_all(self, browser, make_job):
+        job = make_job(State.DONE)
+        data = browser.get(f"/api/v1/jobs/{job.pk}/").json()
+        assert data["audio"] == {"rate": 44100, "samples": 882000, "segment": 441000, "segments_done": 2, "gain": 4.0}
+        assert data["duration"] == 20.0
+        assert (data["null_db"], data["provider"], data["warnings"]) == (-120.0, "CPU", ["Quiet."])
+        assert data["models"][0]["licence"] == "MIT"
+        assert [stem["name"] for stem in data["stems"]] == ["vocals", "drums"]
+        base = f"/api/v1/jobs/{job.pk}/stems/vocals"
+        assert data["stems"][0] == {
+            "name": "vocals",
+            "peaks_url": f"{base}/peaks",
+            "segments_url": f"{base}/segments/{{index}}.flac",
+            "download_url": f"{base}/download",
+        }
+
+    def test_the_list_is_newest_first_at_a_fixed_cost(self, browser, make_job, django_assert_max_num_queries):
+        made = [make_job(State.DONE) for _ in range(6)]
+        made += [make_job(), make_job()]
+        with django_assert_max_num_queries(8):
+            data = browser.get("/api/v1/jobs/").json()
+        assert [job["id"] for job in data] == [str(job.pk) for job in reversed(made)]
+
+
+class TestVerbs:
+    def test_cancel(self, browser, make_job):
+        job = claimed(make_job())
+        assert browser.post(f"/api/v1/jobs/{job.pk}/cancel/").json()["state"] == "cancelled"
+        again = browser.post(f"/api/v1/jobs/{job.pk}/cancel/")
+        assert again.status_code == 409
+        assert "nothing to cancel" in again.json()["detail"]
+
+    def test_retry(self, browser, make_job):
+        job = make_job(State.FAILED)
+        assert browser.post(f"/api/v1/jobs/{job.pk}/retry/").json()["state"] == "queued"
+        assert browser.post(f"/api/v1/jobs/{job.pk}/retry/").status_code == 409
+        assert fresh(job).state == State.QUEUED
+
+    def test_delete(self, browser, make_job, committing):
+        job = make_job(State.DONE)
+        with committing():
+            assert browser.delete(f"/api/v1/jobs/{job.pk}/").status_code == 204
+        assert browser.get(f"/api/v1/jobs/{job.pk}/").status_code == 404
+        assert not job.folder.exists()
+
+    @pytest.mark.parametrize("verb", ["cancel", "retry"])
+    def test_verbs_want_post(self, browser, make_job, verb):
+        assert browser.get(f"/api/v1/jobs/{make_job().pk}/{verb}/").status_code == 405
+
+
+class TestPages:
+    def test_home_gives_its_data_as_json(self, browser, make_job, settings):
+        make_job(title="<!--<b>")
+        settings.DEMO_SONG.touch()
+        answer = browser.get("/")
+        assert answer.status_code == 200
+        assert answer.context["jobs"][0]["title"] == "<!--<b>"
+        assert b"<!--<b>" not in answer.content
+        assert answer.context["limits"] == {"max_bytes": settings.MAX_UPLOAD_BYTES, "max_seconds": settings.MAX_SECONDS}
+        assert answer.context["demo_available"] is True
+        assert answer.context["model_cards"][0].licence
+        assert "csrftoken" in answer.cookies
+
+    def test_job_page(self, browser, make_job):
+        job = make_job(State.DONE, title="Nice & <easy>")
+        answer = browser.get(reverse("job", args=[job.pk]))
+        assert answer.status_code == 200
+        assert answer.context["job"] == job
+        assert json.loads(json.dumps(answer.context["data"]))["id"] == str(job.pk)
+        assert b"<easy>" not in answer.content
+
+    def test_pages_have_no_inline_script_or_style(self, browser, make_job):
+        for path in ("/", make_job(State.DONE).get_absolute_url(), "/accounts/login/"):
+            text = browser.get(path).content.decode()
+            assert "<style" not in text
+            assert " style=" not in text
+            assert " onclick=" not in text
+            for script in text.split("<script")[1:]:
+                head = script.split(">")[0]
+                assert "src=" in head or "application/json" in head
+
+    def test_headers_protect(self, browser):
+        answer = browser.get("/")
+        assert answer["X-Frame-Options"] == "DENY"
+        assert answer["X-Content-Type-Options"] == "nosniff"
+
+
+def test_admin_lists_without_asking_for_each_row(make_job, admin_client, django_assert_max_num_queries):
+    for number in range(4):
+        finish(claimed(make_job(title=f"Song {number}")))
+    for page in ("job", "track", "worker", "user"):
+        with django_assert_max_num_queries(12):
+            answer = admin_client.get(f"/admin/webapp/{page}/")
+        assert answer.status_code == 200
+    job = Job.objects.first()
+    assert admin_client.get(f"/admin/webapp/job/{job.pk}/change/").status_code == 200
+    assert admin_client.get("/admin/webapp/job/?q=Song").status_code == 200
+
+
+def test_admin_deletes_files_too(make_job, admin_client, committing):
+    job = make_job(State.DONE)
+    with committing():
+        admin_client.post(f"/admin/webapp/track/{job.track.pk}/delete/", {"post": "yes"})
+    assert not Job.objects.exists()
+    assert not job.folder.exists()
+
+
+def test_jobs_module_knows_no_http():
+    assert not {"HttpRequest", "Request", "Response"} & set(vars(jobs))

@@ -1,0 +1,235 @@
+"""A worker at its work, with the engine replaced by a fast one: what ends up in the row, and that it lives on."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from acting import SONG, claimed, files_below, fresh
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.db.utils import OperationalError
+
+from pipeline import segments, separate
+from pipeline.options import InvalidAudio, ModelUnavailable, Options
+from webapp import jobs, serializers, tasks, worker
+from webapp.models import State
+
+pytestmark = pytest.mark.django_db
+
+SECOND = 44_100
+SECONDS = 25
+STEMS = ("drums", "vocals")
+
+
+@pytest.fixture(autouse=True)
+def eager(monkeypatch):
+    """Note every progress, however fast the engine is."""
+    monkeypatch.setattr(tasks, "WRITE_EVERY", 0.0)
+    monkeypatch.setattr(tasks, "sleep", lambda _: None)
+
+
+@pytest.fixture
+def engine(monkeypatch):
+    """Installs an engine that reports blocks of five seconds; `between` is called after each."""
+
+    def install(between=lambda _: None, error=None):
+        def separate_file(source, directory, options, *, on_progress, on_block):
+            assert source.read_bytes() == SONG
+            on_progress(separate.Progress("decode", 0, 0))
+            count = SECONDS // 5
+            for done in range(1, count + 1):
+                start, stop = (done - 1) * 5 * SECOND, done * 5 * SECOND
+                audio = {stem: np.zeros((2, stop - start), np.float32) for stem in STEMS}
+                on_block(separate.Block(start, stop, SECONDS * SECOND, audio))
+                on_progress(separate.Progress("separate", done, count, float(count - done)))
+                between(done)
+            if error:
+                raise error
+            files = {stem: directory / f"{stem}.{options.format}" for stem in STEMS}
+            for path in files.values():
+                path.write_bytes(b"audio")
+            on_progress(separate.Progress("encode", 2, 2, 0.0))
+            return separate.Report("T", SECONDS * SECOND, list(STEMS), [{"name": "m"}], "CPU", files=files, null_db=-99)
+
+        monkeypatch.setattr(separate, "separate_file", separate_file)
+
+    return install
+
+
+def test_a_song_becomes_stems(make_job, engine):
+    seen = []
+    job = make_job()
+
+    def look(_done):
+        row = fresh(job)
+        seen.append((row.stage, row.blocks_done, row.blocks_total, row.seconds_left, row.segments_done))
+
+    engine(look)
+    tasks.separate()
+    assert seen == [
+        ("separate", 1, 5, 4.0, 0),
+        ("separate", 2, 5, 3.0, 1),
+        ("separate", 3, 5, 2.0, 1),
+        ("separate", 4, 5, 1.0, 2),
+        ("separate", 5, 5, 0.0, 3),  # the short last segment can be heard before encoding begins
+    ]
+    done = fresh(job)
+    assert (done.state, done.samples, done.segments_done) == (State.DONE, SECONDS * SECOND, 3)
+    assert done.report["null_db"] == -99
+    assert {stem.name: stem.file.read() for stem in done.stems.all()} == dict.fromkeys(STEMS, b"audio")
+    assert "vocals/00002.flac" in files_below(done.directory)
+
+
+def test_the_stems_can_be_played_while_the_rest_is_made(make_job, engine, browser):
+    job = make_job()
+    answers = []
+    engine(lambda _: answers.append(browser.get(f"/api/v1/jobs/{job.pk}/").json()))
+    tasks.separate()
+    assert answers[0]["audio"] is None
+    assert answers[0]["stems"] == []
+    assert answers[1]["audio"]["segments_done"] == 1
+    assert [stem["name"] for stem in answers[1]["stems"]] == ["vocals", "drums"]
+    assert answers[1]["stems"][0]["download_url"] is None
+
+
+def test_the_numbers_given_to_players_are_the_writers():
+    assert (serializers.SEGMENT, serializers.SEGMENT_GAIN) == (segments.SEGMENT, segments.GAIN)
+
+
+def test_the_format_asked_for_is_used(owner, engine):
+    job = jobs.create(owner, SimpleUploadedFile("x", SONG), "a.wav", Options(format="mp3"))
+    engine()
+    tasks.separate()
+    assert {Path(stem.file.name).suffix for stem in fresh(job).stems.all()} == {".mp3"}
+
+
+def test_the_length_limit_is_the_sites(make_job, monkeypatch, settings):
+    settings.MAX_SECONDS = 60.0
+    asked = []
+
+    def separate_file(source, directory, options, **_):
+        asked.append(options.max_seconds)
+        raise InvalidAudio("Too long.")
+
+    monkeypatch.setattr(separate, "separate_file", separate_file)
+    make_job()
+    tasks.separate()
+    assert asked == [60.0]
+
+
+@pytest.mark.parametrize("end", [jobs.cancel, jobs.delete])
+def test_ending_a_job_stops_the_work(make_job, engine, end, committing, settings):
+    job = make_job()
+    worked = []
+
+    def stop_it(done):
+        worked.append(done)
+        if done == 2:
+            with committing():
+                end(job)
+
+    engine(stop_it)
+    tasks.separate()
+    assert worked == [1, 2]
+    assert not job.folder.exists()
+
+
+def test_a_bad_file_is_failed_with_the_engines_words(make_job, engine, settings):
+    job, next_job = make_job(), make_job()
+    engine(error=InvalidAudio("This is a picture. Please choose a song."))
+    tasks.separate()
+    assert (fresh(job).state, fresh(job).error) == (State.FAILED, "This is a picture. Please choose a song.")
+    assert files_below(settings.MEDIA_ROOT / "jobs") == []
+    engine()
+    tasks.separate()
+    assert fresh(next_job).state == State.DONE
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (RuntimeError("index 7 out of range"), tasks.BROKEN),
+        (MemoryError(), tasks.BROKEN),
+        (OSError(28, "No space left on device"), tasks.DISK_FULL),
+        (ModelUnavailable("The model is not installed."), "The model is not installed."),
+    ],
+)
+def test_our_own_faults_are_said_kindly_and_can_be_retried(make_job, engine, error, message):
+    job = make_job()
+    engine(error=error)
+    tasks.separate()
+    assert (fresh(job).state, fresh(job).error) == (State.FAILED, message)
+    assert jobs.retry(job)
+    engine()
+    tasks.separate()
+    assert (fresh(job).state, fresh(job).error, fresh(job).attempts) == (State.DONE, "", 2)
+
+
+def test_an_unknown_fault_leaves_its_trace_in_the_log(make_job, engine, caplog):
+    make_job()
+    engine(error=RuntimeError("index 7 out of range"))
+    tasks.separate()
+    assert "index 7 out of range" in caplog.text
+
+
+def test_a_message_without_a_job_does_nothing(engine):
+    engine()
+    tasks.separate()
+
+
+def test_a_stopping_worker_begins_nothing(make_job, engine, monkeypatch):
+    monkeypatch.setattr(worker.stopping, "is_set", lambda: True)
+    job = make_job()
+    engine()
+    tasks.separate()
+    assert fresh(job).state == State.QUEUED
+
+
+def test_a_stopping_worker_puts_its_song_back(make_job, engine):
+    job = make_job()
+    worked = []
+
+    def stop(done):
+        worked.append(done)
+        worker.leave(worker.NAME)
+
+    engine(stop)
+    tasks.separate()
+    assert worked == [1]
+    assert (fresh(job).state, fresh(job).losses) == (State.QUEUED, 0)
+    assert files_below(job.folder) == []
+
+
+def test_a_database_away_for_a_moment_costs_no_work(make_job, engine, monkeypatch):
+    job = make_job()
+    progress, finish = jobs.progress, jobs.finish
+    faults = {"progress": 2, "finish": 1}
+
+    def flaky(name, verb):
+        def call(*args, **fields):
+            if faults[name]:
+                faults[name] -= 1
+                raise OperationalError("database is locked")
+            return verb(*args, **fields)
+
+        return call
+
+    monkeypatch.setattr(jobs, "finish", flaky("finish", finish))
+    engine(lambda _: monkeypatch.setattr(jobs, "progress", flaky("progress", progress)))
+    tasks.separate()
+    assert fresh(job).state == State.DONE
+    assert faults == {"progress": 0, "finish": 0}
+
+
+def test_a_broken_engine_fails_the_job_rather_than_the_worker(make_job, monkeypatch):
+    job = make_job()
+    monkeypatch.delattr(separate, "separate_file")  # as when ONNX Runtime cannot be loaded
+    tasks.separate()
+    assert (fresh(job).state, fresh(job).error) == (State.FAILED, tasks.BROKEN)
+
+
+def test_work_on_a_job_that_is_long_gone_ends_quietly(make_job, engine, caplog):
+    job = claimed(make_job())
+    jobs.delete(job)
+    engine()
+    tasks.work(job)
+    assert "Traceback" not in caplog.text

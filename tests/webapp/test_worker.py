@@ -1,0 +1,73 @@
+"""The pulse: what a worker does beside its work."""
+
+from datetime import timedelta
+
+import pytest
+from acting import claimed, fresh, silence
+from django.db.utils import OperationalError
+from django.utils import timezone
+
+from webapp import jobs, worker
+from webapp.models import Job, State, Worker
+
+pytestmark = pytest.mark.django_db
+
+
+def test_a_beat_shows_life_and_rescues_the_jobs_of_the_dead(make_job, sent):
+    job = claimed(make_job(), "dead")
+    silence("dead")
+    worker.pulse("alive")
+    assert [row.name for row in Worker.objects.alive()] == ["alive"]
+    assert fresh(job).state == State.QUEUED
+    assert sent == ["webapp.tasks.separate"]
+
+
+def test_waking_from_a_long_sleep_a_worker_does_not_take_its_own_job_away(make_job):
+    job = claimed(make_job(), "laptop")
+    silence("laptop")
+    worker.pulse("laptop")
+    assert fresh(job).state == State.RUNNING
+
+
+def test_a_database_that_is_away_does_not_end_the_pulse(monkeypatch, caplog):
+    beats = []
+
+    def beat(name):
+        beats.append(name)
+        if len(beats) == 1:
+            raise OperationalError("server closed the connection")
+
+    ends = iter([False, False, True])
+    monkeypatch.setattr(jobs, "beat", beat)
+    monkeypatch.setattr(worker.stopping, "is_set", lambda: next(ends))
+    monkeypatch.setattr(worker.stopping, "wait", lambda _: None)
+    monkeypatch.setattr(worker.connection, "close", lambda: None)
+    monkeypatch.setattr(worker, "LINGER", 0.0)
+    exits = []
+    monkeypatch.setattr(worker.os, "_exit", exits.append)
+    worker.run()
+    assert len(beats) == 2
+    assert "server closed the connection" in caplog.text
+    assert exits == [0]
+
+
+def test_a_worker_whose_own_work_hangs_gives_up(make_job, monkeypatch):
+    job = claimed(make_job(), "hung")
+    Job.objects.filter(pk=job.pk).update(beat_at=timezone.now() - jobs.STALLED_AFTER - timedelta(minutes=1))
+    exits = []
+    monkeypatch.setattr(worker.os, "_exit", exits.append)
+    worker.pulse("another")
+    assert exits == []
+    assert fresh(job).state == State.FAILED
+    assert jobs.retry(job)
+    again = claimed(job, "hung")
+    Job.objects.filter(pk=again.pk).update(beat_at=timezone.now() - jobs.STALLED_AFTER - timedelta(minutes=1))
+    worker.pulse("hung")
+    assert exits == [worker.STUCK]
+
+
+def test_leaving_signs_off(make_job):
+    job = claimed(make_job(), "w")
+    worker.leave("w")
+    assert not Worker.objects.exists()
+    assert fresh(job).state == State.QUEUED
