@@ -19,5 +19,8 @@ def share_residual(mixture: Audio, estimates: Audio) -> Audio:
     power = np.stack([(np.abs(stft(estimate)) ** 2).sum(axis=0) for estimate in estimates]) + TINY
     shares = power / power.sum(axis=0)
     return np.stack(
-        [estimate + istft(share * residual, mixture.shape[-1]) for estimate, share in zip(estimates, shares, strict=True)]
+        [
+            estimate + istft(share * residual, mixture.shape[-1])
+            for estimate, share in zip(estimates, shares, strict=True)
+        ]
     )

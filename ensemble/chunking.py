@@ -49,4 +49,4 @@ def _triangle(size: int) -> Array:
     """Rising to 1 in the middle and never 0, so that every sample has weight."""
     half = size // 2
     ramp = np.concatenate([np.arange(1, half + 1), np.arange(size - half, 0, -1)])
-    return (ramp / ramp.max()).astype(np.float32)
+    return np.asarray(ramp / ramp.max(), np.float32)

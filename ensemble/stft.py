@@ -5,6 +5,7 @@ It equals torch.stft and torch.istft with the same settings, which Demucs and Op
 
 import numpy as np
 import scipy.fft
+import scipy.signal
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
@@ -17,12 +18,7 @@ Audio = NDArray[np.float32]
 Spectrum = NDArray[np.complex64]
 
 
-def _hann(dtype: type[np.floating]) -> NDArray[np.floating]:
-    n = np.arange(N_FFT)
-    return (0.5 - 0.5 * np.cos(2 * np.pi * n / N_FFT)).astype(dtype)
-
-
-WINDOW = _hann(np.float32)
+WINDOW = scipy.signal.get_window("hann", N_FFT).astype(np.float32)  # periodic
 
 
 def frames_of(samples: int) -> int:
@@ -48,11 +44,11 @@ def istft(spectrum: Spectrum, samples: int) -> Audio:
     Frames are overlapped and added with the window and divided by the sum of its squares, which is the least-squares
     inverse (Griffin and Lim 1984). `samples` can be at most what the frames cover.
     """
-    frames = scipy.fft.irfft(np.moveaxis(spectrum, -2, -1), n=N_FFT, axis=-1, overwrite_x=True) * WINDOW
+    frames = scipy.fft.irfft(np.moveaxis(spectrum, -2, -1), n=N_FFT, axis=-1) * WINDOW
     summed = _overlap_add(frames)
     weight = _overlap_add(np.broadcast_to(WINDOW**2, (frames.shape[-2], N_FFT)))
     inside = slice(N_FFT // 2, N_FFT // 2 + samples)
-    return summed[..., inside] / np.maximum(weight[inside], 1e-11)
+    return np.asarray(summed[..., inside] / np.maximum(weight[inside], 1e-11), np.float32)
 
 
 def _overlap_add(frames: NDArray[np.float32]) -> NDArray[np.float32]:

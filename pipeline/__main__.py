@@ -6,6 +6,7 @@ import logging
 import sys
 import time
 from pathlib import Path
+from typing import Any, TextIO
 
 from tqdm import tqdm
 
@@ -40,7 +41,9 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--format", choices=FORMATS, default="wav")
     made.add_argument("--bits", choices=BITS, default="float", help="of WAV and FLAC samples; float (WAV) can't clip")
     made.add_argument("--preset", default="default", help="which models: see python -m ensemble list")
-    made.add_argument("--report", type=Path, metavar="FILE", help="write what was done as JSON; a list for several songs")
+    made.add_argument(
+        "--report", type=Path, metavar="FILE", help="write what was done as JSON; a list for several songs"
+    )
     return made
 
 
@@ -82,7 +85,7 @@ class Display:
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.bar: tqdm[None] | None = tqdm(desc=name, bar_format="{desc}", leave=False) if sys.stderr.isatty() else None
+        self.bar: tqdm[Any] | None = tqdm(desc=name, bar_format="{desc}", leave=False) if sys.stderr.isatty() else None
         self.last = 0.0
 
     def show(self, progress: Progress) -> None:
@@ -93,11 +96,11 @@ class Display:
             self.last = time.monotonic()
             self.say(f"block {progress.done} of {progress.total}{self._left(progress)}")
 
-    def say(self, text: str, file: object = None) -> None:
+    def say(self, text: str, file: TextIO | None = None) -> None:
         """Print a line about this song, above the bar."""
-        tqdm.write(f"{self.name}: {text}", file=file or sys.stdout)  # type: ignore[arg-type]
+        tqdm.write(f"{self.name}: {text}", file=file or sys.stdout)
 
-    def _draw(self, bar: "tqdm[None]", progress: Progress) -> None:
+    def _draw(self, bar: "tqdm[Any]", progress: Progress) -> None:
         if progress.stage == "decode":
             bar.set_description_str(f"{self.name}: decoded {clock(progress.done)}")
             return

@@ -6,7 +6,8 @@ and the low-frequency effects channel is left out (ITU-R BS.775). Channels of un
 """
 
 import errno
-from collections.abc import Iterator
+import struct
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -34,13 +35,15 @@ PLACES = {
 }  # fmt: skip
 # Containers of sound only: playlists and image sequences could make an upload read other files of the server.
 DEMUXERS = "wav,w64,mp3,flac,ogg,mov,matroska,aac,aiff,asf,caf,ac3,eac3,au,avi,ape,wv,tta,amr,mpeg,mpegts,flv,dsf"
+UNKNOWN_SIZE = 0xFFFFFFFF  # what a recorder writes that streams
 MISSING = 0.05  # of the length a file claims; less is an encoder's rounding
+INCOMPLETE = "The file {} and is incomplete. Everything up to there was used."
 TOO_LITTLE = "This file holds no sound. Export it again from your audio program."
 
 
 @dataclass
 class Recording:
-    """A decoded song on disk: interleaved float32 at RATE. mean and std are of its mono mix, energy of both channels."""
+    """A decoded song on disk: interleaved float32 at RATE. mean and std: of its mono mix. energy: of both channels."""
 
     path: Path
     samples: int = 0
@@ -103,7 +106,10 @@ def decode(source: Path, target: Path, max_seconds: float = float("inf")) -> Ite
         if not source.stat().st_size:
             raise InvalidAudio("This file is empty. Choose the song itself, or export it again.")
         with av.open(str(source), metadata_errors="ignore", options={"format_whitelist": DEMUXERS}) as container:
-            yield from _decode(container, Recording(target), max_seconds)
+            for recording in _decode(container, Recording(target), max_seconds):
+                yield recording
+        if _cut_wav(source):
+            recording.warnings.append(INCOMPLETE.format(f"ends after {clock(recording.samples / RATE)}"))
     except av.error.FFmpegError as error:
         if error.errno == errno.ENOSPC:
             raise
@@ -115,7 +121,7 @@ def decode(source: Path, target: Path, max_seconds: float = float("inf")) -> Ite
 
 def _decode(container: Any, recording: Recording, max_seconds: float) -> Iterator[Recording]:
     stream = next(iter(container.streams.audio), None)
-    if stream is None:
+    if stream is None or not stream.rate:
         raise InvalidAudio("This file has no audio track: it is a picture or a silent video. Choose a song.")
     recording.title = _title(container)
     damaged = yield from _store(container, stream, recording, max_seconds)
@@ -125,7 +131,7 @@ def _decode(container: Any, recording: Recording, max_seconds: float) -> Iterato
     yield recording
 
 
-def _store(container: Any, stream: Any, recording: Recording, max_seconds: float) -> Iterator[Recording]:
+def _store(container: Any, stream: Any, recording: Recording, max_seconds: float) -> Generator[Recording, None, int]:
     """Write everything that can be decoded; returns how many packets could not."""
     damaged = [0]
     with recording.path.open("wb") as file:
@@ -151,7 +157,10 @@ def _frames(container: Any, stream: Any, damaged: list[int]) -> Iterator[Audio]:
             continue
         for frame in frames:
             for converted in _convert(to_float, frame):
-                yield to_stereo(converted.to_ndarray(), [channel.name for channel in converted.layout.channels])
+                yield to_stereo(
+                    np.asarray(converted.to_ndarray(), np.float32),
+                    [channel.name for channel in converted.layout.channels],
+                )
 
 
 def _convert(to_float: Any, frame: AudioFrame) -> list[AudioFrame]:
@@ -202,8 +211,8 @@ def _check_finite(audio: Audio, before: int) -> None:
     bad = ~np.isfinite(audio).all(axis=0)
     if bad.any():
         raise InvalidAudio(
-            f"This file holds values that are no sound (not a number, or infinite) at {clock((before + bad.argmax()) / RATE)}"
-            ". A plug-in may have failed there; export it again."
+            "This file holds values that are no sound (not a number, or infinite) at "
+            f"{clock((before + bad.argmax()) / RATE)}. A plug-in may have failed there; export it again."
         )
 
 
@@ -221,12 +230,16 @@ def _claimed_seconds(container: Any, stream: Any) -> float:
 def _warn(recording: Recording, claimed: float, damaged: int) -> None:
     seconds = recording.samples / RATE
     if claimed - seconds > max(1.0, MISSING * claimed):
-        recording.warnings.append(
-            f"The file says it lasts {clock(claimed)} but ends after {clock(seconds)}: it is incomplete. "
-            "Everything up to there was used."
-        )
+        recording.warnings.append(INCOMPLETE.format(f"says it lasts {clock(claimed)} but ends after {clock(seconds)}"))
     if damaged:
         recording.warnings.append(f"{damaged} damaged places in the file were left out.")
+
+
+def _cut_wav(source: Path) -> bool:
+    """Whether a WAV is shorter than its first bytes say, which ffmpeg passes over. 0 and the greatest: not known."""
+    with source.open("rb") as file:
+        tag, size = struct.unpack("<4sI", file.read(8).ljust(8, b"\0"))
+    return tag == b"RIFF" and size != UNKNOWN_SIZE and size > source.stat().st_size
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,10 +282,11 @@ class Encoder:
         options = {"rf64": "auto"} if format == "wav" else {}
         self._container = av.open(str(path), "w", format=format, options=options)
         self._container.metadata.update(tags or {})
-        self._stream = self._container.add_stream(self._coding.codec, rate=RATE, layout="stereo")
-        self._stream.codec_context.format = self._coding.layout
+        stream: Any = self._container.add_stream(self._coding.codec, rate=RATE, layout="stereo")
+        stream.codec_context.format = self._coding.layout
         if self._coding.bit_rate:
-            self._stream.bit_rate = self._coding.bit_rate
+            stream.bit_rate = self._coding.bit_rate
+        self._stream = stream
         self._written = 0
 
     def write(self, audio: Audio) -> None:

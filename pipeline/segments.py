@@ -24,7 +24,7 @@ def peaks(audio: Audio) -> NDArray[np.int8]:
     short = -audio.shape[1] % SAMPLES_PER_PEAK
     windows = np.pad(audio, ((0, 0), (0, short))).reshape(audio.shape[0], -1, SAMPLES_PER_PEAK)
     ends = np.stack([windows.min(axis=(0, 2)), windows.max(axis=(0, 2))], axis=1)
-    return np.clip(np.rint(ends * FULL), -FULL, FULL).astype(np.int8)
+    return np.asarray(np.clip(np.rint(ends * FULL), -FULL, FULL), np.int8)
 
 
 class SegmentWriter:

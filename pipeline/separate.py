@@ -2,11 +2,11 @@
 
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, TypeVar
 
 import numpy as np
 
@@ -16,13 +16,15 @@ from ensemble.demucs import Demucs, Level
 from pipeline.audio import CHANNELS, RATE, Audio, Encoder, Recording, clips, decode, disk_full, interleaved
 from pipeline.options import STEMS, Options
 
+T = TypeVar("T")
+
 FLOOR_DB = -200.0  # what "nothing at all" is called in decibels
 CHUNK = 10 * RATE  # samples encoded at a time
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """done of total (0: not known yet). In "decode" they are seconds of audio, in "separate" blocks, in "encode" stems."""
+    """done of total (0: not known yet): in "decode" seconds of audio, in "separate" blocks, in "encode" stems."""
 
     stage: str
     done: int
@@ -32,7 +34,7 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """A finished piece of every stem: samples start to stop of total; stems (2, stop - start) float32 in STEMS order."""
+    """A finished piece of every stem: samples start to stop of total; stems (2, stop - start) in STEMS order."""
 
     start: int
     stop: int
@@ -42,7 +44,7 @@ class Block:
 
 @dataclass
 class Report:
-    """What came out and how. null_db: energy of mixture minus sum of stems, relative to the mixture's, before encoding."""
+    """What came out and how. null_db: energy of mixture minus sum of stems over the mixture's, before encoding."""
 
     title: str
     samples: int
@@ -140,7 +142,7 @@ class _Separation:
         report.seconds = self.seconds
         return report
 
-    def _timed(self, stage: str, work: Callable[[], Any]) -> Any:
+    def _timed(self, stage: str, work: Callable[[], T]) -> T:
         began = time.monotonic()
         result = work()
         self.seconds[stage] = round(time.monotonic() - began, 3)
@@ -165,7 +167,7 @@ class _Separation:
                 self.on_progress(Progress("separate", done, count, left))
         return self._report(recording, network, missed)
 
-    def _keep(self, block: Block, recording: Recording, spools: dict[str, IO[bytes]]) -> float:
+    def _keep(self, block: Block, recording: Recording, spools: Mapping[str, IO[bytes]]) -> float:
         """Spool a block; returns the energy that its stems miss of the mixture."""
         for stem, audio in block.stems.items():
             interleaved(audio).tofile(spools[stem])

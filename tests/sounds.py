@@ -1,0 +1,28 @@
+"""Sounds for tests: an independent decoder and something like music."""
+
+from pathlib import Path
+
+import av
+import numpy as np
+
+RATE = 44_100
+
+
+def read(path: Path) -> np.ndarray:
+    """An independent decoder for tests: (channels, samples) float64 at the file's own rate."""
+    with av.open(str(path)) as container:
+        resampler = av.AudioResampler(format="dblp")
+        frames = [part.to_ndarray() for frame in container.decode(audio=0) for part in resampler.resample(frame)]
+    return np.concatenate(frames, axis=1)
+
+
+def music(seconds: float, seed: int = 0, channels: int = 2) -> np.ndarray:
+    """Something like music, (channels, samples) float32: decaying chords over noise bursts."""
+    rng = np.random.default_rng(seed)
+    t = np.arange(int(seconds * RATE)) / RATE
+    beat = np.exp(-6 * (t % 0.5))
+    chord = sum(np.sin(2 * np.pi * f * t) for f in (110, 220, 277.2, 329.6))
+    voices = [
+        0.1 * beat * chord + 0.05 * np.exp(-30 * (t % 0.25)) * rng.standard_normal(t.size) for _ in range(channels)
+    ]
+    return np.asarray(voices, np.float32)
