@@ -299,7 +299,8 @@ class Encoder:
     def _samples(self, audio: Audio) -> NDArray[Any]:
         scale = self._coding.full_scale
         if scale is None:
-            return audio if self._coding.layout.endswith("p") else interleaved(audio).reshape(1, -1)
+            planar = self._coding.layout.endswith("p")
+            return np.ascontiguousarray(audio) if planar else interleaved(audio).reshape(1, -1)
         whole = np.clip(np.rint(audio.T.astype(np.float64) * scale), -scale, scale - 1).reshape(1, -1)
         return whole.astype(np.int16) if scale == 2**15 else whole.astype(np.int32) << 8
 

@@ -1,0 +1,247 @@
+"""The main job on real weights: stems that sum to the mixture, bounded work, and nothing left behind."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from sounds import RATE, music, read
+
+from ensemble.errors import InvalidAudio, InvalidOption, SeparationError
+from pipeline import __main__ as command_line
+from pipeline import separate as module
+from pipeline.audio import Encoder
+from pipeline.options import Options
+from pipeline.segments import GAIN, SAMPLES_PER_PEAK, SEGMENT, SegmentWriter, peaks
+from pipeline.separate import Block, separate_file
+
+STEMS = ["vocals", "drums", "bass", "other"]
+
+
+@pytest.fixture(scope="module")
+def song(tmp_path_factory):
+    path = tmp_path_factory.mktemp("songs") / "Sóng “1” 🎸.wav"
+    with Encoder(path, "wav", "float") as encoder:
+        encoder.write(music(9))
+    return path
+
+
+class Halves:
+    """Stands for a network where only what surrounds it is tested: every stem is a quarter of the mixture."""
+
+    provider = "CPU"
+    stems = STEMS
+    model = module.registry.model("htdemucs")
+
+    def __init__(self, *_):
+        pass
+
+    def __call__(self, mixture):
+        return np.stack([mixture / 4] * 4)
+
+    count = module.Network.count
+    blocks = module.Network.blocks
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    monkeypatch.setattr(module, "Network", Halves)
+
+
+def decibels(part, whole):
+    return 10 * np.log10(np.square(part).sum() / np.square(whole).sum())
+
+
+@pytest.fixture(scope="module")
+def separated(song, htdemucs, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("separated")
+    progress, blocks = [], []
+    report = separate_file(song, folder, on_progress=progress.append, on_block=blocks.append)
+    return folder, report, progress, blocks
+
+
+def test_stems_sum_to_the_mixture(separated, song):
+    folder, report, *_ = separated
+    assert report.stems == STEMS
+    stems = [read(folder / f"{stem}.wav") for stem in STEMS]
+    mixture = read(song)
+    assert decibels(mixture - sum(stems), mixture) < -90
+    assert report.null_db < -90
+    assert all(np.isfinite(stem).all() and stem.shape == mixture.shape for stem in stems)
+
+
+def test_the_report_is_complete(separated):
+    folder, report, *_ = separated
+    told = json.loads(json.dumps(report.as_dict()))
+    assert told["files"] == {stem: str(folder / f"{stem}.wav") for stem in STEMS}
+    assert set(told["seconds"]) == {"decode", "separate", "encode"}
+    assert told["provider"] in {"CPU", "CUDA"}
+    assert told["models"][0]["sha256"] == module.registry.model("htdemucs").sha256
+    assert told["samples"] == 9 * RATE and told["sample_rate"] == RATE
+
+
+def test_progress_is_true_and_blocks_adjoin(separated):
+    _, _, progress, blocks = separated
+    assert [block.start for block in blocks] == [0, *(block.stop for block in blocks[:-1])]
+    assert blocks[-1].stop == blocks[-1].total == 9 * RATE
+    counted = [(step.done, step.total) for step in progress if step.stage == "separate"]
+    assert counted == [(done, len(blocks)) for done in range(len(blocks) + 1)]
+    stages = list(dict.fromkeys(step.stage for step in progress))
+    assert stages == ["decode", "separate", "encode"]
+
+
+def test_nothing_but_stems_is_left_behind(separated):
+    folder, *_ = separated
+    assert sorted(path.name for path in folder.iterdir()) == sorted(f"{stem}.wav" for stem in STEMS)
+
+
+def test_silence_gives_silence(htdemucs, tmp_path):
+    with Encoder(tmp_path / "silence.wav", "wav", "16") as encoder:
+        encoder.write(np.zeros((2, RATE), np.float32))
+    report = separate_file(tmp_path / "silence.wav", tmp_path / "out")
+    assert report.null_db <= -90
+    for stem in STEMS:
+        assert np.abs(read(report.files[stem])).max() < 1e-6
+
+
+def test_a_very_short_clip(htdemucs, tmp_path):
+    with Encoder(tmp_path / "click.wav", "wav", "16") as encoder:
+        encoder.write(music(0.05))
+    report = separate_file(tmp_path / "click.wav", tmp_path / "out")
+    assert report.samples == 2205 and read(report.files["vocals"]).shape == (2, 2205)
+
+
+def test_loud_stems_keep_their_relative_level_and_say_so(quick, tmp_path):
+    with Encoder(tmp_path / "loud.wav", "wav", "float") as encoder:
+        encoder.write(8 * np.ones((2, RATE), np.float32))
+    report = separate_file(tmp_path / "loud.wav", tmp_path / "out", Options(format="flac"))
+    assert report.gain_db == pytest.approx(-6.02, abs=0.01)
+    assert any("6.0 dB" in warning for warning in report.warnings)
+    assert np.abs(read(report.files["drums"])).max() == pytest.approx(1, abs=1e-4)
+    kept = separate_file(tmp_path / "loud.wav", tmp_path / "out")
+    assert kept.gain_db == 0 and read(kept.files["drums"]).max() == 2
+
+
+@pytest.mark.parametrize("format", ["wav", "flac", "mp3"])
+def test_formats(quick, format, song, tmp_path):
+    report = separate_file(song, tmp_path, Options(format=format))
+    assert {path.suffix for path in report.files.values()} == {f".{format}"}
+    assert read(report.files["bass"]).shape[1] == pytest.approx(9 * RATE, abs=3000)
+
+
+def test_cancelling_stops_at_once_and_cleans_up(quick, song, tmp_path):
+    class CancelledError(Exception):
+        pass
+
+    seen = []
+
+    def cancel(block):
+        seen.append(block)
+        raise CancelledError
+
+    with pytest.raises(CancelledError):
+        separate_file(song, tmp_path, on_block=cancel)
+    assert len(seen) == 1 and not list(tmp_path.iterdir())
+
+
+def test_a_full_disk_is_told_and_may_be_tried_again(quick, song, tmp_path, monkeypatch):
+    def full(*_args, **_keywords):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(module, "interleaved", full)
+    with pytest.raises(SeparationError, match="Make room") as failure:
+        separate_file(song, tmp_path)
+    assert not failure.value.permanent and not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [({"format": "xyz"}, "wav, flac, mp3"), ({"preset": "no"}, "default"), ({"bits": "8"}, "16"), ({"max_seconds": 0}, "0")],
+)
+def test_options_are_checked_at_the_door(wrong, told):
+    with pytest.raises(InvalidOption, match=told):
+        Options(**wrong)
+
+
+def test_segments_join_to_the_stems_without_a_gap(tmp_path):
+    rng = np.random.default_rng(0)
+    song = rng.uniform(-3.9, 3.9, (2, 2, 2 * SEGMENT + 12_345)).astype(np.float32)
+    cuts = [0, 257_985, 515_970, 773_955, song.shape[2]]
+    complete = []
+    with SegmentWriter(tmp_path) as writer:
+        for start, stop in zip(cuts, cuts[1:], strict=False):
+            stems = {"vocals": song[0, :, start:stop], "drums": song[1, :, start:stop]}
+            complete.append(writer.write(Block(start, stop, song.shape[2], stems)))
+        complete.append(writer.close())
+    assert complete == [0, 1, 1, 2, 3]
+    for index, stem in enumerate(["vocals", "drums"]):
+        parts = [read(tmp_path / stem / f"{k:05d}.flac") for k in range(3)]
+        assert [part.shape[1] for part in parts] == [SEGMENT, SEGMENT, 12_345]
+        np.testing.assert_allclose(GAIN * np.concatenate(parts, axis=1), song[index], atol=GAIN * 2**-23)
+        stored = np.fromfile(tmp_path / stem / "peaks.i8", np.int8).reshape(-1, 2)
+        assert len(stored) == 2000 + -(-12_345 // SAMPLES_PER_PEAK)
+
+
+def test_peaks_are_the_extremes():
+    audio = np.zeros((2, 1000), np.float32)
+    audio[0, 10], audio[1, 450], audio[1, 999] = 0.5, -1.5, 0.25
+    np.testing.assert_array_equal(peaks(audio), [[0, 64], [-127, 0], [0, 32]])
+
+
+def test_command_line_goes_on_after_a_bad_file(quick, song, tmp_path, capsys):
+    bad = tmp_path / "bad.mp3"
+    bad.write_text("no music")
+    twin = tmp_path / "other" / song.name
+    twin.parent.mkdir()
+    shutil.copy(song, twin)
+    out, told = tmp_path / "out", tmp_path / "told" / "report.json"
+    assert command_line.main([str(bad), str(song), str(twin), "-o", str(out), "--report", str(told)]) == 1
+    shown = capsys.readouterr()
+    assert "bad.mp3: failed: This is not an audio file" in shown.err
+    assert sorted(path.name for path in out.iterdir() if any(path.iterdir())) == [song.stem, f"{song.stem} (2)"]
+    assert len(json.loads(told.read_text())) == 2
+    assert command_line.main([str(song), "-o", str(out), "--report", str(told)]) == 0
+    assert json.loads(told.read_text())["stems"] == STEMS
+
+
+def test_command_line_refuses_what_is_absent(tmp_path, capsys):
+    assert command_line.main([str(tmp_path / "absent.wav"), "-o", str(tmp_path)]) == 1
+    assert "absent.wav" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["x" * 240 + ".wav", "🎸" * 60 + ".wav", "a'b\"c\\d.wav", "  .wav", "-o.wav"])
+def test_names_of_every_kind_become_folders(quick, name, song, tmp_path):
+    source = tmp_path / name
+    shutil.copy(song, source)
+    assert command_line.main(["-o", str(tmp_path / "out"), "--", str(source)]) == 0
+    (folder,) = (tmp_path / "out").iterdir()
+    assert len(list(folder.iterdir())) == 4
+
+
+BLOCKED = """
+import sys
+class Block:
+    def find_spec(self, name, *_):
+        if name.split(".")[0] in {"torch", "demucs", "openunmix", "torchaudio"}:
+            raise ImportError(f"{name} is blocked")
+sys.meta_path.insert(0, Block())
+from pipeline.__main__ import main
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def test_the_whole_pipeline_runs_without_torch(song, htdemucs, tmp_path):
+    command = [sys.executable, "-c", BLOCKED, str(song), "-o", str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=os.environ | {"NO_COLOR": "1"})
+    assert done.returncode == 0, done.stderr
+    assert "block" in done.stdout and "vocals, drums, bass, other" in done.stdout
+
+
+def test_bad_input_leaves_no_trace(quick, tmp_path):
+    (tmp_path / "text.wav").write_text("no")
+    with pytest.raises(InvalidAudio):
+        separate_file(tmp_path / "text.wav", tmp_path / "out")
+    assert not list((tmp_path / "out").iterdir())
