@@ -5,7 +5,7 @@ import { Engine } from "./engine.js";
 import { dbToTravel, gainToDb, laneGains, travelToDb } from "./gain.js";
 import { fetchPeaks } from "./jobs.js";
 import { command } from "./keyboard.js";
-import { clock } from "./status.js";
+import { clock, decibels } from "./status.js";
 import { Waveform, commonScale } from "./waveform.js";
 
 /**
@@ -81,7 +81,6 @@ export class Mixer {
     const container = find(lane, ".waveform");
     return new Waveform(container, {
       duration: this.engine.duration,
-      colour: getComputedStyle(lane).getPropertyValue("--stem").trim(),
       height: container.clientHeight,
       ruler: first ? find(this.root, "#ruler") : null,
       onSeek: (seconds) => this.engine.seek(seconds),
@@ -248,7 +247,7 @@ function wireFader(fader, onChange) {
 
 /** @param {HTMLInputElement} fader @param {number} db */
 function showFader(fader, db) {
-  const text = db === -Infinity ? "−∞ dB" : `${db > 0 ? "+" : ""}${db.toFixed(1).replace("-", "−")} dB`;
+  const text = db > 0 ? `+${decibels(db)}` : decibels(db);
   fader.value = String(dbToTravel(db));
   fader.style.setProperty("--travel", `${dbToTravel(db) * 100}%`);
   fader.ariaValueText = text;

@@ -3,7 +3,7 @@
 import { JobCard, find, write } from "./card.js";
 import { pageData, watch } from "./jobs.js";
 import { Mixer } from "./mixer.js";
-import { clock } from "./status.js";
+import { clock, decibels } from "./status.js";
 
 /** @typedef {import("./jobs.js").Job} Job */
 
@@ -58,7 +58,7 @@ function showMaking(job) {
   const models = job.models.map(({ name, licence, origin }) => `${name}: licence ${licence}${origin ? `, from ${origin}` : ""}`);
   find(making, "#models").replaceChildren(...models.map((model) => element("li", model)));
   write(find(making, "#provider"), job.provider);
-  write(find(making, "#null-db"), job.null_db === null ? "not measured" : `${job.null_db.toFixed(1)} dB`);
+  write(find(making, "#null-db"), job.null_db === null ? "not measured" : decibels(job.null_db));
 }
 
 /** @param {string} tag @param {string} text */

@@ -53,6 +53,11 @@ export function clock(seconds) {
   return hours ? `${hours}:${tail}` : tail;
 }
 
+/** @param {number} db @returns {string} */
+export function decibels(db) {
+  return db === -Infinity ? "−∞ dB" : `${db.toFixed(1).replace("-", "−")} dB`;
+}
+
 /** @param {number} bytes @returns {string} */
 export function size(bytes) {
   return bytes < 1e6 ? `${Math.max(1, Math.round(bytes / 1e3))} kB` : `${(bytes / 1e6).toFixed(bytes < 1e7 ? 1 : 0)} MB`;

@@ -15,7 +15,6 @@ const MAX_COLUMNS = 16_384;
 /**
  * @typedef {object} WaveformOptions
  * @property {number} duration seconds of the whole song, drawn at full width before all of it is known
- * @property {string} colour hexadecimal, six digits
  * @property {number} height pixels
  * @property {HTMLElement | null} ruler where to draw times, if anywhere
  * @property {(seconds: number) => void} onSeek
@@ -23,20 +22,19 @@ const MAX_COLUMNS = 16_384;
 
 export class Waveform {
   /** @param {HTMLElement} container @param {WaveformOptions} options */
-  constructor(container, { duration, colour, height, ruler, onSeek }) {
+  constructor(container, { duration, height, ruler, onSeek }) {
     this.duration = duration;
     this.wave = WaveSurfer.create({
       container,
       duration,
       height,
       peaks: toChannels(new Int8Array(), duration, SMALLEST_SCALE),
-      waveColor: `${colour}99`,
-      progressColor: colour,
-      cursorColor: getComputedStyle(container).color,
       cursorWidth: 1,
+      ...colours(container),
       dragToSeek: { debounceTime: 0 },
       plugins: ruler ? [Timeline.create({ container: ruler, height: 22, secondaryLabelOpacity: 0.6, formatTimeCallback: clock })] : [],
     });
+    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.wave.setOptions(colours(container)));
     adoptStyle(/** @type {ShadowRoot} */ (this.wave.getWrapper().getRootNode()));
     this.wave.on("click", (fraction) => onSeek(fraction * duration));
     this.wave.on("dragend", (fraction) => onSeek(fraction * duration));
@@ -51,6 +49,20 @@ export class Waveform {
   setPosition(seconds) {
     this.wave.setTime(seconds);
   }
+}
+
+/**
+ * The style sheet's colours: what is still to be heard is drawn paler than what was heard. Pale means opaque and near
+ * the ground, because wavesurfer gives both parts the transparency of the first.
+ * @param {HTMLElement} container
+ */
+function colours(container) {
+  const style = getComputedStyle(container);
+  return {
+    waveColor: style.color,
+    progressColor: style.getPropertyValue("--stem"),
+    cursorColor: style.getPropertyValue("--ink"),
+  };
 }
 
 /**
