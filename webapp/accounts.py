@@ -12,6 +12,7 @@ from django.contrib.auth.forms import UserCreationForm
 from django.contrib.auth.hashers import make_password
 from django.db import transaction
 from django.http import HttpRequest
+from django.middleware.csrf import get_token
 from django.utils.crypto import salted_hmac
 from rest_framework import authentication
 from rest_framework.request import Request
@@ -46,6 +47,7 @@ class SignUpForm(UserCreationForm[User]):
 
 def guest_name(request: HttpRequest) -> str:
     """The name that a visitor has as a guest, now or once there is an upload."""
+    get_token(request)  # makes a secret where there is none yet
     return f"guest-{salted_hmac('webapp.guest', request.META['CSRF_COOKIE'], algorithm='sha256').hexdigest()}"
 
 

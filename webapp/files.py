@@ -64,41 +64,41 @@ async def send_file(request: HttpRequest, path: Path, content_type: str) -> Http
     early = get_conditional_response(request, etag, int(stat.st_mtime), HttpResponse(headers=headers))
     if early is not None and early.status_code in (304, 412):
         return early
-    wanted = _wanted(request, etag, stat.st_size)
-    if wanted is None:
-        return HttpResponse(status=416, headers=headers | {"Content-Range": f"bytes */{stat.st_size}"})
-    return _body(request, path, wanted, stat.st_size, headers | {"Content-Type": content_type})
+    size = stat.st_size
+    part = _part(request, etag, size)
+    if part is None:
+        return _body(request, path, range(size), 200, headers | {"Content-Type": content_type})
+    if not part:
+        return HttpResponse(status=416, headers=headers | {"Content-Range": f"bytes */{size}"})
+    headers["Content-Range"] = f"bytes {part.start}-{part.stop - 1}/{size}"
+    return _body(request, path, part, 206, headers | {"Content-Type": content_type})
 
 
-def _body(request: HttpRequest, path: Path, wanted: range, size: int, headers: dict[str, str]) -> HttpResponseBase:
-    partial = len(wanted) != size
-    headers = headers | {"Content-Length": str(len(wanted))}
-    if partial:
-        headers["Content-Range"] = f"bytes {wanted.start}-{wanted.stop - 1}/{size}"
-    status = 206 if partial else 200
+def _body(request: HttpRequest, path: Path, part: range, status: int, headers: dict[str, str]) -> HttpResponseBase:
+    headers = headers | {"Content-Length": str(len(part))}
     if request.method == "HEAD":
         return HttpResponse(status=status, headers=headers)
-    return StreamingHttpResponse(_read(path, wanted), status=status, headers=headers)
+    return StreamingHttpResponse(_read(path, part), status=status, headers=headers)
 
 
-def _wanted(request: HttpRequest, etag: str, size: int) -> range | None:
-    """The bytes asked for; None if there are none such. Unusual forms mean all, as the standard allows."""
-    match = RANGE.fullmatch(request.headers.get("Range", "").replace(" ", ""))
-    if not match or request.headers.get("If-Range", etag) != etag or match.groups() == ("", ""):
-        return range(size)
+def _part(request: HttpRequest, etag: str, size: int) -> range | None:
+    """The bytes asked for, an empty range if there are none such. None means all: no range or an unusual form of it."""
+    match = RANGE.fullmatch(request.headers.get("Range", ""))
+    if not match or request.headers.get("If-Range", etag) != etag:
+        return None
     first, last = match.groups()
-    if not first:
-        start, stop = max(size - int(last), 0), size
-    else:
-        start, stop = int(first), min(int(last) + 1, size) if last else size
-    return range(start, stop) if start < stop else None
+    if first and last and int(first) > int(last):
+        return None
+    if first:
+        return range(int(first), min(int(last) + 1, size) if last else size)
+    return range(max(size - int(last), 0), size) if last else None
 
 
-async def _read(path: Path, wanted: range) -> AsyncIterator[bytes]:
+async def _read(path: Path, part: range) -> AsyncIterator[bytes]:
     """The file's bytes, read in another thread so that a slow disk holds nobody up."""
     with await asyncio.to_thread(path.open, "rb") as file:
-        file.seek(wanted.start)
-        left = len(wanted)
+        file.seek(part.start)
+        left = len(part)
         while left and (chunk := await asyncio.to_thread(file.read, min(CHUNK, left))):
             left -= len(chunk)
             yield chunk

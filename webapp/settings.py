@@ -34,14 +34,15 @@ def _switch(name: str, default: bool) -> bool:
     raise ImproperlyConfigured(f"{name}={value!r} must be true or false.")
 
 
-def _positive(name: str, default: float) -> float:
+def _positive(name: str, default: float, most: float = math.inf) -> float:
     value = _text(name, default)
     try:
         number = float(value)
     except ValueError:
         number = math.nan
-    if not (number > 0 and math.isfinite(number)):
-        raise ImproperlyConfigured(f"{name}={value!r} must be a number above 0.")
+    if not (0 < number <= most and math.isfinite(number)):
+        limit = "" if math.isinf(most) else f" and not above {most:.0f}"
+        raise ImproperlyConfigured(f"{name}={value!r} must be a number above 0{limit}.")
     return number
 
 
@@ -82,22 +83,18 @@ def _secret_key(path: Path) -> str:
 
 
 def _database(url: str) -> dict[str, Any]:
-    try:
-        config = dict(env.db_url_config(url))
-    except Exception as error:
-        raise ImproperlyConfigured("DATABASE_URL cannot be read. Example: postgres://user:pass@host/name") from error
-    if not config.get("ENGINE"):
-        raise ImproperlyConfigured(f"DATABASE_URL: {urlsplit(url).scheme!r} is not a known kind of database.")
+    _one_of("DATABASE_URL", url, ("sqlite", "postgres", "postgresql"))
+    config = dict(env.db_url_config(url))
     if config["ENGINE"] == "django.db.backends.sqlite3":
         config["OPTIONS"] = SQLITE | config.get("OPTIONS", {})
     return config
 
 
-def _broker(url: str) -> str:
-    if urlsplit(url).scheme not in ("filesystem", "redis", "rediss", "amqp", "amqps"):
-        raise ImproperlyConfigured(
-            f"BROKER_URL: {urlsplit(url).scheme!r} is not known. Use filesystem://, redis://... or amqp://..."
-        )
+def _one_of(name: str, url: str, schemes: tuple[str, ...]) -> str:
+    """The URL, whose password must not get into a message."""
+    scheme = urlsplit(url).scheme
+    if scheme not in schemes:
+        raise ImproperlyConfigured(f"{name} begins with {scheme!r}; it must be a URL of: {', '.join(schemes)}.")
     return url
 
 
@@ -124,7 +121,7 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 MAX_UPLOAD_BYTES = int(_positive("SOUNDSCAPE_MAX_UPLOAD_MB", 500) * 1_000_000)
 MAX_SECONDS = _positive("SOUNDSCAPE_MAX_HOURS", 3) * 3600
 GUESTS = _switch("SOUNDSCAPE_GUESTS", True)
-PORT = int(_positive("PORT", 8000))  # of `manage.py serve`
+PORT = int(_positive("PORT", 8000, most=65535))  # of `manage.py serve`
 
 # -- the site ------------------------------------------------------------------------------------------------
 
@@ -219,7 +216,8 @@ SERVESTATIC_MAX_AGE = 0
 
 # -- the queue and the worker --------------------------------------------------------------------------------
 
-CELERY_BROKER_URL = _broker(_text("BROKER_URL", "filesystem://localhost"))
+BROKERS = ("filesystem", "redis", "rediss", "amqp", "amqps")
+CELERY_BROKER_URL = _one_of("BROKER_URL", _text("BROKER_URL", "filesystem://localhost"), BROKERS)
 BROKER_FOLDER = DATA / "broker"
 CELERY_BROKER_TRANSPORT_OPTIONS: dict[str, Any] = {}
 if urlsplit(CELERY_BROKER_URL).scheme == "filesystem":

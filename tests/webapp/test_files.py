@@ -1,0 +1,140 @@
+"""Audio out: whole, in parts, and not again when it did not change."""
+
+import pytest
+from acting import claimed, finish
+from django.utils.http import http_date
+
+from webapp import files, jobs
+from webapp.models import Job, State, Stem, Track
+
+pytestmark = pytest.mark.django_db
+
+BODY = b"vocals" * 1000
+
+
+@pytest.fixture
+def stem(make_job):
+    return f"/api/v1/jobs/{make_job(State.DONE).pk}/stems/vocals"
+
+
+@pytest.fixture
+def get(fetch, owner):
+    return lambda path, **headers: fetch(path, owner, **headers)
+
+
+class TestWhole:
+    def test_a_stem_comes_whole_and_in_pieces_from_the_disk(self, get, stem, monkeypatch):
+        monkeypatch.setattr(files, "CHUNK", 1000)
+        answer = get(f"{stem}/download")
+        assert (answer.status, answer.body) == (200, BODY)
+        assert answer.headers["Content-Length"] == "6000"
+        assert answer.headers["Content-Type"] == "audio/wav"
+        assert answer.headers["Accept-Ranges"] == "bytes"
+        assert "private" in answer.headers["Cache-Control"]
+
+    def test_head_tells_the_length_without_the_body(self, fetch, owner, stem):
+        answer = fetch(f"{stem}/download", owner, method="head")
+        assert (answer.status, answer.headers["Content-Length"], answer.body) == (200, "6000", b"")
+
+    def test_segments_and_peaks(self, get, stem):
+        assert get(f"{stem}/segments/1.flac").body == b"vocals 1"
+        assert get(f"{stem}/segments/1.flac").headers["Content-Type"] == "audio/flac"
+        assert get(f"{stem}/peaks").body == bytes(range(200))
+        assert get(f"{stem}/peaks").headers["Content-Type"] == "application/octet-stream"
+
+    @pytest.mark.parametrize("tail", ["segments/2.flac", "segments/99999999999999999999.flac"])
+    def test_segments_that_are_not_there(self, get, stem, tail):
+        assert get(f"{stem}/{tail}").status == 404
+
+    def test_unknown_stems(self, get, stem):
+        assert get(f"{stem.replace('vocals', 'kazoo')}/peaks").status == 404
+
+    def test_a_segment_in_the_making_is_not_given_out(self, get, make_job):
+        job = claimed(make_job())
+        folder = job.directory / "vocals"
+        folder.mkdir(parents=True)
+        for index in range(2):
+            (folder / f"{index:05d}.flac").write_bytes(b"half a")
+        jobs.progress(job, ["vocals"], segments_done=1)
+        assert get(f"/api/v1/jobs/{job.pk}/stems/vocals/segments/0.flac").status == 200
+        assert get(f"/api/v1/jobs/{job.pk}/stems/vocals/segments/1.flac").status == 404
+        assert get(f"/api/v1/jobs/{job.pk}/stems/vocals/download").status == 404
+
+    def test_a_file_that_vanished_is_not_found(self, get, stem):
+        Stem.objects.get(name="vocals").file.storage.delete(Stem.objects.get(name="vocals").file.name)
+        assert get(f"{stem}/download").status == 404
+
+
+class TestNames:
+    @pytest.mark.parametrize(
+        ("title", "header"),
+        [
+            ("Plain", 'attachment; filename="Plain - vocals.wav"'),
+            ('Say "hi"', 'attachment; filename="Say _hi_ - vocals.wav"'),
+            ("a/b\\c:d\r\nX: y", 'attachment; filename="a_b_c_d_X_ y - vocals.wav"'),
+            ("Motörhead 🤘", "attachment; filename*=utf-8''Mot%C3%B6rhead%20%F0%9F%A4%98%20-%20vocals.wav"),
+            ("...", 'attachment; filename="song - vocals.wav"'),
+        ],
+    )
+    def test_downloads_are_named_for_the_song(self, get, stem, title, header):
+        Track.objects.update(title=title)
+        assert get(f"{stem}/download").headers["Content-Disposition"] == header
+
+
+class TestRange:
+    @pytest.mark.parametrize(
+        ("asked", "first", "last"),
+        [
+            ("bytes=0-0", 0, 0),
+            ("bytes=10-19", 10, 19),
+            ("bytes=5990-", 5990, 5999),
+            ("bytes=5990-99999", 5990, 5999),
+            ("bytes=-10", 5990, 5999),
+            ("bytes=-99999", 0, 5999),
+            ("bytes=0-", 0, 5999),  # how browsers ask whether parts can be had
+        ],
+    )
+    def test_a_part(self, get, stem, asked, first, last):
+        answer = get(f"{stem}/download", Range=asked)
+        assert answer.body == BODY[first : last + 1]
+        assert answer.headers["Content-Length"] == str(last - first + 1)
+        assert answer.status == 206
+        assert answer.headers["Content-Range"] == f"bytes {first}-{last}/6000"
+
+    @pytest.mark.parametrize("asked", ["bytes=6000-", "bytes=7000-8000", "bytes=-0"])
+    def test_a_part_that_is_not_there(self, get, stem, asked):
+        answer = get(f"{stem}/download", Range=asked)
+        assert (answer.status, answer.headers["Content-Range"]) == (416, "bytes */6000")
+
+    @pytest.mark.parametrize("asked", ["bytes=", "bytes=-", "bytes=5-2", "items=0-1", "bytes=0-1,5-6", "nonsense"])
+    def test_what_can_not_be_read_means_all(self, get, stem, asked):
+        answer = get(f"{stem}/download", Range=asked)
+        assert (answer.status, answer.body) == (200, BODY)
+
+    def test_growing_peaks_can_be_fetched_from_where_one_is(self, get, stem):
+        assert get(f"{stem}/peaks", Range="bytes=150-").body == bytes(range(150, 200))
+
+
+class TestCaching:
+    def test_unchanged_is_not_sent_again(self, get, stem):
+        first = get(f"{stem}/download")
+        again = get(f"{stem}/download", If_None_Match=first.headers["ETag"])
+        assert (again.status, again.body) == (304, b"")
+        assert again.headers["ETag"] == first.headers["ETag"]
+        assert get(f"{stem}/download", If_Modified_Since=http_date()).status == 304
+
+    def test_a_part_of_another_version_is_not_given(self, get, stem):
+        etag = get(f"{stem}/download").headers["ETag"]
+        assert get(f"{stem}/download", Range="bytes=0-9", If_Range=etag).status == 206
+        assert get(f"{stem}/download", Range="bytes=0-9", If_Range='"old"').body == BODY
+        assert get(f"{stem}/download", If_Match='"old"').status == 412
+
+    def test_a_new_attempt_is_a_new_version(self, get, make_job):
+        job = make_job(State.DONE)
+        path = f"/api/v1/jobs/{job.pk}/stems/vocals/segments/0.flac"
+        first = get(path)
+        Job.objects.filter(pk=job.pk).update(state=State.FAILED)
+        jobs.retry(job)
+        assert get(path).status == 404
+        finish(claimed(job))
+        assert get(path, If_None_Match=first.headers["ETag"]).status == 200

@@ -1,0 +1,76 @@
+"""Other people's songs do not exist: every address that names a job, asked by others."""
+
+import re
+
+import pytest
+from acting import Answer, files_below, fresh
+from django.test import Client
+from django.urls import URLPattern, get_resolver
+
+from webapp.models import Job, State, Stem
+
+pytestmark = pytest.mark.django_db
+
+METHODS = ("get", "head", "post", "put", "patch", "delete")
+RANDOM = re.compile(rb"[A-Za-z0-9]{64}")  # a CSRF token, masked anew in each answer
+VALUES = {"<uuid:pk>": "{pk}", "<slug:name>": "vocals", "<int:index>": "0"}
+
+
+def addresses() -> list[str]:
+    """Every route that names a job, out of the URL conf, so that none can be forgotten."""
+    routes = [str(entry.pattern) for entry in get_resolver().url_patterns if isinstance(entry, URLPattern)]
+    named = [route for route in routes if "<uuid:pk>" in route]
+    for pattern, value in VALUES.items():
+        named = [route.replace(pattern, value) for route in named]
+    assert not any("<" in route for route in named), "a new kind of argument: give it a value above"
+    return [f"/{route}" for route in named]
+
+
+def test_the_list_of_addresses_is_not_empty():
+    assert len(addresses()) >= 8
+
+
+@pytest.mark.parametrize("who", ["stranger", "guest", "visitor"])
+@pytest.mark.parametrize("address", addresses())
+@pytest.mark.parametrize("state", [State.RUNNING, State.DONE, State.FAILED])
+def test_others_find_nothing_and_change_nothing(make_job, stranger, state, address, who):
+    job = make_job(state)
+    client = Client()
+    if who == "stranger":
+        client.force_login(stranger)
+    elif who == "guest":
+        client.post("/api/v1/jobs/", {})
+    before, files = Job.objects.values().get(pk=job.pk), files_below(job.folder)
+    for method in METHODS:
+        answer = getattr(client, method)(address.format(pk=job.pk))
+        assert answer.status_code in (404, 405), method
+    assert Job.objects.values().get(pk=job.pk) == before
+    assert files_below(job.folder) == files
+    assert Stem.objects.count() == (2 if state == State.DONE else 0)
+
+
+def test_an_unknown_job_and_anothers_look_the_same(make_job, stranger):
+    client = Client()
+    client.force_login(stranger)
+    job = make_job(State.DONE)
+    unknown = "00000000-0000-4000-8000-000000000000"
+    for address in addresses():
+        theirs, nobodys = client.get(address.format(pk=job.pk)), client.get(address.format(pk=unknown))
+        assert theirs.status_code == nobodys.status_code
+        assert RANDOM.sub(b"", theirs.content) == RANDOM.sub(b"", nobodys.content)
+
+
+def test_lists_hold_ones_own_alone(make_job, stranger, browser):
+    mine, theirs = make_job(), make_job(user=stranger)
+    assert [job["id"] for job in browser.get("/api/v1/jobs/").json()] == [str(mine.pk)]
+    assert str(theirs.pk).encode() not in browser.get("/").content
+
+
+def test_the_owner_does_find_them(make_job, owner, fetch, browser):
+    job = make_job(State.DONE)
+    for address in addresses():
+        if "events" in address:
+            continue  # never ends; has its own tests
+        answer: Answer = fetch(address.format(pk=job.pk), owner)
+        assert answer.status in (200, 405), address
+    assert fresh(job).state == State.DONE

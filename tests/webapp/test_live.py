@@ -1,0 +1,171 @@
+"""The real thing: `manage.py serve` with its web server and worker, the file queue and, where it is there, the model.
+
+A song is uploaded as a browser does it, its worker is killed in the middle, and the stems come nevertheless.
+"""
+
+import io
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import urllib.request
+import wave
+from http.cookiejar import CookieJar
+from pathlib import Path
+from time import monotonic, sleep
+
+import av
+import numpy as np
+import pytest
+
+from pipeline.options import model_cards
+
+ROOT = Path(__file__).parents[2]
+RATE = 44_100
+PATIENCE = 400  # seconds for a machine that has much else to do
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")
+
+
+class Site:
+    """A running `manage.py serve` and a browser that looks at it."""
+
+    def __init__(self, data):
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = probe.getsockname()[1]
+        self.origin = f"http://127.0.0.1:{self.port}"
+        own = {"SOUNDSCAPE_DATA": str(data), "PORT": str(self.port), "PYTHONUNBUFFERED": "1"}
+        theirs = ("DATABASE_URL", "BROKER_URL", "SECRET_KEY")
+        environment = {name: value for name, value in os.environ.items() if name not in theirs} | own
+        manage = [sys.executable, str(ROOT / "manage.py")]
+        subprocess.run([*manage, "migrate", "-v0", "--skip-checks"], env=environment, check=True)
+        self.log = data / "log"
+        with self.log.open("wb") as log:
+            self.process = subprocess.Popen([*manage, "serve"], env=environment, stdout=log, stderr=log)
+        self.jar = CookieJar()
+        self.browser = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(self.jar))
+
+    def said(self):
+        return self.log.read_text()
+
+    def wait(self, what, condition):
+        """Until the condition holds; what the site said, if it never does."""
+        deadline = monotonic() + PATIENCE
+        while not (answer := condition()):
+            assert monotonic() < deadline, f"{what} never came.\n{self.said()}"
+            assert self.process.poll() is None, self.said()
+            sleep(0.1)
+        return answer
+
+    def workers(self):
+        """Process ids of the workers that said they are ready, oldest first."""
+        return [int(pid) for pid in re.findall(r"Worker [^ :]+:(\d+):\w+ is ready", self.said())]
+
+    def children(self):
+        pid = self.process.pid
+        return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+    def get(self, path):
+        with self.browser.open(self.origin + path, timeout=60) as answer:
+            return answer.read()
+
+    def json(self, path):
+        return json.loads(self.get(path))
+
+    def upload(self, name, content):
+        self.get("/")
+        token = next(cookie.value for cookie in self.jar if cookie.name == "csrftoken")
+        head = f'--edge\r\nContent-Disposition: form-data; name="file"; filename="{name}"\r\n\r\n'.encode()
+        request = urllib.request.Request(
+            f"{self.origin}/api/v1/jobs/",
+            head + content + b"\r\n--edge--\r\n",
+            {"Content-Type": "multipart/form-data; boundary=edge", "X-CSRFToken": token},
+        )
+        with self.browser.open(request, timeout=60) as answer:
+            return json.load(answer)
+
+
+@pytest.fixture
+def site(tmp_path):
+    site = Site(tmp_path)
+    yield site
+    site.process.kill()
+    site.process.wait()
+
+
+def lives(pid):
+    """Whether the process runs; one that ended and waits to be reaped does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def song(seconds):
+    """A WAV file of a chord over noise."""
+    time = np.arange(int(seconds * RATE)) / RATE
+    tone = sum(np.sin(2 * np.pi * pitch * time) for pitch in (220, 277.2, 329.6)) / 6
+    hiss = np.random.default_rng(1).normal(0, 0.03, (2, time.size))
+    file = io.BytesIO()
+    with wave.open(file, "wb") as out:
+        out.setparams((2, 2, RATE, 0, "NONE", ""))
+        out.writeframes(np.round((tone + hiss).T * 32767).astype("<i2").tobytes())
+    return file.getvalue()
+
+
+def samples(audio):
+    """How many samples a file really holds."""
+    with av.open(io.BytesIO(audio)) as file:
+        return sum(frame.samples for frame in file.decode(audio=0))
+
+
+@pytest.mark.skipif(not all(card.installed for card in model_cards()), reason="the model is not installed")
+def test_a_song_survives_the_death_of_its_worker(site):
+    site.wait("readiness", lambda: f"SoundScape is ready: {site.origin}" in site.said())
+    assert set(site.json("/healthz").values()) == {"ok"}
+    job = site.upload("Chord.wav", song(25))
+    path = job["api_url"]
+    site.wait("separation", lambda: site.json(path)["stage"] == "separate")
+
+    os.kill(site.workers()[-1], signal.SIGKILL)
+    site.wait("another worker", lambda: len(site.workers()) == 2)
+    done = site.wait("the end", lambda: (now := site.json(path))["state"] in ("done", "failed") and now)
+
+    assert (done["state"], done["error"]) == ("done", "")
+    assert "attempt 2 begins" in site.said()
+    assert done["duration"] == 25.0
+    assert done["blocks_done"] == done["blocks_total"] > 1
+    assert done["null_db"] <= -90
+    assert [stem["name"] for stem in done["stems"]] == ["vocals", "drums", "bass", "other"]
+    for stem in done["stems"]:
+        pieces = [samples(site.get(stem["segments_url"].format(index=index))) for index in range(3)]
+        assert pieces == [441_000, 441_000, 25 * RATE - 882_000]
+        assert len(site.get(stem["peaks_url"])) == 2 * 2500
+        assert samples(site.get(stem["download_url"])) == 25 * RATE
+
+
+def test_it_stops_cleanly_when_asked(site):
+    site.wait("a worker", site.workers)
+    children = site.children()
+    assert len(children) == 2
+    site.process.send_signal(signal.SIGINT)
+    assert site.process.wait(60) == 0
+    assert not any(map(lives, children))
+    assert "Stopping" in site.said()
+    assert "Traceback" not in site.said()
+
+
+def test_its_children_end_when_it_is_killed(site):
+    site.wait("a worker", site.workers)
+    children = site.children()
+    assert all(map(lives, children))
+    site.process.kill()
+    site.process.wait()
+    deadline = monotonic() + 60
+    while any(map(lives, children)):
+        assert monotonic() < deadline
+        sleep(0.1)
