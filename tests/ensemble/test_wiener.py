@@ -39,7 +39,10 @@ def slow_wiener(x, y):
     v = (np.abs(y) ** 2).mean(axis=1)
     result = np.empty_like(y)
     for f in range(bins):
-        R = [sum(np.outer(y[j, :, f, t], y[j, :, f, t].conj()) for t in range(frames)) / v[j, f].sum() for j in range(sources)]
+        R = [
+            sum(np.outer(y[j, :, f, t], y[j, :, f, t].conj()) for t in range(frames)) / v[j, f].sum()
+            for j in range(sources)
+        ]
         for t in range(frames):
             model = sum(v[j, f, t] * R[j] for j in range(sources)) + np.sqrt(wiener.EPSILON) * np.eye(channels)
             for j in range(sources):
@@ -210,5 +213,5 @@ def test_every_setting_says_what_it_means_and_off_is_nothing():
 
 
 def test_unknown_setting_names_the_known_ones():
-    with pytest.raises(InvalidOption, match="'heavy'.*off, light, strong"):
+    with pytest.raises(InvalidOption, match=r"'heavy'.*off, light, strong"):
         wiener.setting("heavy")

@@ -1,0 +1,152 @@
+"""Multitracks on disk as songs: a mixture and its true stems, in the project's own names."""
+
+import json
+import re
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import soundfile
+import soxr
+
+from ensemble.errors import InvalidAudio, InvalidOption
+from ensemble.stft import Audio
+
+RATE = 44_100  # Hz
+STEMS = ("vocals", "drums", "bass", "guitar", "piano", "other")
+WHOLE = ("accompaniment", "rest")  # all but vocals; all without a stem of its own
+SUFFIXES = (".wav", ".flac")
+
+Files = dict[str, list[Path]]
+"""The files that sum to a stem, by stem."""
+
+
+@dataclass(frozen=True, slots=True)
+class Song:
+    """Where a song's audio lies. mixture is None where the mixture is the sum of the stems."""
+
+    name: str
+    mixture: Path | None
+    files: Files
+
+    def load(self) -> tuple[Audio, dict[str, Audio]]:
+        """Mixture and stems, all (2, samples) float32 at RATE. Raises InvalidAudio."""
+        stems = {stem: mix([read(path) for path in paths]) for stem, paths in self.files.items()}
+        mixture = mix(list(stems.values())) if self.mixture is None else read(self.mixture)
+        return mixture, {stem: fit(audio, mixture.shape[-1]) for stem, audio in stems.items()}
+
+
+def read(path: Path) -> Audio:
+    """(2, samples) float32 at RATE; mono is doubled. Raises InvalidAudio, naming the file."""
+    try:
+        audio, rate = soundfile.read(path, dtype="float32", always_2d=True)
+    except (soundfile.LibsndfileError, OSError) as error:
+        raise InvalidAudio(f"{path} could not be read: {error}. Replace it by a WAV or FLAC file.") from error
+    if audio.shape[1] > 2 or not len(audio):
+        raise InvalidAudio(
+            f"{path} has {audio.shape[1]} channels and {len(audio)} samples. Give a stereo or mono file."
+        )
+    audio = audio if rate == RATE else soxr.resample(audio, rate, RATE)
+    return np.ascontiguousarray(np.broadcast_to(audio.T, (2, len(audio))))
+
+
+def mix(parts: list[Audio]) -> Audio:
+    """Sum of signals, as long as the longest."""
+    samples = max(part.shape[-1] for part in parts)
+    summed: Audio = np.sum([fit(part, samples) for part in parts], axis=0, dtype=np.float32)
+    return summed
+
+
+def fit(audio: Audio, samples: int) -> Audio:
+    """Cut at the end, or filled up with silence, to so many samples."""
+    return np.pad(audio[:, :samples], ((0, 0), (0, max(0, samples - audio.shape[-1]))))
+
+
+def songs(directory: Path, dataset: str) -> list[Song]:
+    """Every song of a dataset in order of name. Raises InvalidOption: no such folder, no song in it."""
+    if not directory.is_dir():
+        raise InvalidOption(f"There is no folder {directory}.")
+    found = sorted(DATASETS[dataset](directory), key=lambda song: song.name)
+    if not found:
+        raise InvalidOption(f"{directory} holds no song of the kind {dataset!r}. Expected: {LAYOUTS[dataset]}.")
+    return found
+
+
+def _folder(directory: Path) -> Iterable[Song]:
+    return filter(None, (_song(folder, folder.name) for folder in directory.iterdir() if folder.is_dir()))
+
+
+def _musdb18hq(directory: Path) -> Iterable[Song]:
+    """The test part if both parts are there: networks have seen the other."""
+    part = directory / "test" if (directory / "test").is_dir() else directory
+    return _folder(part)
+
+
+def _song(folder: Path, name: str) -> Song | None:
+    files = {path.stem: path for path in sorted(folder.iterdir()) if path.suffix.lower() in SUFFIXES}
+    stems = {stem: [files[stem]] for stem in (*STEMS, *WHOLE) if stem in files}
+    return Song(name, files["mixture"], stems) if "mixture" in files and stems else None
+
+
+def _moisesdb(directory: Path) -> Iterable[Song]:
+    """data.json lists stems, each with the tracks that sum to it; there is no file of the mixture."""
+    for description in directory.rglob("data.json"):
+        files: Files = defaultdict(list)
+        for stem in json.loads(description.read_text(encoding="utf-8"))["stems"]:
+            name = stem["stemName"] if stem["stemName"] in STEMS else "other"
+            for track in stem["tracks"]:
+                files[name].append(description.parent / stem["stemName"] / f"{track['id']}.{track['extension']}")
+        yield Song(description.parent.name, None, dict(files))
+
+
+def _medleydb(directory: Path) -> Iterable[Song]:
+    """NAME_METADATA.yaml names the instrument of each NAME_STEM_nn.wav.
+
+    The mixture is the sum of the stems: NAME_MIX.wav was mastered and is not.
+    """
+    for description in directory.rglob("*_METADATA.yaml"):
+        name = description.name.removesuffix("_METADATA.yaml")
+        files: Files = defaultdict(list)
+        for stem, file in _medleydb_stems(description.read_text(encoding="utf-8")):
+            files[stem].append(description.parent / f"{name}_STEMS" / file)
+        yield Song(name, None, dict(files))
+
+
+def _medleydb_stems(metadata: str) -> Iterable[tuple[str, str]]:
+    """(stem, file name) of each entry S01, S02, ..., whose own keys are indented by four."""
+    for entry in re.split(r"^  S\d+:", metadata, flags=re.MULTILINE)[1:]:
+        keys = dict(re.findall(r"^    (filename|instrument): *(.+?) *$", entry, flags=re.MULTILINE))
+        yield stem_of(keys["instrument"]), keys["filename"]
+
+
+INSTRUMENTS = {
+    "vocals": r"singer|vocal|rapper|choir|speaker|beatbox",
+    "drums": r"drum|cymbal|toms|snare",
+    "bass": r"\bbass\b|double bass",
+    "guitar": r"guitar",
+    "piano": r"piano",
+}
+"""What is searched in an instrument's name, in this order but for the exceptions in stem_of."""
+
+
+def stem_of(instrument: str) -> str:
+    """Our stem for one of MedleyDB's instruments."""
+    if re.search(r"bass (clarinet|trombone|flute)|brass", instrument):
+        return "other"
+    return next((stem for stem, words in INSTRUMENTS.items() if re.search(words, instrument)), "other")
+
+
+DATASETS: dict[str, Callable[[Path], Iterable[Song]]] = {
+    "folder": _folder,
+    "musdb18hq": _musdb18hq,
+    "moisesdb": _moisesdb,
+    "medleydb": _medleydb,
+}
+LAYOUTS = {
+    "folder": "SONG/mixture.wav and SONG/vocals.wav, drums.wav, ... (WAV or FLAC)",
+    "musdb18hq": "test/SONG/mixture.wav, vocals.wav, drums.wav, bass.wav, other.wav",
+    "moisesdb": "SONG/data.json and SONG/STEM/TRACK.wav",
+    "medleydb": "SONG/SONG_METADATA.yaml and SONG/SONG_STEMS/SONG_STEM_01.wav, ...",
+}

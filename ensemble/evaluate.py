@@ -1,0 +1,338 @@
+"""The evidence: separate songs whose stems are known and say in numbers how good the answer is.
+
+mean.sdr and mean.sir are means over vocals, drums, bass and other of each stem's mean over songs, of the SDR over the
+whole song and the SIR by projection on the true stems. The figures of BSS Eval v4 (bss_sdr, ...) are, as usual,
+medians over seconds in a song and medians over songs.
+"""
+
+import argparse
+import csv
+import json
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from functools import partial
+from itertools import product
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from ensemble import chunking, registry, runtime, wiener
+from ensemble.blend import share_residual
+from ensemble.datasets import DATASETS, STEMS, WHOLE, Song, songs
+from ensemble.demucs import Demucs, Level
+from ensemble.errors import InvalidOption
+from ensemble.metrics import BSS_EVAL, Real, Truth, decibels, leakage
+from ensemble.stft import Audio
+
+RAW = "raw"  # what a network says, the sum not restored
+BLEEDS = (RAW, *wiener.SETTINGS)
+FOUR = ("vocals", "drums", "bass", "other")
+RESIDUAL = "residual"
+SCORED = (*STEMS, *WHOLE)
+SPLIT = ("guitar", "piano")  # belong to `other` where a model doesn't know them
+FIGURES = ("sdr", "sir", "si_sdr", "bleed", "leakage", *(f"bss_{name}" for name in BSS_EVAL))
+MEDIANS = tuple(name for name in FIGURES if name.startswith("bss_"))
+
+Stems = dict[str, Audio]
+Scores = dict[str, dict[str, float | None]]
+"""Figures by stem; null_db stands under "sum"."""
+Results = dict[str, dict[str, Scores]]
+"""By label of the system, by song."""
+
+
+@dataclass(frozen=True, slots=True)
+class System:
+    """What is measured: a preset or a single model, with a bleed setting."""
+
+    name: str
+    bleed: str
+
+    @property
+    def label(self) -> str:
+        """How tables and files call it."""
+        return f"{self.name}/{self.bleed}"
+
+    @property
+    def recipe(self) -> dict[str, Any]:
+        """Weights, checksums and settings; a song scored with another recipe is scored anew."""
+        weights = members(self.name)
+        checksums = {name: registry.model(name).sha256 for name in weights}
+        setting = wiener.SETTINGS.get(self.bleed)
+        settings = [setting.unmix, setting.mask, wiener.EXPONENT] if setting else []
+        return {"weights": weights, "sha256": checksums, "bleed": settings}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Describe the command `evaluate`."""
+    parser.add_argument("directory", type=Path, metavar="DIR", help="folder of songs")
+    parser.add_argument("--dataset", choices=DATASETS, default="folder", help="how DIR is laid out (default: folder)")
+    parser.add_argument("--models", nargs="+", default=["default"], metavar="NAME", help="presets or single models")
+    parser.add_argument(
+        "--bleed",
+        nargs="+",
+        choices=BLEEDS,
+        help=f"bleed settings to compare (default: {wiener.DEFAULT} for presets, {RAW} for single models)",
+    )
+    parser.add_argument("--jobs", type=int, default=1, metavar="N", help="songs at a time, each in its own process")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write figures here; finished songs in it are kept")
+    parser.add_argument("--csv", type=Path, metavar="FILE", help="write a row per song, system and stem")
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Evaluate, write the files and show the table. Raises SeparationError."""
+    systems = systems_of(arguments.models, arguments.bleed)
+    listed = songs(arguments.directory, arguments.dataset)
+    names = [song.name for song in listed]
+    results = load_results(arguments.json, systems)
+    todo = [(song, missing) for song in listed if (missing := _missing(song, systems, results))]
+    for song, scores in tqdm(score_all(todo, arguments.jobs), total=len(todo), unit="song", disable=None):
+        for label, figures in scores.items():
+            results[label][song] = figures
+        write_json(arguments.json, report(systems, results, names))
+    content = report(systems, results, names)
+    write_json(arguments.json, content)
+    write_csv(arguments.csv, content)
+    print(table(content))
+
+
+def _missing(song: Song, systems: Sequence[System], results: Results) -> list[System]:
+    return [system for system in systems if song.name not in results[system.label]]
+
+
+def systems_of(names: Sequence[str], bleeds: Sequence[str] | None) -> list[System]:
+    """Every name with every bleed setting. Raises InvalidOption for a name that is neither preset nor model."""
+    chosen = {name: bleeds or [RAW if _is_model(name) else wiener.DEFAULT] for name in names}
+    return [System(name, bleed) for name, some in chosen.items() for bleed in some]
+
+
+def _is_model(name: str) -> bool:
+    known = [*registry.ensembles(), *registry.models()]
+    if name not in known:
+        raise InvalidOption(f"There is no preset or model {name!r}. Known: {', '.join(dict.fromkeys(known))}.")
+    return name not in registry.ensembles()
+
+
+def members(name: str) -> dict[str, dict[str, float]]:
+    """Weight per stem of each model behind a preset, or of the one model of that name."""
+    if _is_model(name):
+        return {name: dict.fromkeys(registry.model(name).stems, 1.0)}
+    return registry.ensemble(name).members
+
+
+def separator(name: str, bleeds: Sequence[str]) -> Callable[[Audio], dict[str, Stems]]:
+    """A function from a mixture (2, samples) to the stems of each bleed setting; the networks run once for all.
+
+    Filters are applied segment by segment, as when a song is separated for a listener.
+    """
+    (model,) = (registry.model(member) for member in members(name))
+    session = runtime.session(registry.verified(model.name))
+
+    def separate(mixture: Audio) -> dict[str, Stems]:
+        mono = mixture.mean(axis=0)
+        network = Demucs(session, Level(float(mono.mean()), float(mono.std())))
+
+        def segment(audio: Audio) -> Audio:
+            estimates = network(audio)
+            return np.stack([finish(audio, estimates, bleed) for bleed in bleeds])
+
+        blocks = chunking.overlap_add(segment, partial(_read, mixture), mixture.shape[-1], model.segment)
+        whole = np.concatenate([block for _, block in blocks], axis=-1)
+        names = [*model.stems, RESIDUAL]
+        return {bleed: dict(zip(names, stems, strict=True)) for bleed, stems in zip(bleeds, whole, strict=True)}
+
+    return separate
+
+
+def finish(mixture: Audio, estimates: Audio, bleed: str) -> Audio:
+    """Estimates after a bleed setting, and the residual behind them: (sources + 1, channels, samples)."""
+    if bleed == RAW:
+        return np.concatenate([estimates, np.zeros_like(mixture)[None]])
+    if bleed == "off":
+        return np.concatenate([share_residual(mixture, estimates), np.zeros_like(mixture)[None]])
+    filtered, residual = wiener.remove_bleed(mixture, estimates, wiener.setting(bleed))
+    return np.concatenate([filtered, residual[None]])
+
+
+def _read(audio: Audio, start: int, stop: int) -> Audio:
+    """Samples start to stop, zeros outside."""
+    samples = audio.shape[-1]
+    inside = audio[:, max(start, 0) : min(stop, samples)]
+    return np.pad(inside, ((0, 0), (max(0, -start), max(0, stop - samples))))
+
+
+def score_song(song: Song, systems: Sequence[System]) -> dict[str, Scores]:
+    """Figures by label of every system."""
+    mixture, truth = song.load()
+    results: dict[str, Scores] = {}
+    truths: dict[tuple[str, ...], Truth] = {}
+    for name in dict.fromkeys(system.name for system in systems):
+        bleeds = [system.bleed for system in systems if system.name == name]
+        for bleed, stems in separator(name, bleeds)(mixture).items():
+            results[System(name, bleed).label] = score(mixture, targets(truth, list(stems)), stems, truths)
+    return results
+
+
+def targets(truth: Stems, stems: Sequence[str]) -> Stems:
+    """The true stems that a model's answer can be held against.
+
+    A model that doesn't know guitar or piano has them in `other`. Beside an accompaniment or a `rest`, which hold what
+    wasn't recorded apart, a stem can only be scored if the model knows all that were; what they stand for is then the
+    sum of the model's others. A true stem that a model has no answer for is left out.
+    """
+    whole = [stem for stem in WHOLE if stem in truth]
+    merged = {stem: audio for stem, audio in truth.items() if stem not in SPLIT or stem in stems}
+    lost = [audio for stem, audio in truth.items() if stem not in merged]
+    if lost and whole:
+        return {}
+    if lost:
+        merged["other"] = np.sum([*lost, *([truth["other"]] if "other" in truth else [])], axis=0)
+    return {stem: audio for stem, audio in merged.items() if stem in stems or stem in whole}
+
+
+def score(mixture: Audio, true: Stems, stems: Stems, truths: dict[tuple[str, ...], Truth]) -> Scores:
+    """Figures of every true stem, and null_db. truths keeps what is costly for the next system with the same stems."""
+    answers = {stem: _answer(stem, true, stems) for stem in true}
+    scores: Scores = {"sum": {"null_db": null_db(mixture, stems)}}
+    for stem, answer in answers.items():
+        scores[stem] = {"leakage": leakage(mixture, true[stem], answer)}
+    sounding = tuple(sorted(stem for stem, audio in true.items() if audio.any()))
+    if not sounding:
+        return scores
+    truth = truths.setdefault(sounding, Truth(np.stack([true[stem] for stem in sounding])))
+    for stem, figures in zip(sounding, _figures(truth, np.stack([answers[stem] for stem in sounding])), strict=True):
+        scores[stem] |= figures
+    return scores
+
+
+def _figures(truth: Truth, estimates: Audio) -> list[dict[str, float | None]]:
+    """All figures but leakage, per stem."""
+    ratios = {f"bss_{name}": _medians(values) for name, values in truth.bss_eval(estimates).items()}
+    columns = truth.global_figures(estimates) | ratios
+    return [{name: _plain(values[row]) for name, values in columns.items()} for row in range(len(estimates))]
+
+
+def _answer(stem: str, true: Stems, stems: Stems) -> Audio:
+    """What a system says of a true stem; for accompaniment and rest, the sum of all it says of no other."""
+    if stem in stems:
+        return stems[stem]
+    audio: Audio = np.sum([answer for name, answer in stems.items() if name not in (*true, RESIDUAL)], axis=0)
+    return audio
+
+
+def null_db(mixture: Audio, stems: Stems) -> float:
+    """Energy that all stems, the residual being one, miss of the mixture, against the mixture's."""
+    missed = mixture - np.sum(list(stems.values()), axis=0, dtype=np.float64)
+    return float(decibels((missed**2).sum(), (mixture.astype(np.float64) ** 2).sum()))
+
+
+def _medians(values: Real) -> Real:
+    """Per stem over the windows that could be scored; NaN where there are none."""
+    return np.array([np.median(kept) if len(kept := row[~np.isnan(row)]) else np.nan for row in values])
+
+
+def _plain(value: float) -> float | None:
+    """JSON has no NaN."""
+    return round(float(value), 6) if np.isfinite(value) else None
+
+
+def score_all(todo: list[tuple[Song, list[System]]], jobs: int) -> Iterator[tuple[str, dict[str, Scores]]]:
+    """Yield songs as they are finished."""
+    if jobs <= 1:
+        yield from ((song.name, score_song(song, systems)) for song, systems in todo)
+        return
+    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
+        running = {pool.submit(score_song, song, systems): song.name for song, systems in todo}
+        try:
+            yield from ((running[future], future.result()) for future in as_completed(running))
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def load_results(path: Path | None, systems: Sequence[System]) -> Results:
+    """Songs that an earlier run finished with the same recipes. Raises InvalidOption for a file of another kind."""
+    results: Results = {system.label: {} for system in systems}
+    if path is None or not path.exists():
+        return results
+    try:
+        earlier = json.loads(path.read_text(encoding="utf-8"))["systems"]
+        for system in systems:
+            kept = earlier.get(system.label, {"recipe": None})
+            if kept["recipe"] == system.recipe:
+                results[system.label] = kept["songs"]
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InvalidOption(f"{path} is not a file of this command. Move it away or name another.") from error
+    return results
+
+
+def report(systems: Sequence[System], results: Results, names: Sequence[str]) -> dict[str, Any]:
+    """What goes to JSON: mean, stems and songs of the first system, and the same of every system by label."""
+    columns = {
+        system.label: summary({name: results[system.label][name] for name in names if name in results[system.label]})
+        | {"recipe": system.recipe}
+        for system in systems
+    }
+    return {"system": systems[0].label, **columns[systems[0].label], "systems": columns}
+
+
+def summary(by_song: dict[str, Scores]) -> dict[str, Any]:
+    """Figures per stem over songs (means; medians for BSS Eval) and their means over FOUR."""
+    stems = {stem: _over_songs([scores[stem] for scores in by_song.values() if stem in scores]) for stem in SCORED}
+    stems = {stem: figures for stem, figures in stems.items() if figures}
+    mean = {name: _mean([stems[stem].get(name) for stem in FOUR if stem in stems]) for name in FIGURES}
+    return {"mean": mean, "stems": stems, "songs": by_song}
+
+
+def _over_songs(rows: Sequence[dict[str, float | None]]) -> dict[str, float | None]:
+    if not rows:
+        return {}
+    return {name: (_median if name in MEDIANS else _mean)([row.get(name) for row in rows]) for name in FIGURES}
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return float(np.mean(known)) if known else None
+
+
+def _median(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return float(np.median(known)) if known else None
+
+
+def write_json(path: Path | None, content: dict[str, Any]) -> None:
+    """Replace the file at once, so that a stop in between leaves the earlier one."""
+    if path is None:
+        return
+    part = path.with_name(f".{path.name}.part")
+    part.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    part.replace(path)
+
+
+def write_csv(path: Path | None, content: dict[str, Any]) -> None:
+    """A row per song, system and stem."""
+    if path is None:
+        return
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, ["song", "system", "stem", *FIGURES])
+        writer.writeheader()
+        for label, column in content["systems"].items():
+            for song, stem in product(column["songs"], SCORED):
+                if stem in column["songs"][song]:
+                    writer.writerow({"song": song, "system": label, "stem": stem, **column["songs"][song][stem]})
+
+
+def table(content: dict[str, Any]) -> str:
+    """For the terminal: a row per stem of each system, and its mean."""
+    lines = [f"{'system':24}{'stem':14}" + "".join(f"{name:>9}" for name in FIGURES)]
+    for label, column in content["systems"].items():
+        lines += [_line(label, stem, figures) for stem, figures in column["stems"].items()]
+        lines.append(_line(label, f"mean of {len(FOUR)}", column["mean"]))
+    return "\n".join(lines)
+
+
+def _line(label: str, stem: str, figures: dict[str, float | None]) -> str:
+    cells = (figures.get(name) for name in FIGURES)
+    return f"{label:24}{stem:14}" + "".join(f"{'-':>9}" if cell is None else f"{cell:9.2f}" for cell in cells)
