@@ -14,7 +14,7 @@ from django.test import AsyncClient, Client
 from webapp import events, jobs
 from webapp.models import Job, State
 
-pytestmark = pytest.mark.django_db
+pytestmark = pytest.mark.django_db(transaction=True)  # a stream closes its connection after each look
 
 
 @pytest.fixture(autouse=True)
@@ -132,7 +132,7 @@ def test_all_my_jobs_and_nobody_elses(make_job, owner, stranger):
     run_async(follow())
 
 
-def test_a_visitors_stream_sees_the_first_upload(db):
+def test_a_visitors_stream_sees_the_first_upload():
     """The page listens before there is an account; the upload that makes it comes by another request."""
     browser = Client()
     browser.get("/")
@@ -160,7 +160,6 @@ def test_what_is_over_costs_one_query_a_look(make_job, django_assert_num_queries
         assert watch.news() == []
 
 
-@pytest.mark.django_db(transaction=True)
 def test_the_stream_ends_with_the_connection(make_job, owner):
     """Through the whole ASGI stack, in the threads that a server would use."""
     job = make_job()

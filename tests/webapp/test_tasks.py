@@ -199,6 +199,7 @@ def test_a_stopping_worker_puts_its_song_back(make_job, engine):
     assert files_below(job.folder) == []
 
 
+@pytest.mark.django_db(transaction=True)  # the connection is closed before another try
 def test_a_database_away_for_a_moment_costs_no_work(make_job, engine, monkeypatch):
     job = make_job()
     progress, finish = jobs.progress, jobs.finish
