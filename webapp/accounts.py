@@ -15,10 +15,12 @@ from django.http import HttpRequest
 from django.middleware.csrf import get_token
 from django.utils.crypto import salted_hmac
 from rest_framework import authentication
+from rest_framework.exceptions import PermissionDenied
 from rest_framework.request import Request
 
 from webapp.models import Track, User
 
+STALE = "This page is out of date, or your browser keeps no cookies for this site. Reload it and try again."
 BACKEND = "django.contrib.auth.backends.ModelBackend"
 
 
@@ -30,6 +32,13 @@ class SessionAuthentication(authentication.SessionAuthentication):
         self.enforce_csrf(request)
         user = request._request.user
         return (user, None) if user.is_active else None
+
+    def enforce_csrf(self, request: Request) -> None:
+        """Say it so that people know what to do."""
+        try:
+            super().enforce_csrf(request)
+        except PermissionDenied as error:
+            raise PermissionDenied(STALE) from error
 
 
 class SignUpForm(UserCreationForm[User]):

@@ -32,7 +32,8 @@ def healthz(_request: HttpRequest) -> JsonResponse:
         }.items()
     }
     status = "ok" if set(parts.values()) == {"ok"} else "unavailable"
-    return JsonResponse({"status": status} | parts, status=200 if status == "ok" else 503)
+    code = 200 if status == "ok" else 503
+    return JsonResponse({"status": status} | parts, status=code, json_dumps_params={"ensure_ascii": False})
 
 
 def _ask(look: Callable[[], str]) -> str:

@@ -226,11 +226,11 @@ def wake_if_idle(worker: str) -> None:
 
 
 def wake() -> None:
-    """Hint to the workers that a job waits. Failing is harmless: an idle worker looks at every beat."""
+    """Hint to the workers that a job waits. Failing does no harm: idle workers repeat the hint at every beat."""
     try:
         app.send_task("webapp.tasks.separate", retry=False)
     except (OperationalError, OSError) as error:
-        log.warning("The message queue does not answer (%s); a worker will find the job by itself.", error)
+        log.warning("The message queue does not answer (%s). Jobs start when it does.", error)
 
 
 # -- underneath ----------------------------------------------------------------------------------------------

@@ -7,7 +7,6 @@ instruments fits. Only a track has an owner.
 import uuid
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 from django.conf import settings
 from django.contrib.auth.models import AbstractUser
@@ -158,7 +157,7 @@ class Worker(models.Model):
     beat_at = models.DateTimeField(db_index=True)
     provider = models.CharField(max_length=64, blank=True)
 
-    objects: Any = WorkerQuerySet.as_manager()
+    objects = WorkerQuerySet.as_manager()
 
     def __str__(self) -> str:
         return self.name

@@ -151,6 +151,7 @@ INSTALLED_APPS = [
     "django.contrib.sessions",
     "django.contrib.messages",
     "django.contrib.staticfiles",
+    "servestatic",
     "rest_framework",
 ]
 MIDDLEWARE = [
@@ -218,15 +219,17 @@ SERVESTATIC_MAX_AGE = 0
 
 BROKERS = ("filesystem", "redis", "rediss", "amqp", "amqps")
 CELERY_BROKER_URL = _one_of("BROKER_URL", _text("BROKER_URL", "filesystem://localhost"), BROKERS)
+CELERY_BROKER_CONNECTION_TIMEOUT = 3  # seconds
 BROKER_FOLDER = DATA / "broker"
 CELERY_BROKER_TRANSPORT_OPTIONS: dict[str, Any] = {}
-if urlsplit(CELERY_BROKER_URL).scheme == "filesystem":
+if CELERY_BROKER_URL.startswith("redis"):
+    CELERY_BROKER_TRANSPORT_OPTIONS = {"socket_connect_timeout": CELERY_BROKER_CONNECTION_TIMEOUT}
+elif CELERY_BROKER_URL.startswith("filesystem"):
     CELERY_BROKER_TRANSPORT_OPTIONS = {
         "data_folder_in": str(_folder(BROKER_FOLDER / "messages")),
         "data_folder_out": str(BROKER_FOLDER / "messages"),  # one machine: what is sent is what is received
         "control_folder": str(_folder(BROKER_FOLDER / "control")),
     }
-CELERY_BROKER_CONNECTION_TIMEOUT = 3
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_TASK_DEFAULT_QUEUE = "soundscape"
 CELERY_TASK_IGNORE_RESULT = True

@@ -66,7 +66,7 @@ def test_everything_can_be_changed(load):
     assert "postgresql" in database["ENGINE"]
     assert "transaction_mode" not in database.get("OPTIONS", {})
     assert settings["CELERY_BROKER_URL"] == "redis://cache:6379/1"
-    assert settings["CELERY_BROKER_TRANSPORT_OPTIONS"] == {}
+    assert "data_folder_in" not in settings["CELERY_BROKER_TRANSPORT_OPTIONS"]
     assert settings["PORT"] == 8123
     assert settings["SECRET_KEY"] == "k" * 50
     assert settings["ALLOWED_HOSTS"] == ["a.example", "b.example"]
