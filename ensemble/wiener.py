@@ -38,7 +38,7 @@ class Bleed:
 
 SETTINGS = {
     "off": Bleed("Stems as the models give them; what they miss of the mixture is shared out.", 0.0, 0.0),
-    "light": Bleed("Clearly less of the other instruments, hardly any distortion: for listening and remixes.", 0.5, 0.03),
+    "light": Bleed("Clearly less of the others at hardly any distortion: for listening and remixing.", 0.5, 0.03),
     "strong": Bleed("As little of the others as can be had, at some cost of body: for practice and samples.", 1.0, 0.1),
 }
 DEFAULT = "light"
