@@ -20,7 +20,6 @@ from django.db.models import F, QuerySet
 from django.db.models.signals import post_delete
 from django.dispatch import receiver
 from django.utils import timezone
-from kombu.exceptions import OperationalError
 
 from pipeline.options import Options
 from webapp.celery import app
@@ -204,14 +203,10 @@ def requeue_stale() -> int:
     return _change(orphans, {}, state=State.QUEUED, losses=F("losses") + 1, seconds_left=None)
 
 
-def fail_stalled() -> list[str]:
-    """Fail jobs that their living worker has not moved for a long time. The names of those workers."""
-    stalled = Job.objects.filter(state=State.RUNNING, beat_at__lt=timezone.now() - STALLED_AFTER)
-    stuck = []
-    for pk, worker in stalled.values_list("pk", "worker"):
-        if _change(stalled.filter(pk=pk), FRESH, state=State.FAILED, error=STALLED, finished_at=timezone.now()):
-            stuck.append(worker)
-    return stuck
+def fail_stalled(worker: str) -> bool:
+    """Fail a living worker's job that has not moved for a long time. True if there was one: the worker hangs."""
+    stalled = Job.objects.filter(state=State.RUNNING, worker=worker, beat_at__lt=timezone.now() - STALLED_AFTER)
+    return bool(_change(stalled, FRESH, state=State.FAILED, error=STALLED, finished_at=timezone.now()))
 
 
 def forget_workers() -> None:
@@ -229,7 +224,7 @@ def wake() -> None:
     """Hint to the workers that a job waits. Failing does no harm: idle workers repeat the hint at every beat."""
     try:
         app.send_task("webapp.tasks.separate", retry=False)
-    except (OperationalError, OSError) as error:
+    except Exception as error:  # each kind of queue has errors of its own
         log.warning("The message queue does not answer (%s). Jobs start when it does.", error)
 
 

@@ -65,7 +65,6 @@ def _separate(job: Job) -> None:
             Path(job.track.file.path), job.directory, options, on_progress=note.progress, on_block=note.block
         )
     _end(job, lambda: jobs.finish(job, report.as_dict(), report.files, **note.fields))
-    log.info("Job %s: done.", job.pk)
 
 
 class Note:

@@ -32,7 +32,7 @@ def pulse(worker: str = NAME) -> None:
     """One beat: show life, put back what dead workers left, and look whether anything waits."""
     jobs.beat(worker)
     jobs.requeue_stale()
-    if worker in jobs.fail_stalled():
+    if jobs.fail_stalled(worker):
         _give_up()
     jobs.wake_if_idle(worker)
     jobs.forget_workers()

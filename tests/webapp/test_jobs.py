@@ -306,13 +306,15 @@ class TestLostWorkers:
         assert "memory" in fresh(job).error
 
     def test_a_stalled_job_is_failed_with_a_reason(self, make_job):
-        stalled, busy = claimed(make_job(), "stuck"), claimed(make_job(), "busy")
+        stalled, busy, others = (claimed(make_job(), worker) for worker in ("stuck", "busy", "other"))
         old = timezone.now() - jobs.STALLED_AFTER - timedelta(seconds=1)
-        Job.objects.filter(pk=stalled.pk).update(beat_at=old)
-        assert jobs.fail_stalled() == ["stuck"]
+        Job.objects.filter(pk__in=[stalled.pk, others.pk]).update(beat_at=old)
+        assert jobs.fail_stalled("stuck")
+        assert not jobs.fail_stalled("busy")
         assert fresh(stalled).state == State.FAILED
         assert "15 minutes" in fresh(stalled).error
         assert fresh(busy).state == State.RUNNING
+        assert fresh(others).state == State.RUNNING  # that worker, if it lives, has to find out that it hangs
 
     def test_workers_of_yesterday_are_forgotten(self):
         jobs.beat("old")
