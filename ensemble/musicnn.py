@@ -1,0 +1,218 @@
+"""From the musicnn package to one ONNX file, without TensorFlow (Pons and Serra 2019, "musicnn").
+
+The wheel holds TensorFlow 1 checkpoints of two taggers of one architecture, trained on MagnaTagATune (MTT) and on the
+Million Song Dataset (MSD). A checkpoint is an index (a LevelDB table of protocol buffers) and raw numbers.
+"""
+
+import struct
+import zipfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import helper, numpy_helper
+
+BACKBONES = ("MTT", "MSD")
+MELS = 96
+FRAMES, HOP = 187, 62  # a window of 3 s about every second
+EPSILON = 1e-3  # TensorFlow's default for batch normalisation, ten times ONNX's
+TEMPORAL = (128, 64, 32)  # frames that the rhythm kernels span
+IR_VERSION, OPSET = 8, 17
+FLOAT = onnx.TensorProto.FLOAT
+
+Array = NDArray[np.float32]
+Weights = dict[str, Array]
+
+
+def convert(wheel: Path) -> bytes:
+    """Build the ONNX file from the wheel; the same wheel always gives the same bytes.
+
+    Input `frames` (frames, 96): the log-mel spectrogram of one recording, of FRAMES frames or more. Outputs per
+    backbone, its name in lower case, a row per window of FRAMES that starts every HOP: `mtt_tags` (windows, 50) logits,
+    `mtt_penultimate` (windows, 200), `mtt_mean` and `mtt_max` (windows, 753) over the window. With FRAMES frames it is
+    the published network; with more, the convolutions, nearly all of the work, are shared between windows.
+    """
+    graph = Graph()
+    graph.node("Unsqueeze", ["frames", graph.constant(np.array([0, 1], np.int64))], "image")
+    with zipfile.ZipFile(wheel) as archive:
+        for backbone in BACKBONES:
+            folder = f"musicnn/{backbone}_musicnn/"
+            index, data = archive.read(f"{folder}.index"), archive.read(f"{folder}.data-00000-of-00001")
+            _tagger(graph, backbone.lower(), read_checkpoint(index, data))
+    return graph.model("frames", MELS)
+
+
+class Graph:
+    """An ONNX graph in the making."""
+
+    def __init__(self) -> None:
+        self.nodes: list[onnx.NodeProto] = []
+        self.constants: list[onnx.TensorProto] = []
+        self.outputs: list[onnx.ValueInfoProto] = []
+
+    def node(self, kind: str, inputs: list[str], target: str = "", **attributes: float | list[int]) -> str:
+        """Append an operation and return the name of what it gives."""
+        target = target or f"{kind}_{len(self.nodes)}"
+        self.nodes.append(helper.make_node(kind, inputs, [target], **cast("dict[str, Any]", attributes)))
+        return target
+
+    def constant(self, array: NDArray[Any]) -> str:
+        """Append weights and return their name."""
+        name = f"constant_{len(self.constants)}"
+        self.constants.append(numpy_helper.from_array(np.ascontiguousarray(array), name))
+        return name
+
+    def per_window(self, kind: str, source: str) -> str:
+        """Pool (1, channels, frames) to (windows, channels, 1)."""
+        return self.node("Transpose", [self.node(kind, [source], kernel_shape=[FRAMES], strides=[HOP])], perm=[2, 1, 0])
+
+    def output(self, name: str, width: int) -> None:
+        """Declare an output (windows, width)."""
+        self.outputs.append(helper.make_tensor_value_info(name, FLOAT, ["windows", width]))
+
+    def model(self, source: str, width: int) -> bytes:
+        """The whole file, with one input (frames, width)."""
+        inputs = [helper.make_tensor_value_info(source, FLOAT, ["frames", width])]
+        graph = helper.make_graph(self.nodes, "musicnn", inputs, self.outputs, self.constants)
+        opset = helper.make_opsetid("", OPSET)
+        model = helper.make_model(graph, ir_version=IR_VERSION, opset_imports=[opset], producer_name="soundscape")
+        return bytes(model.SerializeToString(deterministic=True))
+
+
+# The network
+
+
+def _tagger(graph: Graph, name: str, weights: Weights) -> None:
+    """One backbone, layer by layer in the order in which TensorFlow numbered the variables."""
+    net = _Layers(graph, weights)
+    image = net.norm("image")
+    timbral = [net.spectral(image, pads=(3, 0, 3, 0)) for _ in range(2)]
+    temporal = [net.spectral(image, pads=((size - 1) // 2, 0, size // 2, 0)) for size in TEMPORAL]
+    front = graph.node("Concat", timbral + temporal, axis=1)
+    first = net.convolve(front, squeeze=True)
+    second = graph.node("Add", [net.convolve(first, squeeze=True), first])
+    third = graph.node("Add", [net.convolve(second, squeeze=True), second])
+    pooled = graph.node("Concat", [front, first, second, third], axis=1)
+    mean, peak = (graph.per_window(kind, pooled) for kind in ("AveragePool", "MaxPool"))
+    # Flattening (channels, 2) interleaves maximum and mean, as the dense layer expects.
+    flat = net.norm(graph.node("Flatten", [graph.node("Concat", [peak, mean], axis=2)], axis=1))
+    penultimate = net.norm(graph.node("Relu", [net.dense(flat)]), f"{name}_penultimate")
+    tags = net.dense(penultimate, f"{name}_tags")
+    graph.output(tags, weights["dense_1/bias"].size)
+    graph.output(penultimate, weights["dense/bias"].size)
+    for kind, pool in {"mean": mean, "max": peak}.items():
+        graph.output(graph.node("Flatten", [pool], f"{name}_{kind}", axis=1), weights["dense/kernel"].shape[0] // 2)
+
+
+class _Layers:
+    """Takes layers from a checkpoint in turn: conv2d, conv2d_1, ..."""
+
+    def __init__(self, graph: Graph, weights: Weights) -> None:
+        self.graph, self.weights = graph, weights
+        self.counts: dict[str, int] = {}
+
+    def _next(self, kind: str, *parts: str) -> list[Array]:
+        count = self.counts.get(kind, 0)
+        self.counts[kind] = count + 1
+        layer = f"{kind}_{count}" if count else kind
+        return [self.weights[f"{layer}/{part}"] for part in parts]
+
+    def norm(self, source: str, target: str = "") -> str:
+        """Batch normalisation with the statistics of the training."""
+        parts = self._next("batch_normalization", "gamma", "beta", "moving_mean", "moving_variance")
+        names = [self.graph.constant(part) for part in parts]
+        return self.graph.node("BatchNormalization", [source, *names], target, epsilon=EPSILON)
+
+    def convolve(self, source: str, pads: Sequence[int] = (3, 3), squeeze: bool = False) -> str:
+        """Convolution, ReLU, batch normalisation: ReLU comes first, so the last can't be folded into the first."""
+        kernel, bias = self._next("conv2d", "kernel", "bias")
+        # TensorFlow (time, bins, in, out) to ONNX (out, in, time, bins); the mid-end's "bins" are channels.
+        kernel = kernel[:, :, 0, :].transpose(2, 1, 0) if squeeze else kernel.transpose(3, 2, 0, 1)
+        names = [self.graph.constant(part) for part in (kernel, bias)]
+        conv = self.graph.node("Conv", [source, *names], pads=list(pads))
+        return self.norm(self.graph.node("Relu", [conv]))
+
+    def spectral(self, image: str, pads: Sequence[int]) -> str:
+        """A front-end branch: its maximum over the bins, (patches, channels, frames)."""
+        return self.graph.node("ReduceMax", [self.convolve(image, pads)], axes=[3], keepdims=0)
+
+    def dense(self, source: str, target: str = "") -> str:
+        """A fully connected layer."""
+        kernel, bias = self._next("dense", "kernel", "bias")
+        return self.graph.node("Gemm", [source, self.graph.constant(kernel), self.graph.constant(bias)], target)
+
+
+# The checkpoint
+
+
+def read_checkpoint(index: bytes, data: bytes) -> Weights:
+    """Every float32 tensor of a one-shard TensorFlow checkpoint by name, the optimiser's included."""
+    weights = {}
+    for key, value in _table(index):
+        entry = decode(value)
+        if key and entry.get(1, [0])[0] == 1:  # DT_FLOAT
+            shape = [decode(dim).get(1, [0])[0] for dim in decode(entry[2][0]).get(2, [])] if 2 in entry else []
+            start, size = entry.get(4, [0])[0], entry[5][0]
+            weights[key.decode()] = np.frombuffer(data[start : start + size], "<f4").reshape(shape)
+    return weights
+
+
+def _table(file: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """(key, value) pairs of a LevelDB table: the footer names the index block, which names the data blocks."""
+    _, at = _handle(file, len(file) - 48)
+    index, _ = _handle(file, at)
+    for _, handle in _block(file, *index):
+        yield from _block(file, *_handle(handle, 0)[0])
+
+
+def _handle(file: bytes, at: int) -> tuple[tuple[int, int], int]:
+    """(offset, size) of a block, and where reading stopped."""
+    offset, at = _varint(file, at)
+    size, at = _varint(file, at)
+    return (offset, size), at
+
+
+def _block(file: bytes, offset: int, size: int) -> Iterator[tuple[bytes, bytes]]:
+    """Entries of an uncompressed block; each key repeats so many bytes of the one before."""
+    block = file[offset : offset + size]
+    (restarts,) = struct.unpack_from("<I", block, size - 4)
+    key, at = b"", 0
+    while at < size - 4 * (restarts + 1):
+        shared, at = _varint(block, at)
+        unshared, at = _varint(block, at)
+        length, at = _varint(block, at)
+        key = key[:shared] + block[at : at + unshared]
+        at += unshared
+        yield key, block[at : at + length]
+        at += length
+
+
+def decode(message: bytes) -> dict[int, list[Any]]:
+    """A protocol buffer: values by field number, integers or the bytes of strings and messages."""
+    fields: dict[int, list[Any]] = {}
+    at = 0
+    while at < len(message):
+        tag, at = _varint(message, at)
+        kind = tag & 7
+        value: int | bytes
+        if kind == 0:
+            value, at = _varint(message, at)
+        else:
+            size, at = _varint(message, at) if kind == 2 else ({1: 8, 5: 4}[kind], at)
+            value, at = message[at : at + size], at + size
+        fields.setdefault(tag >> 3, []).append(value)
+    return fields
+
+
+def _varint(data: bytes, at: int) -> tuple[int, int]:
+    """A number in seven-bit groups, least significant first, and where it ended."""
+    value = shift = 0
+    while True:
+        byte = data[at]
+        value |= (byte & 0x7F) << shift
+        at, shift = at + 1, shift + 7
+        if byte < 0x80:
+            return value, at
