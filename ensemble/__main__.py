@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from typing import Any
 
 from tqdm import tqdm
 
@@ -48,7 +49,7 @@ class Bar:
     """Shows a download: a bar on a terminal, nothing elsewhere."""
 
     def __init__(self) -> None:
-        self.bar: tqdm[None] | None = None
+        self.bar: tqdm[Any] | None = None
 
     def __call__(self, name: str, done: int, total: int) -> None:
         """Called with bytes done of bytes in all."""

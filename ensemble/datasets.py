@@ -12,10 +12,10 @@ import soundfile
 import soxr
 
 from ensemble.errors import InvalidAudio, InvalidOption
+from ensemble.registry import STEMS
 from ensemble.stft import Audio
 
 RATE = 44_100  # Hz
-STEMS = ("vocals", "drums", "bass", "guitar", "piano", "other")
 WHOLE = ("accompaniment", "rest")  # all but vocals; all without a stem of its own
 SUFFIXES = (".wav", ".flac")
 

@@ -20,18 +20,21 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from ensemble import chunking, registry, runtime, wiener
-from ensemble.blend import share_residual
-from ensemble.datasets import DATASETS, STEMS, WHOLE, Song, songs
-from ensemble.demucs import Demucs, Level
+from ensemble import chunking, registry, wiener
+from ensemble.blend import split
+from ensemble.datasets import DATASETS, WHOLE, Song, songs
+from ensemble.demucs import Level
 from ensemble.errors import InvalidOption
 from ensemble.metrics import BSS_EVAL, Real, Truth, decibels, leakage
-from ensemble.stft import Audio
+from ensemble.registry import RESIDUAL, STEMS, Ensemble
+from ensemble.separator import Separator, finish
+from ensemble.stft import Audio, istft, stft
 
-RAW = "raw"  # what a network says, the sum not restored
-BLEEDS = (RAW, *wiener.SETTINGS)
+RAW = "raw"  # the blend of the networks' answers, the sum not restored
+MASKS = "masks"  # power masks on the mixture, and with it the mixture's phase
+EM = "em"  # the textbook: the multichannel Wiener filter rebuilds every stem from the mixture
+BLEEDS = (RAW, MASKS, EM, *registry.bleeds())
 FOUR = ("vocals", "drums", "bass", "other")
-RESIDUAL = "residual"
 SCORED = (*STEMS, *WHOLE)
 SPLIT = ("guitar", "piano")  # belong to `other` where a model doesn't know them
 FIGURES = ("sdr", "sir", "si_sdr", "bleed", "leakage", *(f"bss_{name}" for name in BSS_EVAL))
@@ -59,9 +62,9 @@ class System:
     @property
     def recipe(self) -> dict[str, Any]:
         """Weights, checksums and settings; a song scored with another recipe is scored anew."""
-        weights = members(self.name)
+        weights = preset(self.name).members
         checksums = {name: registry.model(name).sha256 for name in weights}
-        setting = wiener.SETTINGS.get(self.bleed)
+        setting = registry.bleeds().get(self.bleed)
         settings = [setting.unmix, setting.mask, wiener.EXPONENT] if setting else []
         return {"weights": weights, "sha256": checksums, "bleed": settings}
 
@@ -75,7 +78,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--bleed",
         nargs="+",
         choices=BLEEDS,
-        help=f"bleed settings to compare (default: {wiener.DEFAULT} for presets, {RAW} for single models)",
+        help=f"bleed settings to compare (default: {registry.DEFAULT_BLEED} for presets, {RAW} for single models)",
     )
     parser.add_argument("--jobs", type=int, default=1, metavar="N", help="songs at a time, each in its own process")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write figures here; finished songs in it are kept")
@@ -105,7 +108,7 @@ def _missing(song: Song, systems: Sequence[System], results: Results) -> list[Sy
 
 def systems_of(names: Sequence[str], bleeds: Sequence[str] | None) -> list[System]:
     """Every name with every bleed setting. Raises InvalidOption for a name that is neither preset nor model."""
-    chosen = {name: bleeds or [RAW if _is_model(name) else wiener.DEFAULT] for name in names}
+    chosen = {name: bleeds or [RAW if _is_model(name) else registry.DEFAULT_BLEED] for name in names}
     return [System(name, bleed) for name, some in chosen.items() for bleed in some]
 
 
@@ -116,11 +119,11 @@ def _is_model(name: str) -> bool:
     return name not in registry.ensembles()
 
 
-def members(name: str) -> dict[str, dict[str, float]]:
-    """Weight per stem of each model behind a preset, or of the one model of that name."""
+def preset(name: str) -> Ensemble:
+    """A preset, or one model as a preset of its own."""
     if _is_model(name):
-        return {name: dict.fromkeys(registry.model(name).stems, 1.0)}
-    return registry.ensemble(name).members
+        return Ensemble(name, name, {name: dict.fromkeys(registry.model(name).stems, 1.0)})
+    return registry.ensemble(name)
 
 
 def separator(name: str, bleeds: Sequence[str]) -> Callable[[Audio], dict[str, Stems]]:
@@ -128,33 +131,39 @@ def separator(name: str, bleeds: Sequence[str]) -> Callable[[Audio], dict[str, S
 
     Filters are applied segment by segment, as when a song is separated for a listener.
     """
-    (model,) = (registry.model(member) for member in members(name))
-    session = runtime.session(registry.verified(model.name))
 
     def separate(mixture: Audio) -> dict[str, Stems]:
         mono = mixture.mean(axis=0)
-        network = Demucs(session, Level(float(mono.mean()), float(mono.std())))
+        network = Separator(preset(name), Level(float(mono.mean()), float(mono.std(ddof=1))), "off")
 
         def segment(audio: Audio) -> Audio:
-            estimates = network(audio)
-            return np.stack([finish(audio, estimates, bleed) for bleed in bleeds])
+            estimates = network.estimate(audio)
+            return np.stack([_with_residual(len(estimates), after(audio, estimates, bleed)) for bleed in bleeds])
 
-        blocks = chunking.overlap_add(segment, partial(_read, mixture), mixture.shape[-1], model.segment)
+        blocks = chunking.overlap_add(segment, partial(_read, mixture), mixture.shape[-1], network.segment)
         whole = np.concatenate([block for _, block in blocks], axis=-1)
-        names = [*model.stems, RESIDUAL]
+        names = [*network.sources, RESIDUAL]
         return {bleed: dict(zip(names, stems, strict=True)) for bleed, stems in zip(bleeds, whole, strict=True)}
 
     return separate
 
 
-def finish(mixture: Audio, estimates: Audio, bleed: str) -> Audio:
-    """Estimates after a bleed setting, and the residual behind them: (sources + 1, channels, samples)."""
+def after(mixture: Audio, estimates: Audio, bleed: str) -> Audio:
+    """Estimates (sources, channels, samples) after a bleed setting, which may put a residual behind them."""
     if bleed == RAW:
-        return np.concatenate([estimates, np.zeros_like(mixture)[None]])
-    if bleed == "off":
-        return np.concatenate([share_residual(mixture, estimates), np.zeros_like(mixture)[None]])
-    filtered, residual = wiener.remove_bleed(mixture, estimates, wiener.setting(bleed))
-    return np.concatenate([filtered, residual[None]])
+        return estimates
+    if bleed == MASKS:
+        return split(mixture, estimates)
+    if bleed == EM:
+        filtered = wiener.wiener(stft(mixture), stft(estimates)).astype(np.complex64)
+        return istft(filtered, mixture.shape[-1])
+    return finish(mixture, estimates, registry.bleed(bleed))
+
+
+def _with_residual(sources: int, stems: Audio) -> Audio:
+    """A residual of nothing behind stems that have none, so that all settings have the same shape."""
+    missing = sources + 1 - len(stems)
+    return np.concatenate([stems, np.zeros((missing, *stems.shape[1:]), np.float32)])
 
 
 def _read(audio: Audio, start: int, stop: int) -> Audio:

@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import io
 import json
 import shutil
 import subprocess
@@ -23,6 +24,9 @@ from ensemble.errors import InvalidOption, ModelUnavailable
 
 T = TypeVar("T")
 
+STEMS = ("vocals", "drums", "bass", "guitar", "piano", "other")  # the order everywhere
+RESIDUAL = "residual"  # what a bleed filter removed; belongs to the sum
+DEFAULT_BLEED = "light"  # the table in ensemble/README.md says why
 TABLE = Path(__file__).with_name("models.toml")
 CHUNK = 1 << 20  # bytes
 TIMEOUT = 30  # seconds without a byte before a download counts as cut
@@ -88,16 +92,32 @@ class ModelCard:
     licence: str
     origin: str
     provenance: str
+    fetchable: bool
     installed: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Ensemble:
-    """A preset: the weight of each member per stem."""
+    """A preset: the weight of each member per stem, and the six-stem model, if any, that divides `other`."""
 
     name: str
     title: str
     members: dict[str, dict[str, float]]
+    split: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Bleed:
+    """How much of the other stems is removed. unmix: share, 0 to 1, of what correlates; mask: weight of the others."""
+
+    meaning: str
+    unmix: float
+    mask: float
+
+    @property
+    def filters(self) -> bool:
+        """Whether anything is removed at all."""
+        return self.unmix > 0 or self.mask > 0
 
 
 def directory() -> Path:
@@ -154,6 +174,16 @@ def ensemble(name: str) -> Ensemble:
     return _known(ensembles(), name, "preset")
 
 
+def bleeds() -> dict[str, Bleed]:
+    """Every bleed setting by name, the mildest first."""
+    return {name: Bleed(**row) for name, row in _table()["bleed"].items()}
+
+
+def bleed(name: str) -> Bleed:
+    """One bleed setting. Raises InvalidOption, naming the known ones."""
+    return _known(bleeds(), name, "bleed setting")
+
+
 def _known(rows: dict[str, T], name: str, what: str) -> T:
     if name not in rows:
         raise InvalidOption(f"There is no {what} {name!r}. Known: {', '.join(rows)}.")
@@ -172,6 +202,7 @@ def card(name: str) -> ModelCard:
         licence=row.licence,
         origin=str(row.source or row.checkpoint),
         provenance=row.provenance,
+        fetchable=row.source is not None,
         installed=installed(name),
     )
 
@@ -324,10 +355,7 @@ def _check_integrity(archive: Path, integrity: str, row: Model) -> None:
 def _extract(archive: Path, member: str, target: Path) -> None:
     try:
         with tarfile.open(archive) as tar, target.open("wb") as file:
-            source = tar.extractfile(member)
-            if source is None:
-                raise KeyError(member)
-            shutil.copyfileobj(source, file, CHUNK)
+            shutil.copyfileobj(tar.extractfile(member) or io.BytesIO(), file, CHUNK)
     except (tarfile.TarError, KeyError, EOFError) as error:
         raise ModelUnavailable(f"The package {archive.name} does not hold {member}: {error}. Call again.") from error
 

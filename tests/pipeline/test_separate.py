@@ -5,12 +5,15 @@ import os
 import shutil
 import subprocess
 import sys
+from itertools import pairwise
 
 import numpy as np
 import pytest
 from sounds import RATE, music, read
 
+from ensemble import registry
 from ensemble.errors import InvalidAudio, InvalidOption, SeparationError
+from ensemble.separator import Separator
 from pipeline import __main__ as command_line
 from pipeline import separate as module
 from pipeline.audio import Encoder
@@ -29,26 +32,25 @@ def song(tmp_path_factory):
     return path
 
 
-class Halves:
+class Quarters(Separator):
     """Stands for a network where only what surrounds it is tested: every stem is a quarter of the mixture."""
 
-    provider = "CPU"
-    stems = STEMS
-    model = module.registry.model("htdemucs")
-
     def __init__(self, *_):
-        pass
+        self.model = registry.model("htdemucs")
+        self.provider, self.missing, self.segment = "CPU", [], self.model.segment
+        self.stems = self.sources = STEMS
+
+    @property
+    def loaded(self):
+        return [self]
 
     def __call__(self, mixture):
         return np.stack([mixture / 4] * 4)
 
-    count = module.Network.count
-    blocks = module.Network.blocks
-
 
 @pytest.fixture
 def quick(monkeypatch):
-    monkeypatch.setattr(module, "Network", Halves)
+    monkeypatch.setattr(module, "Separator", Quarters)
 
 
 def decibels(part, whole):
@@ -64,9 +66,9 @@ def separated(song, htdemucs, tmp_path_factory):
 
 
 def test_stems_sum_to_the_mixture(separated, song):
-    folder, report, *_ = separated
+    _, report, *_ = separated
     assert report.stems == STEMS
-    stems = [read(folder / f"{stem}.wav") for stem in STEMS]
+    stems = [read(path) for path in report.files.values()]
     mixture = read(song)
     assert decibels(mixture - sum(stems), mixture) < -90
     assert report.null_db < -90
@@ -76,10 +78,11 @@ def test_stems_sum_to_the_mixture(separated, song):
 def test_the_report_is_complete(separated):
     folder, report, *_ = separated
     told = json.loads(json.dumps(report.as_dict()))
-    assert told["files"] == {stem: str(folder / f"{stem}.wav") for stem in STEMS}
+    assert told["files"] == {stem: str(folder / f"{stem}.wav") for stem in [*STEMS, "residual"]}
+    assert told["stems"] == STEMS and told["residual"] and told["bleed"] == "light"
     assert set(told["seconds"]) == {"decode", "separate", "encode"}
     assert told["provider"] in {"CPU", "CUDA"}
-    assert told["models"][0]["sha256"] == module.registry.model("htdemucs").sha256
+    assert told["models"][0]["sha256"] == registry.model("htdemucs").sha256
     assert told["samples"] == 9 * RATE and told["sample_rate"] == RATE
 
 
@@ -95,7 +98,7 @@ def test_progress_is_true_and_blocks_adjoin(separated):
 
 def test_nothing_but_stems_is_left_behind(separated):
     folder, *_ = separated
-    assert sorted(path.name for path in folder.iterdir()) == sorted(f"{stem}.wav" for stem in STEMS)
+    assert sorted(path.name for path in folder.iterdir()) == sorted(f"{stem}.wav" for stem in [*STEMS, "residual"])
 
 
 def test_silence_gives_silence(htdemucs, tmp_path):
@@ -123,6 +126,13 @@ def test_loud_stems_keep_their_relative_level_and_say_so(quick, tmp_path):
     assert np.abs(read(report.files["drums"])).max() == pytest.approx(1, abs=1e-4)
     kept = separate_file(tmp_path / "loud.wav", tmp_path / "out")
     assert kept.gain_db == 0 and read(kept.files["drums"]).max() == 2
+
+
+def test_without_bleed_control_four_stems_sum_to_the_mixture(htdemucs, song, tmp_path):
+    report = separate_file(song, tmp_path, Options(bleed="off"))
+    assert list(report.files) == STEMS and not report.residual
+    mixture = read(song)
+    assert decibels(mixture - sum(read(path) for path in report.files.values()), mixture) < -90
 
 
 @pytest.mark.parametrize("format", ["wav", "flac", "mp3"])
@@ -159,7 +169,13 @@ def test_a_full_disk_is_told_and_may_be_tried_again(quick, song, tmp_path, monke
 
 @pytest.mark.parametrize(
     ("wrong", "told"),
-    [({"format": "xyz"}, "wav, flac, mp3"), ({"preset": "no"}, "default"), ({"bits": "8"}, "16"), ({"max_seconds": 0}, "0")],
+    [
+        ({"format": "xyz"}, "wav, flac, mp3"),
+        ({"preset": "no"}, "default"),
+        ({"bits": "8"}, "16"),
+        ({"bleed": "no"}, "light"),
+        ({"max_seconds": 0}, "0"),
+    ],
 )
 def test_options_are_checked_at_the_door(wrong, told):
     with pytest.raises(InvalidOption, match=told):
@@ -172,7 +188,7 @@ def test_segments_join_to_the_stems_without_a_gap(tmp_path):
     cuts = [0, 257_985, 515_970, 773_955, song.shape[2]]
     complete = []
     with SegmentWriter(tmp_path) as writer:
-        for start, stop in zip(cuts, cuts[1:], strict=False):
+        for start, stop in pairwise(cuts):
             stems = {"vocals": song[0, :, start:stop], "drums": song[1, :, start:stop]}
             complete.append(writer.write(Block(start, stop, song.shape[2], stems)))
         complete.append(writer.close())

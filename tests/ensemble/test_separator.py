@@ -1,0 +1,130 @@
+"""Presets of several models: shares, gaps, the split of `other`, and always the sum."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from ensemble import registry, separator
+from ensemble.blend import blend, fit, moments, split
+from ensemble.demucs import Level
+from ensemble.errors import InvalidOption, ModelUnavailable
+from ensemble.registry import Ensemble
+from ensemble.separator import Member, Separator
+
+LEVEL = Level(0.0, 1.0)
+FOUR = ("vocals", "drums", "bass", "other")
+SIX = ("drums", "bass", "other", "vocals", "guitar", "piano")
+
+
+def scaled(stems, factors):
+    """A made-up network: every stem is the mixture times a factor."""
+    model = replace(registry.model("htdemucs"), stems=tuple(stems), segment=5000)
+    return Member(model, lambda mixture: np.stack([np.float32(f) * mixture for f in factors]), "CPU")
+
+
+@pytest.fixture
+def networks(monkeypatch):
+    """Installed networks by name; everything around them is real."""
+    known = {
+        "one": scaled(FOUR, [0.4, 0.3, 0.2, 0.1]),
+        "two": scaled(FOUR, [0.0, 0.1, 0.4, 0.5]),
+        "six": scaled(SIX, [0.2, 0.2, 0.1, 0.2, 0.3, 0.0]),
+    }
+    monkeypatch.setattr(registry, "installed", lambda name: name in known)
+    monkeypatch.setattr(separator, "load", lambda name, _: known[name])
+    return known
+
+
+def preset(split=None, **weights):
+    return Ensemble("test", "Test", {name: dict.fromkeys(FOUR, weight) for name, weight in weights.items()}, split)
+
+
+def mixture():
+    return np.random.default_rng(0).standard_normal((2, 5000)).astype(np.float32)
+
+
+@pytest.mark.parametrize("bleed", ["off", "light", "strong"])
+@pytest.mark.parametrize("chosen", [preset(one=1.0), preset(one=0.3, two=0.7), preset("six", one=0.5, two=0.5)])
+def test_whatever_is_chosen_stems_sum_to_the_mixture(networks, chosen, bleed):
+    song = mixture()
+    found = Separator(chosen, LEVEL, bleed)
+    stems = found(song)
+    assert stems.shape == (len(found.stems), 2, 5000)
+    assert ("residual" in found.stems) == (bleed != "off")
+    error = np.square(song - stems.sum(axis=0)).sum() / np.square(song).sum()
+    assert 10 * np.log10(error) < -90
+
+
+def test_weights_are_shares_and_the_absent_leave_theirs_to_the_rest(networks):
+    song = mixture()
+    both = Separator(preset(one=1.0, two=3.0), LEVEL, "off")
+    np.testing.assert_allclose(both.estimate(song)[0], 0.1 * song, atol=1e-6)
+    alone = Separator(preset(one=1.0, two=3.0, absent=4.0), LEVEL, "off")
+    assert alone.missing == ["absent"]
+    np.testing.assert_allclose(alone.estimate(song), both.estimate(song))
+
+
+def test_nothing_installed_says_what_to_do(networks):
+    with pytest.raises(ModelUnavailable, match="python -m ensemble pull absent"):
+        Separator(preset(absent=1.0), LEVEL)
+    with pytest.raises(InvalidOption, match="off, light, strong"):
+        Separator(preset(one=1.0), LEVEL, "loud")
+
+
+def test_other_is_divided_and_nothing_of_it_lost(networks):
+    song = mixture()
+    found = Separator(preset("six", one=1.0), LEVEL, "off")
+    assert found.stems == ["vocals", "drums", "bass", "guitar", "piano", "other"]
+    estimates = dict(zip(found.sources, found.estimate(song), strict=True))
+    other = 0.1 * song
+    np.testing.assert_allclose(estimates["guitar"] + estimates["piano"] + estimates["other"], other, atol=1e-5)
+    np.testing.assert_allclose(estimates["guitar"], 0.9 * other, atol=1e-4)  # 0.3^2 beside 0.1^2
+
+
+def test_a_missing_splitter_leaves_other_whole(networks):
+    found = Separator(preset("absent", one=1.0), LEVEL, "off")
+    assert found.sources == ["vocals", "drums", "bass", "other"] and found.missing == ["absent"]
+
+
+def test_a_stem_without_weight_is_the_mean_of_those_who_know_it():
+    estimates = {"a": {"bass": np.ones((2, 4), np.float32)}, "b": {"bass": np.zeros((2, 4), np.float32)}}
+    np.testing.assert_array_equal(blend(estimates, {"a": {}, "b": {}}, ["bass"])[0], np.full((2, 4), 0.5))
+
+
+def test_split_sums_and_follows_power():
+    rng = np.random.default_rng(1)
+    whole, parts = mixture(), rng.standard_normal((3, 2, 5000)).astype(np.float32)
+    np.testing.assert_allclose(split(whole, parts).sum(axis=0), whole, atol=1e-5)
+
+
+def test_fitted_weights_are_the_least_squares_answer():
+    """Against a grid search, on songs with estimates of different quality."""
+    rng = np.random.default_rng(2)
+    errors = np.zeros((3, 3))
+    for _ in range(4):
+        true = rng.standard_normal((2, 3000)).astype(np.float32)
+        common = rng.standard_normal((2, 3000))
+        noise = [0.3 * common + s * rng.standard_normal((2, 3000)) for s in (0.3, 0.5, 2.0)]
+        errors += moments(true, [(true + n).astype(np.float32) for n in noise])
+    weights = fit(errors)
+    assert weights.min() >= 0 and weights.sum() == pytest.approx(1)
+    grid = [(a, b, 1 - a - b) for a in np.linspace(0, 1, 101) for b in np.linspace(0, 1 - a, 101)]
+    best = min(np.asarray(w) @ errors @ np.asarray(w) for w in grid)
+    assert weights @ errors @ weights <= 1.005 * best
+    assert weights[0] > weights[1] > weights[2]
+
+
+def test_noise_is_given_no_weight():
+    rng = np.random.default_rng(3)
+    true = rng.standard_normal((2, 5000)).astype(np.float32)
+    good = true + 0.1 * rng.standard_normal((2, 5000)).astype(np.float32)
+    noise = rng.standard_normal((2, 5000)).astype(np.float32)
+    np.testing.assert_allclose(fit(moments(true, [good, noise])), [1, 0], atol=0.02)
+
+
+def test_equal_models_share_equally():
+    true = np.zeros((2, 100), np.float32)
+    estimate = np.ones((2, 100), np.float32)
+    weights = fit(moments(true, [estimate, estimate]))
+    assert weights.sum() == pytest.approx(1) and weights.min() >= 0
