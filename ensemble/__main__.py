@@ -1,6 +1,7 @@
-"""The command line of the models: python -m ensemble list | pull NAME."""
+"""The command line of the models: python -m ensemble COMMAND."""
 
 import argparse
+import importlib
 import sys
 from typing import Any
 
@@ -9,18 +10,18 @@ from tqdm import tqdm
 from ensemble import registry
 from ensemble.errors import SeparationError
 
+HEAVY = {  # loaded when asked for: what the others need, and in the export's case PyTorch, takes a while to import
+    "evaluate": ("ensemble.evaluate", "separate songs whose stems are known and say how good the answer is"),
+    "fit": ("ensemble.fitting", "fit the weights of a blend on songs whose stems are known"),
+    "export": ("ensemble.export", "make a model from its official PyTorch checkpoint"),
+}
+
 
 def main(argv: list[str] | None = None) -> int:
     """Run one command and return its exit status."""
-    parser = argparse.ArgumentParser(prog="python -m ensemble", description="The separation models.")
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    listing = commands.add_parser("list", help="every known model: stems, size, licence, whether it is here")
-    listing.set_defaults(run=lambda _: show())
-    pulling = commands.add_parser("pull", help="fetch models and verify them")
-    pulling.add_argument("names", nargs="+", metavar="NAME")
-    pulling.set_defaults(run=lambda arguments: pull(arguments.names))
-    arguments = parser.parse_args(argv)
+    argv = sys.argv[1:] if argv is None else argv
     try:
+        arguments = parser(argv[0] if argv else "").parse_args(argv)
         arguments.run(arguments)
     except SeparationError as error:
         print(error.message, file=sys.stderr)
@@ -28,8 +29,35 @@ def main(argv: list[str] | None = None) -> int:
     return 0
 
 
+def parser(command: str) -> argparse.ArgumentParser:
+    """All commands, the heavy ones in full only if they are meant."""
+    made = argparse.ArgumentParser(prog="python -m ensemble", description="The separation models.")
+    commands = made.add_subparsers(required=True, metavar="COMMAND")
+    listing = commands.add_parser("list", help="every known model: stems, size, licence, whether it is here")
+    listing.set_defaults(run=lambda _: show())
+    pulling = commands.add_parser("pull", help="fetch models and verify them")
+    pulling.add_argument("names", nargs="+", metavar="NAME")
+    pulling.set_defaults(run=lambda arguments: pull(arguments.names))
+    for name, (module, text) in HEAVY.items():
+        heavy = commands.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
+        if name == command:
+            _describe(heavy, module)
+    return made
+
+
+def _describe(heavy: argparse.ArgumentParser, module: str) -> None:
+    try:
+        loaded = importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        raise SeparationError(
+            f"{error.name} is not installed. Get it with: pip install 'soundscape[export]'"
+        ) from error
+    loaded.add_arguments(heavy)
+    heavy.set_defaults(run=loaded.run)
+
+
 def show() -> None:
-    """Print a paragraph per model."""
+    """Print a paragraph per model and a line per preset."""
     for name in registry.models():
         card = registry.card(name)
         print(f"{name}  {'present' if card.installed else 'not present'}  {card.bytes / 1e6:.1f} MB")
@@ -37,6 +65,8 @@ def show() -> None:
         print(f"  licence: {card.licence}")
         print(f"  from:    {card.origin}; {card.provenance}")
         print(f"  sha256:  {card.sha256}")
+    for preset in registry.ensembles().values():
+        print(f"preset {preset.name}: {preset.title} ({', '.join(preset.members)})")
 
 
 def pull(names: list[str]) -> None:

@@ -4,8 +4,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import soundfile
 
-from ensemble import registry, separator
+from ensemble import __main__ as command_line
+from ensemble import fitting, registry, separator
 from ensemble.blend import blend, fit, moments, split
 from ensemble.demucs import Level
 from ensemble.errors import InvalidOption, ModelUnavailable
@@ -128,3 +130,21 @@ def test_equal_models_share_equally():
     estimate = np.ones((2, 100), np.float32)
     weights = fit(moments(true, [estimate, estimate]))
     assert weights.sum() == pytest.approx(1) and weights.min() >= 0
+
+
+def test_fit_command_gives_noise_no_weight(networks, monkeypatch, capsys, tmp_path):
+    """From a folder of songs to rows for the table, with one good network and one that answers noise."""
+    rng = np.random.default_rng(4)
+    true = {stem: 0.1 * rng.standard_normal((2, 20_000)).astype(np.float32) for stem in FOUR}
+    for stem, audio in {**true, "mixture": sum(true.values())}.items():
+        for song in ("one", "two"):
+            (tmp_path / song).mkdir(exist_ok=True)
+            soundfile.write(tmp_path / song / f"{stem}.wav", audio.T, 44_100, subtype="FLOAT")
+    good = {stem: 0.9 * audio for stem, audio in true.items()}
+    bad = {stem: rng.standard_normal((2, 20_000)).astype(np.float32) for stem in FOUR}
+    answers = {"one": good, "two": bad}
+    monkeypatch.setattr(fitting, "separator", lambda name, _: lambda _: {"raw": answers[name]})
+    assert command_line.main(["fit", str(tmp_path), "--models", "one", "two"]) == 0
+    shown = capsys.readouterr().out
+    assert "members.one = { vocals = 1.000, drums = 1.000, bass = 1.000, other = 1.000 }" in shown
+    assert command_line.main(["fit", str(tmp_path), "--models", "one", "absent"]) == 1
