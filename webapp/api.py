@@ -52,7 +52,7 @@ class JobViewSet(ViewSet):
         if not upload.is_valid():
             return Response(upload.errors, status=_refusal(upload.errors))
         file = upload.validated_data["file"]
-        options = Options(format=upload.validated_data["format"])
+        options = Options(format=upload.validated_data["format"], bleed=upload.validated_data["bleed"])
         return _created(jobs.create(_uploader(request), file, file.name, options))
 
     @action(detail=False, methods=["post"])

@@ -62,7 +62,7 @@ class JobLost(Exception):
 def create(owner: User, upload: File[bytes], filename: str, options: Options | None = None) -> Job:
     """Keep an upload as a track and queue its separation."""
     title = Path(filename).stem[:255] or "Untitled"
-    wish = {} if options is None else {"format": options.format}
+    wish = {} if options is None else {"format": options.format, "bleed": options.bleed}
     with transaction.atomic():
         track = Track(owner=owner, title=title, filename=filename[:255], size=upload.size)
         track.file.save(filename, upload, save=False)

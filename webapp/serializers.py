@@ -7,7 +7,7 @@ from django.db.models import QuerySet
 from django.urls import reverse
 from rest_framework import serializers
 
-from pipeline.options import FORMATS, STEMS
+from pipeline.options import DEFAULT_BLEED, FORMATS, STEMS, bleeds
 from webapp.models import SAMPLE_RATE, Job, State, Stem
 from webapp.queue import Queue
 from webapp.validators import validate_upload
@@ -27,6 +27,7 @@ class Upload(serializers.Serializer[Job]):
         error_messages={"required": "Please choose a song.", "invalid": "Please choose a song."},
     )
     format = serializers.ChoiceField(choices=FORMATS, default="wav")
+    bleed = serializers.ChoiceField(choices=[*bleeds()], default=DEFAULT_BLEED)
 
 
 def all_jobs() -> QuerySet[Job]:
@@ -59,6 +60,7 @@ def job_json(job: Job, queue: Queue | None = None) -> dict[str, Any]:
         "duration": job.duration,
         "created_at": job.created_at.isoformat(),
         "format": job.options.get("format", "wav"),
+        "bleed": job.options.get("bleed", DEFAULT_BLEED),
         "events_url": _url("job-events", job),
         "cancel_url": _url("api-job-cancel", job),
         "retry_url": _url("api-job-retry", job),

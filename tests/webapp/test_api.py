@@ -17,12 +17,12 @@ pytestmark = pytest.mark.django_db
 class TestUpload:
     def test_makes_a_job(self, browser, owner, sent, committing):
         with committing():
-            answer = upload(browser, "Blue Monday.flac", format="mp3")
+            answer = upload(browser, "Blue Monday.flac", format="mp3", bleed="off")
         assert answer.status_code == 201
         data = answer.json()
         job = Job.objects.get(pk=data["id"])
-        assert (job.track.owner, job.track.file.read(), job.options) == (owner, SONG, {"format": "mp3"})
-        assert (data["title"], data["state"], data["format"]) == ("Blue Monday", "queued", "mp3")
+        assert (job.track.owner, job.track.file.read(), job.options) == (owner, SONG, {"format": "mp3", "bleed": "off"})
+        assert (data["title"], data["state"], data["format"], data["bleed"]) == ("Blue Monday", "queued", "mp3", "off")
         assert answer["Location"] == data["url"] == f"/jobs/{job.pk}/"
         assert sent == ["webapp.tasks.separate"]
 
@@ -99,7 +99,7 @@ class TestDemo:
 class TestJson:
     KEYS = (
         "id url title filename state notice stage blocks_done blocks_total seconds_left position error warnings "
-        "duration created_at format null_db models provider events_url cancel_url retry_url api_url audio stems"
+        "duration created_at format bleed null_db models provider events_url cancel_url retry_url api_url audio stems"
     )
 
     @pytest.mark.parametrize("state", State.values)

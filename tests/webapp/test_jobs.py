@@ -27,7 +27,9 @@ WORKERS_VERBS = [
 class TestCreate:
     def test_keeps_the_file_and_wakes_a_worker(self, owner, sent, committing):
         with committing():
-            job = jobs.create(owner, SimpleUploadedFile("x", SONG), "My Song.FLAC", Options(format="flac"))
+            job = jobs.create(
+                owner, SimpleUploadedFile("x", SONG), "My Song.FLAC", Options(format="flac", bleed="strong")
+            )
         track = job.track
         assert (track.title, track.filename, track.size, track.owner) == (
             "My Song",
@@ -37,7 +39,7 @@ class TestCreate:
         )
         assert track.file.read() == SONG
         assert track.file.name == f"tracks/{track.pk}.flac"
-        assert (job.state, job.options) == (State.QUEUED, {"format": "flac"})
+        assert (job.state, job.options) == (State.QUEUED, {"format": "flac", "bleed": "strong"})
         assert sent == ["webapp.tasks.separate"]
 
     def test_survives_a_queue_that_does_not_answer(self, owner, committing, monkeypatch, caplog):
