@@ -1,0 +1,100 @@
+"""The command line of the detector: python -m detector SONG | evaluate DIR | train."""
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import av
+import numpy as np
+
+from detector import classifier
+from detector.classifier import Detection
+from detector.features import Array
+from ensemble.errors import InvalidAudio, SeparationError
+
+RATE = 44_100
+BARS = " ▁▂▃▄▅▆▇█"
+COLUMNS = 72
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit status."""
+    arguments = sys.argv[1:] if argv is None else list(argv)
+    commands = {"evaluate": evaluate, "train": train}
+    command = commands.get(arguments[0], hear) if arguments else hear
+    try:
+        command(arguments[1:] if command is not hear else arguments)
+    except SeparationError as error:
+        print(error.message, file=sys.stderr)
+        return 1
+    return 0
+
+
+def hear(argv: Sequence[str]) -> None:
+    """Print what one song holds."""
+    parser = argparse.ArgumentParser(
+        prog="python -m detector",
+        description="Which instruments a song holds, how sure that is, and when.",
+        epilog="Other commands: python -m detector evaluate DIR, python -m detector train.",
+    )
+    parser.add_argument("song", type=Path, metavar="SONG", help="an audio file")
+    parser.add_argument("--json", action="store_true", help="print JSON instead of text")
+    arguments = parser.parse_args(argv)
+    audio = load(arguments.song)
+    found = classifier.listen(lambda start, stop: audio[:, start:stop], audio.shape[1], RATE)
+    print(json.dumps(found.as_dict()) if arguments.json else bars(found))
+
+
+def evaluate(argv: Sequence[str]) -> None:
+    """Measure the detector on a folder of songs in stems."""
+    from detector import evaluate as stages  # noqa: PLC0415  only this command needs a separator
+
+    parser = argparse.ArgumentParser(prog="python -m detector evaluate", description=stages.__doc__.splitlines()[0])
+    parser.add_argument("folder", type=Path, metavar="DIR", help="a folder per song, with its stems as audio files")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write every figure here")
+    parser.add_argument("--cases", type=int, default=8, help="subsets of stems per song (default: 8)")
+    parser.add_argument("--seed", type=int, default=0, help="of subsets, moments and gains (default: 0)")
+    parser.add_argument("--mixture-only", action="store_true", help="leave the second stage out: no separation")
+    arguments = parser.parse_args(argv)
+    separate = None if arguments.mixture_only else stages.htdemucs()
+    report = stages.report(stages.tallies(arguments.folder, separate, arguments.cases, arguments.seed))
+    print(stages.table(report))
+    if arguments.json:
+        arguments.json.write_text(json.dumps(report, indent=1), encoding="utf-8")
+
+
+def train(argv: Sequence[str]) -> None:
+    """Fit the head anew."""
+    from detector import train as training  # noqa: PLC0415  needs FluidSynth and recordings, which only it uses
+
+    training.main(argv)
+
+
+def load(path: Path) -> Array:
+    """Decode any audio file to (2, samples) at RATE. Raises InvalidAudio."""
+    resampler = av.AudioResampler(format="fltp", layout="stereo", rate=RATE)
+    try:
+        with av.open(str(path), metadata_errors="ignore") as container:
+            frames = [part for frame in container.decode(audio=0) for part in resampler.resample(frame)]
+            blocks = [part.to_ndarray() for part in [*frames, *resampler.resample(None)]]
+    except (av.error.FFmpegError, IndexError) as error:
+        raise InvalidAudio(f"{path} can't be read as audio ({error}). Export it again as WAV, FLAC or MP3.") from error
+    if not sum(block.shape[1] for block in blocks):
+        raise InvalidAudio(f"{path} holds no sound. Export it again from your audio program.")
+    return np.concatenate(blocks, axis=1)
+
+
+def bars(found: Detection) -> str:
+    """A line per kind: presence, probability, and the timeline from left to right."""
+    lines = [f"{found.seconds:.1f} s; each column is {max(1.0, found.seconds / COLUMNS):.1f} s"]
+    for kind, heard in found.stems.items():
+        columns = np.array_split(np.asarray(heard.timeline), min(COLUMNS, len(heard.timeline)))
+        drawn = "".join(BARS[round(float(column.mean()) * (len(BARS) - 1))] for column in columns)
+        lines.append(f"{kind:8} {heard.presence:9} {heard.probability:4.2f} |{drawn}|")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

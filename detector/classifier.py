@@ -1,0 +1,195 @@
+"""Which instruments sound, how sure that is, and when: a published tagger's features and a small head of our own.
+
+The tagger (musicnn, see ensemble/musicnn.py) hears windows of 3 s, one about every second; the head is a logistic
+regression per kind of stem (head.npz, made by `python -m detector train`). Its probabilities are calibrated on real
+music: of all seconds called 0.7, about seven in ten hold the instrument.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import scipy.special
+from numpy.typing import NDArray
+
+from detector import features
+from detector.features import Array, Read, Spectrogram
+from ensemble import registry, runtime
+
+TAGGER = "musicnn"
+HEAD = Path(__file__).with_name("head.npz")
+KINDS = ("vocals", "drums", "bass", "guitar", "piano", "other", "strings", "winds", "synth")
+FEATURES = ("mtt_penultimate", "mtt_mean", "msd_penultimate", "msd_mean")
+
+WINDOW, STRIDE = 187, 62  # frames: 3 s and 1 s, as the tagger's graph has them
+FRAME = features.HOP / features.RATE  # seconds
+GROUP = 32  # windows a call, to bound memory
+QUIET_DB = -50.0  # below the whole song, at which a window counts as silent
+REAL_DB = {"vocals": -25.0, "drums": -20.0, "bass": -20.0, "other": -25.0}
+"""Level of a separated stem, relative to the mixture, at which it is as likely real as left over from the others."""
+SLOPE_DB = 2.0
+TINY = 1e-12
+SHORTEST = 3  # seconds that count: less is too short to be sure of
+SURE = 0.05  # of a song, over which an instrument must be heard to be as probable as the song says
+
+CLIP = 5.0  # standard deviations
+
+PRESENT, UNCERTAIN, ABSENT = "present", "uncertain", "absent"
+MIXTURE, CONFIRMED = "mixture", "confirmed"  # the two stages
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """One kind of stem. timeline: a probability a second. spans: (start, stop) in seconds where it is present."""
+
+    probability: float
+    presence: str
+    timeline: tuple[float, ...]
+    spans: tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Detection:
+    """What a song holds, by kind of stem."""
+
+    seconds: float
+    stems: dict[str, Heard]
+
+    def named(self, presence: str) -> tuple[str, ...]:
+        """The kinds that are PRESENT, UNCERTAIN or ABSENT."""
+        return tuple(kind for kind, heard in self.stems.items() if heard.presence == presence)
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON-ready."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Head:
+    """Logistic regression on the channels that vary. thresholds: by stage, (sure, maybe) of each kind."""
+
+    channels: NDArray[np.int64]
+    mean: Array
+    scale: Array
+    weights: Array
+    bias: Array
+    thresholds: dict[str, dict[str, tuple[float, float]]]
+
+    def probabilities(self, tagged: Array) -> Array:
+        """(windows, all channels) to (windows, KINDS)."""
+        return np.asarray(scipy.special.expit(self.standard(tagged) @ self.weights + self.bias))
+
+    def standard(self, tagged: Array) -> Array:
+        """The head's channels in standard deviations, bounded: what hardly varied in training can't outshout others."""
+        return np.asarray(np.clip((tagged[:, self.channels] - self.mean) / self.scale, -CLIP, CLIP), np.float32)
+
+
+@cache
+def head() -> Head:
+    """The trained head that comes with the project."""
+    with np.load(HEAD) as data:
+        thresholds = {
+            stage: dict(zip(KINDS, map(tuple, data[stage].tolist()), strict=True)) for stage in (MIXTURE, CONFIRMED)
+        }
+        arrays = {name: data[name].astype(np.float32) for name in ("mean", "scale", "weights", "bias")}
+        return Head(channels=data["channels"].astype(np.int64), thresholds=thresholds, **arrays)
+
+
+def listen(read: Read, samples: int, rate: int) -> Detection:
+    """Hear a whole song. read(start, stop) gives (channels, stop - start) at `rate`. Raises ModelUnavailable."""
+    spectrogram = features.spectrogram(read, samples, rate)
+    return detection(spectrogram, hear(spectrogram), samples / rate, MIXTURE)
+
+
+def hear(spectrogram: Spectrogram) -> Array:
+    """Probabilities (windows, KINDS) at window_times(); silent windows hold nothing."""
+    audible = loudness(spectrogram) > 10 ** (QUIET_DB / 10)
+    return head().probabilities(tag(spectrogram)) * audible[:, None]
+
+
+def window_starts(spectrogram: Spectrogram) -> NDArray[np.int64]:
+    """First frame of each window; what is shorter than a window is one."""
+    return np.arange(1 + max(0, len(spectrogram.power) - WINDOW) // STRIDE) * STRIDE
+
+
+def window_times(spectrogram: Spectrogram) -> NDArray[np.float64]:
+    """Middle of each window in seconds."""
+    return np.asarray((window_starts(spectrogram) + WINDOW / 2) * FRAME)
+
+
+def tag(spectrogram: Spectrogram) -> Array:
+    """The tagger's outputs (windows, channels) in the order of FEATURES. Raises ModelUnavailable."""
+    session = runtime.session(registry.verified(TAGGER))
+    log = spectrogram.log()
+    log = np.resize(log, (max(len(log), WINDOW), log.shape[1]))  # what is shorter than a window is repeated
+    starts = window_starts(spectrogram)
+    groups = (starts[first : first + GROUP] for first in range(0, len(starts), GROUP))
+    answers = (session.run(frames=log[group[0] : group[-1] + WINDOW]) for group in groups)
+    return np.concatenate([np.concatenate([answer[name] for name in FEATURES], axis=1) for answer in answers])
+
+
+def loudness(spectrogram: Spectrogram) -> Array:
+    """Power of each window relative to the whole; 0 throughout for silence."""
+    starts = window_starts(spectrogram)
+    if spectrogram.rms <= features.SILENCE:
+        return np.zeros(len(starts), np.float32)
+    power = spectrogram.power.sum(axis=1, dtype=np.float64)
+    ends = np.concatenate([[0.0], np.cumsum(power)])
+    stops = np.minimum(starts + WINDOW, len(power))
+    return np.asarray((ends[stops] - ends[starts]) / (stops - starts) / power.mean(), np.float32)
+
+
+def detection(spectrogram: Spectrogram, probabilities: Array, seconds: float, stage: str) -> Detection:
+    """From windows to a song: a value a second, and one for the whole."""
+    middles, times = np.arange(max(1, round(seconds))) + 0.5, window_times(spectrogram)
+    stems = {}
+    for index, kind in enumerate(KINDS):
+        timeline = np.interp(middles, times, probabilities[:, index])
+        stems[kind] = judge(timeline, *head().thresholds[stage][kind])
+    return Detection(seconds, stems)
+
+
+def judge(timeline: NDArray[np.floating], sure: float, maybe: float) -> Heard:
+    """Decide by a timeline: the song is as sure as its surest seconds, SURE of it but SHORTEST at least."""
+    surest = np.sort(timeline)[::-1]
+    whole = float(surest[min(len(surest), max(SHORTEST, round(SURE * len(surest)))) - 1])
+    presence = PRESENT if whole >= sure else UNCERTAIN if whole >= maybe else ABSENT
+    spans = tuple(hysteresis(timeline, sure, maybe)) if presence == PRESENT else ()
+    return Heard(round(whole, 4), presence, tuple(round(float(value), 3) for value in timeline), spans)
+
+
+def hysteresis(timeline: NDArray[np.floating], sure: float, maybe: float) -> Iterator[tuple[int, int]]:
+    """Spans that reach `sure` somewhere and `maybe` throughout; gaps below SHORTEST are closed, such spans dropped."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], timeline >= maybe, [0]])))
+    spans: list[list[int]] = []
+    for start, stop in edges.reshape(-1, 2).tolist():
+        if spans and start - spans[-1][1] < SHORTEST:
+            spans[-1][1] = stop
+        else:
+            spans.append([start, stop])
+    least = min(SHORTEST, len(timeline))
+    return ((a, b) for a, b in spans if b - a >= least and timeline[a:b].max() >= sure)
+
+
+# After separation
+
+
+def confirm(mixture: Spectrogram, stems: Mapping[str, Spectrogram], seconds: float) -> Detection:
+    """What separated stems say of themselves: an instrument is there if its stem is loud enough and sounds like it.
+
+    stems: by kind, as long as the mixture. Kinds without a stem of their own are looked for in `other`.
+    """
+    real = {name: hear(stem) * _real(name, stem, mixture)[:, None] for name, stem in stems.items()}
+    nothing = np.zeros((len(window_starts(mixture)), len(KINDS)), np.float32)
+    columns = [real.get(kind, real.get("other", nothing))[:, index] for index, kind in enumerate(KINDS)]
+    return detection(mixture, np.stack(columns, axis=1), seconds, CONFIRMED)
+
+
+def _real(name: str, stem: Spectrogram, mixture: Spectrogram) -> Array:
+    """Probability by level, window for window, that a stem is more than what was left over from the others."""
+    share = stem.rms**2 * loudness(stem) / (mixture.rms**2 * loudness(mixture) + TINY)
+    above = 10 * np.log10(share + TINY) - REAL_DB.get(name, REAL_DB["other"])
+    return np.asarray(scipy.special.expit(above / SLOPE_DB), np.float32)

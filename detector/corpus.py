@@ -1,0 +1,385 @@
+"""Music with known instruments, to train the head on: written by chance, played by soundfonts, sung by open voices.
+
+Every song is composed anew from a seeded generator: key, chords, tempo, one part per kind of instrument. FluidSynth
+plays it with a General MIDI soundfont, some drummers hit recorded drums, and speech and singing are laid over it. With
+some of the parts, at chance levels, equalisation, drive and reverberation, excerpts become examples. No published song
+is in it.
+"""
+
+import struct
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import librosa
+import numpy as np
+import scipy.signal
+import soundfile
+import soxr
+from numpy.random import Generator
+from numpy.typing import NDArray
+
+from detector.features import RATE, Array
+
+Note = tuple[float, float, int, int]  # start and length in seconds, MIDI pitch, velocity
+Hits = dict[str, list[Array]]
+
+TICKS = 960  # of a MIDI file, a second
+TAKE, GAP = 13.0, 2.0  # seconds that a part plays, and lets ring before the next
+EXCERPT, EXCERPTS = 5.0, 8  # seconds of an example: three windows; examples of a song
+DRUM_CHANNEL = 9
+PROGRAMS = {
+    "drums": [0, 0, 0, 8, 16, 24, 25, 32, 40],
+    "bass": list(range(32, 40)),
+    "guitar": [24, 25, 25, 26, 27, 27, 28, 29, 29, 30, 30],
+    "piano": [0, 0, 0, 1, 1, 2, 3, 4, 5],
+    "strings": [40, 41, 42, 44, 45, 48, 49, 50],
+    "winds": [56, 57, 58, 60, 61, 62, 64, 65, 66, 67, 68, 71, 73, 75],
+    "synth": [50, 51, 62, 63, *range(80, 96)],
+    "other": [6, 7, 8, 9, 11, 12, 13, 14, 16, 17, 18, 19, 21, 22, 46, 104, 105, 108, 114],
+}
+OTHERS = ("strings", "winds", "synth", "other")
+LIKELY = {"vocals": 0.55, "drums": 0.5, "bass": 0.5, "guitar": 0.45, "piano": 0.35, "strings": 0.25, "winds": 0.3,
+          "synth": 0.25, "other": 0.2}  # fmt: skip
+USUAL_DB = {"vocals": 2.0, "drums": 0.0, "bass": -1.0, "guitar": -2.0, "piano": -3.0}
+HITS = {
+    "kick": ("bd_", "drum_bass", "drum_heavy_kick", "elec_hollow_kick", "elec_soft_kick"),
+    "snare": ("sn_", "drum_snare", "elec_snare", "elec_hi_snare", "elec_lo_snare", "elec_mid_snare", "perc_snap"),
+    "metal": ("drum_cymbal", "drum_cowbell", "elec_cymbal", "elec_tick", "elec_triangle", "elec_blip", "drum_splash"),
+}
+KICKS, SNARES = (35, 36, 41, 45, 48, 50), (37, 38, 39, 40)
+SCALES = ((0, 2, 4, 5, 7, 9, 11), (0, 2, 3, 5, 7, 8, 10))
+
+
+@dataclass(frozen=True, slots=True)
+class Song:
+    """What a part needs to know to play along. chords: scale degrees, one a bar."""
+
+    beat: float
+    root: int
+    scale: tuple[int, ...]
+    chords: tuple[int, ...]
+
+    def pitch(self, degree: int, octave: int) -> int:
+        """MIDI pitch of a degree of the scale; 0 is the root."""
+        return self.root + self.scale[degree % 7] + 12 * (octave + degree // 7)
+
+    def bars(self) -> Iterator[tuple[float, int]]:
+        """(start, chord) of each bar of a take."""
+        count = int(TAKE / (4 * self.beat)) + 1
+        return ((bar * 4 * self.beat, self.chords[bar % len(self.chords)]) for bar in range(count))
+
+
+def compose(rng: Generator) -> Song:
+    """Choose what all parts share."""
+    scale = SCALES[rng.integers(2)]
+    chords = rng.choice([0, 0, 2, 3, 3, 4, 4, 5, 1], size=4)
+    return Song(60 / rng.uniform(65, 165), int(rng.integers(0, 12)), scale, tuple(int(c) for c in chords))
+
+
+# Parts
+
+
+def drums(song: Song, rng: Generator) -> list[Note]:
+    """A rock, dance or sparse pattern of sixteenths, the same in each bar but for slips."""
+    step = song.beat / 4
+    kick = rng.random(16) < np.where(np.arange(16) % 4 == 0, 0.65, 0.15)
+    snare = (np.arange(16) % 8 == 4) | (rng.random(16) < 0.06)
+    every, hat = int(rng.choice([1, 2, 2, 4])), int(rng.choice([42, 42, 46, 51, 44, 70]))
+    voices = [(int(rng.choice([35, 36])), kick), (int(rng.choice([38, 40, 37, 39])), snare),
+              (hat, np.arange(16) % every == 0)]  # fmt: skip
+    voices = [voices[i] for i in range(3) if rng.random() < 0.85] or voices
+    notes = []
+    for start, _ in song.bars():
+        if rng.random() < 0.2:
+            notes.append((start, 1.0, int(rng.choice([49, 57])), 100))
+        for key, pattern in voices:
+            hits = [i for i in range(16) if pattern[i] and rng.random() < 0.96]
+            notes += [(start + i * step + rng.normal(0, 0.004), step, key, _velocity(rng)) for i in hits]
+        if rng.random() < 0.15:
+            notes += [(start + i * step, step, int(rng.choice([41, 45, 48, 50])), 105) for i in range(12, 16)]
+    return notes
+
+
+def bass(song: Song, rng: Generator) -> list[Note]:
+    """Roots with fifths, octaves and passing notes."""
+    step, octave = song.beat * float(rng.choice([0.5, 0.5, 1, 2])), int(rng.integers(2, 4))
+    density = rng.uniform(0.6, 1)
+    notes = []
+    for start, chord in song.bars():
+        for i in range(max(1, round(4 * song.beat / step))):
+            degree = chord + int(rng.choice([0, 0, 0, 4, 7, 2, 1]) if i else 0)
+            if rng.random() < density:
+                notes.append((start + i * step, step * rng.uniform(0.6, 1), song.pitch(degree, octave), _velocity(rng)))
+    return notes
+
+
+def chords(song: Song, rng: Generator, octave: int) -> list[Note]:
+    """Strummed, struck or held chords."""
+    step, spread = song.beat * float(rng.choice([0.5, 1, 2, 4])), rng.uniform(0, 0.03)
+    shape = [(0, 4, 7), (0, 2, 4), (0, 2, 4, 7), (0, 4, 7, 9, 11), (0, 2, 4, 6)][rng.integers(5)]
+    notes = []
+    for start, chord in song.bars():
+        for i in range(max(1, round(4 * song.beat / step))):
+            if rng.random() < 0.85:
+                at, hard = start + i * step, _velocity(rng)
+                notes += [
+                    (at + k * spread, step * rng.uniform(0.5, 1.1), song.pitch(chord + degree, octave), hard)
+                    for k, degree in enumerate(shape)
+                ]
+    return notes
+
+
+def arpeggio(song: Song, rng: Generator, octave: int) -> list[Note]:
+    """Broken chords in a fixed figure."""
+    step = song.beat * float(rng.choice([0.25, 0.5, 0.5]))
+    figure = rng.choice([0, 2, 4, 7, 9], size=8)
+    return [
+        (start + i * step, step * rng.uniform(0.8, 2), song.pitch(chord + int(figure[i % 8]), octave), _velocity(rng))
+        for start, chord in song.bars()
+        for i in range(round(4 * song.beat / step))
+    ]
+
+
+def melody(song: Song, rng: Generator, octave: int) -> list[Note]:
+    """A line that walks by small steps, with rests."""
+    notes, degree, at = [], 0, 0.0
+    while at < TAKE:
+        length = song.beat * float(rng.choice([0.5, 0.5, 1, 1, 2]))
+        degree = int(np.clip(degree + rng.integers(-2, 3), -5, 9))
+        if rng.random() < 0.85:
+            notes.append((at, length * rng.uniform(0.7, 1), song.pitch(degree, octave), _velocity(rng)))
+        at += length
+    return notes
+
+
+def part(kind: str, song: Song, rng: Generator) -> list[Note]:
+    """What an instrument of this kind plays in the song."""
+    if kind in ("drums", "bass"):
+        return {"drums": drums, "bass": bass}[kind](song, rng)
+    octave = int(rng.integers(3, 6)) if kind in ("guitar", "strings") else int(rng.integers(4, 6))
+    style = (chords, arpeggio, melody)[rng.choice(3, p=(0.2, 0.1, 0.7) if kind == "winds" else (0.5, 0.25, 0.25))]
+    notes = style(song, rng, octave)
+    if kind == "piano" and rng.random() < 0.6:
+        notes += arpeggio(song, rng, octave - 1) if rng.random() < 0.3 else bass(song, rng)
+    return notes
+
+
+def _velocity(rng: Generator) -> int:
+    return int(np.clip(rng.normal(92, 14), 30, 127))
+
+
+# From notes to sound
+
+
+def perform(song: Song, soundfont: Path, hits: Hits, rng: Generator) -> dict[str, Array]:
+    """Play every kind of part by itself: kind -> (samples,) at RATE. Every third drummer plays recorded hits."""
+    parts = []
+    for index, kind in enumerate(PROGRAMS):
+        program = int(rng.choice(PROGRAMS[kind]))
+        played = [note for note in part(kind, song, rng) if note[0] < TAKE]
+        notes = [(index * (TAKE + GAP) + at, length, pitch, hard) for at, length, pitch, hard in played]
+        parts.append((DRUM_CHANNEL if kind == "drums" else 0, program, index * (TAKE + GAP), notes))
+    audio = _play(midi(parts), soundfont)
+    cut = [round(index * (TAKE + GAP) * RATE) for index in range(len(PROGRAMS))]
+    takes = {kind: audio[at : at + round(TAKE * RATE)] for kind, at in zip(PROGRAMS, cut, strict=True)}
+    if rng.random() < 1 / 3:
+        takes["drums"] = sample(drums(song, rng), hits, rng)
+    return takes
+
+
+def load_hits(folder: Path) -> Hits:
+    """One-shot drum sounds by kind, told by the names that Sonic Pi gives its samples."""
+    hits = {}
+    for kind, starts in HITS.items():
+        paths = [path for path in sorted(folder.rglob("*.flac")) if path.name.startswith(starts)]
+        hits[kind] = [recorded[: 2 * RATE] for recorded in map(_mono, paths)]
+    return hits
+
+
+def sample(notes: list[Note], hits: Hits, rng: Generator) -> Array:
+    """Play drum notes with a kit chosen by chance, one hit for each key."""
+    out = np.zeros(round((TAKE + 2) * RATE), np.float32)
+    kit: dict[int, Array] = {}
+    for at, _, key, velocity in notes:
+        kind = "kick" if key in KICKS else "snare" if key in SNARES else "metal"
+        if key not in kit:
+            kit[key] = hits[kind][rng.integers(len(hits[kind]))]
+        start = max(0, round(at * RATE))
+        sound = kit[key][: max(0, len(out) - start)] * np.float32(velocity / 127)
+        out[start : start + len(sound)] += sound
+    return out[: round(TAKE * RATE)]
+
+
+def _mono(path: Path) -> Array:
+    audio, rate = soundfile.read(path, dtype="float32", always_2d=True)
+    return np.asarray(soxr.resample(audio.mean(axis=1), rate, RATE), np.float32)
+
+
+def midi(takes: list[tuple[int, int, float, list[Note]]]) -> bytes:
+    """A standard MIDI file of (channel, program, start, notes), at TICKS a second."""
+    events = []
+    for channel, program, start, notes in takes:
+        events.append((max(0, round((start - 0.1) * TICKS)), bytes([0xC0 | channel, program])))
+        for at, length, pitch, velocity in notes:
+            on = max(0, round(at * TICKS))
+            events.append((on, bytes([0x90 | channel, min(max(pitch, 0), 127), velocity])))
+            off = on + max(1, round(length * TICKS))
+            events.append((off, bytes([0x80 | channel, min(max(pitch, 0), 127), 0])))
+    events.sort(key=lambda event: event[0])
+    track, now = b"", 0
+    for tick, message in events:
+        track += _delta(tick - now) + message
+        now = tick
+    track += b"\0\xff\x2f\0"
+    header = struct.pack(">4sIHHH", b"MThd", 6, 0, 1, TICKS // 2)  # 120 beats a minute unless said otherwise
+    return header + struct.pack(">4sI", b"MTrk", len(track)) + track
+
+
+def _delta(ticks: int) -> bytes:
+    groups = [ticks & 0x7F]
+    while ticks := ticks >> 7:
+        groups.append(ticks & 0x7F | 0x80)
+    return bytes(reversed(groups))
+
+
+def _play(score: bytes, soundfont: Path) -> Array:
+    with tempfile.TemporaryDirectory() as folder:
+        source, target = Path(folder, "song.mid"), Path(folder, "song.wav")
+        source.write_bytes(score)
+        options: list[str | Path] = ["-niq", "-g", "0.4", "-R", "0", "-C", "0", "-r", "44100", "-F", target]
+        subprocess.run(["fluidsynth", *options, soundfont, source], check=True, stdin=subprocess.DEVNULL)
+        audio, rate = soundfile.read(target, dtype="float32")
+    mono = soxr.resample(audio.mean(axis=1), rate, RATE)
+    length = round(len(PROGRAMS) * (TAKE + GAP) * RATE)
+    return np.pad(mono, (0, max(0, length - len(mono)))).astype(np.float32)
+
+
+def rms(audio: Array) -> float:
+    """Root mean square."""
+    return float(np.sqrt(np.mean(np.square(audio, dtype=np.float64)))) if audio.size else 0.0
+
+
+# Voices
+
+
+def load_voices(folders: list[Path]) -> list[Array]:
+    """Every recording under the folders: mono at RATE, at one loudness. Short ones are words, to be set in lines."""
+    voices = []
+    files = [path for folder in folders for path in sorted(folder.rglob("*"))]
+    for path in (path for path in files if path.suffix in (".wav", ".ogg", ".flac")):
+        mono = _mono(path)
+        if len(mono) > RATE // 4 and rms(mono) > 1e-3:
+            voices.append(mono / np.float32(rms(mono)))
+    return voices
+
+
+def voice(voices: list[Array], rng: Generator) -> Array:
+    """One line of about EXCERPT seconds: a long recording as it is, or words, spoken or drawn out and sung."""
+    length = round(EXCERPT * RATE)
+    long = [recording for recording in voices if len(recording) > 8 * RATE]
+    if long and rng.random() < 0.4:
+        recording = long[rng.integers(len(long))]
+        start = rng.integers(0, len(recording) - length + 1) if len(recording) > length else 0
+        return _transposed(recording[start : start + length], rng.uniform(-3, 3), rng)
+    sung, out, at = rng.random() < 0.7, np.zeros(length, np.float32), int(rng.integers(0, RATE))
+    speaker = int(rng.integers(len(voices)))
+    while at < length - RATE // 4:
+        word = voices[(speaker + int(rng.integers(30))) % len(voices)][: 2 * RATE]
+        if sung:
+            word = librosa.effects.time_stretch(word, rate=1 / rng.uniform(1, 2.5), n_fft=1024)
+            word = _transposed(word, float(rng.integers(-3, 8)), rng)
+        part_of = word[: length - at]
+        out[at : at + len(part_of)] += part_of
+        at += max(len(word) + int(rng.normal(0, 0.1) * RATE), RATE // 5)
+    return out
+
+
+def processed(dry: Array, rng: Generator) -> Array:
+    """What producers do to voices: a robot's monotone, distortion, a telephone's band, echoes."""
+    audio: NDArray[np.floating] = dry
+    effect = rng.random()
+    if effect < 0.12:  # zero phase in every frame makes one pitch of all
+        hop = int(RATE / rng.uniform(90, 220))
+        _, _, spectrum = scipy.signal.stft(audio, nperseg=4 * hop, noverlap=3 * hop)
+        audio = scipy.signal.istft(np.abs(spectrum), nperseg=4 * hop, noverlap=3 * hop)[1][: len(audio)]
+    elif effect < 0.25:
+        drive = rng.uniform(1, 8)
+        audio = np.tanh(audio * drive) / drive**0.5
+    elif effect < 0.35:
+        band = scipy.signal.butter(
+            2, [rng.uniform(200, 500), rng.uniform(2000, 4000)], "bandpass", fs=RATE, output="sos"
+        )
+        audio = scipy.signal.sosfilt(band, audio)
+    if rng.random() < 0.3:
+        delay = int(RATE * rng.uniform(0.15, 0.5))
+        echo = np.concatenate([np.zeros(delay), audio])[: len(audio)]
+        audio = audio + rng.uniform(0.2, 0.6) * echo
+    return np.asarray(audio, np.float32)
+
+
+def _transposed(audio: Array, semitones: float, rng: Generator) -> Array:
+    """Faster and higher, or slower and lower; sometimes doubled in harmony."""
+    shifted = soxr.resample(audio, RATE, RATE / 2 ** (semitones / 12))
+    if rng.random() < 0.15:
+        second = soxr.resample(audio, RATE, RATE / 2 ** ((semitones + rng.choice([3, 4, 0.15])) / 12))
+        shifted = shifted + np.float32(0.7) * np.resize(second, shifted.shape)
+    return np.asarray(shifted, np.float32)
+
+
+# Examples
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A mixture at RATE and what it was made of, all (samples,). A kind that is missing is absent."""
+
+    mixture: Array
+    parts: dict[str, Array]
+
+
+def excerpt(takes: dict[str, Array], voices: list[Array], rng: Generator) -> Example:
+    """Some of the parts at chance levels, from one moment of the song."""
+    length = round(EXCERPT * RATE)
+    start = int(rng.integers(0, round(TAKE * RATE) - length))
+    chosen = [kind for kind, chance in LIKELY.items() if rng.random() < chance]
+    if rng.random() < 0.25:
+        chosen = [str(rng.choice(list(LIKELY)))]
+    parts = {}
+    for kind in chosen:
+        dry = processed(voice(voices, rng), rng) if kind == "vocals" else takes[kind][start : start + length]
+        dry = np.pad(dry, (0, max(0, length - len(dry))))[:length]
+        if (level := rms(dry)) > 1e-4:
+            gain = 0.1 / level * 10 ** ((USUAL_DB.get(kind, -2.0) + rng.normal(0, 4)) / 20)
+            parts[kind] = _recorded(dry * np.float32(gain), kind, rng)
+    noise = rng.normal(0, 10 ** (rng.uniform(-80, -45) / 20), length).astype(np.float32)
+    return Example(np.asarray(sum(parts.values(), noise), np.float32), parts)
+
+
+def _recorded(dry: Array, kind: str, rng: Generator) -> Array:
+    """What a microphone, an amplifier and a room do."""
+    audio: NDArray[np.floating] = dry
+    if kind == "guitar" and rng.random() < 0.35:
+        drive = rng.uniform(2, 30)
+        audio = np.tanh(audio * np.float32(drive)) / np.float32(drive**0.6)
+    elif rng.random() < 0.3:
+        audio = np.tanh(audio * 4) / 4
+    low, high = 10 ** (rng.normal(0, 4, 2) / 20)
+    pole = np.exp(-2 * np.pi * rng.uniform(200, 3000) / RATE)
+    base = scipy.signal.lfilter([1 - pole], [1, -pole], audio)
+    audio = low * base + high * (audio - base)
+    if rng.random() < 0.6:
+        tail = rng.normal(0, 1, RATE) * np.exp(-np.arange(RATE) / (RATE * rng.uniform(0.05, 0.3)))
+        wet = scipy.signal.fftconvolve(audio, tail / np.sqrt(np.sum(tail**2)))[: len(audio)]
+        audio = audio + rng.uniform(0.05, 0.5) * wet
+    return np.asarray(audio, np.float32)
+
+
+def examples(soundfonts: list[Path], hits: Hits, voices: list[Array], number: int, seed: int) -> Iterator[Example]:
+    """The examples of one song. The same number and seed always give the same."""
+    rng = np.random.default_rng([seed, number])
+    takes = perform(compose(rng), soundfonts[number % len(soundfonts)], hits, rng)
+    for _ in range(EXCERPTS):
+        yield excerpt(takes, voices, rng)

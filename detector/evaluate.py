@@ -1,0 +1,285 @@
+"""How well the detector hears: subsets of the stems of songs at chance gains, before and after separation.
+
+A folder holds a folder per song with its stems (vocals.flac, drums.flac, ...); a `mixture` beside them is ignored.
+Nothing imports this module but the command line, and it alone reaches past the detector's share of `ensemble`: the
+second stage is measured on what a real separator leaves.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import scipy.stats
+import soundfile
+
+from detector import classifier, features
+from detector.classifier import ABSENT, FRAME, KINDS, MIXTURE, PRESENT, UNCERTAIN, WINDOW
+from detector.features import Array
+from ensemble import registry, runtime
+from ensemble.demucs import Demucs, Level
+from ensemble.errors import InvalidOption
+
+RATE = 44_100
+SEGMENT = 343_980  # samples of a case: what HTDemucs takes at once, 7.8 s
+GAIN_DB = 6.0  # stems are made louder or softer by up to so much
+LOUD_DB, FAINT_DB = -25.0, -40.0  # relative to the mixture: above sounding, below silent, between them nobody can say
+SILENT_DB = -60.0
+BINS = 10  # of the reliability curve
+MIXED = ("other", "accompaniment", "rest")  # stems that may hold whatever has no stem of its own
+NEVER_IN = {"other": ("vocals", "drums", "other"), "accompaniment": ("vocals",), "rest": ()}
+
+Separate = Callable[[Array], dict[str, Array]]
+"""(2, samples) at 44.1 kHz to stems of the same shape"""
+Truth = bool | None
+
+
+@dataclass(frozen=True)
+class Case:
+    """Some stems of a song, at their gains. names: all stems that the song has."""
+
+    song: str
+    names: tuple[str, ...]
+    stems: dict[str, Array]
+
+    @property
+    def mixture(self) -> Array:
+        """Their sum."""
+        return np.asarray(np.sum(list(self.stems.values()), axis=0, dtype=np.float32))
+
+    def truth(self, kind: str, start: int = 0, stop: int | None = None) -> Truth:
+        """Whether the kind sounds from sample start to stop; None where the stems don't tell."""
+        mixture = decibels(self.mixture[:, start:stop])
+        sounding = {name: _sounds(decibels(stem[:, start:stop]), mixture) for name, stem in self.stems.items()}
+        if kind in self.names:
+            return sounding.get(kind, False)
+        hidden = [name for name in MIXED if sounding.get(name, False) is not False and kind not in NEVER_IN[name]]
+        return None if hidden else False
+
+
+@dataclass
+class Tally:
+    """Answers to one question over many cases."""
+
+    songs: list[str] = field(default_factory=list)
+    truths: list[bool] = field(default_factory=list)
+    scores: list[float] = field(default_factory=list)
+    presences: list[str] = field(default_factory=list)
+
+    def add(self, song: str, truth: Truth, score: float, presence: str = "") -> None:
+        """Count one answer, if the truth is known."""
+        if truth is not None:
+            self.songs.append(song)
+            self.truths.append(truth)
+            self.scores.append(score)
+            self.presences.append(presence)
+
+
+def _per_kind() -> dict[str, Tally]:
+    return {kind: Tally() for kind in KINDS}
+
+
+@dataclass
+class Tallies:
+    """By kind: answers for windows, whole cases and seconds of mixtures, and for cases after separation."""
+
+    windows: dict[str, Tally] = field(default_factory=_per_kind)
+    wholes: dict[str, Tally] = field(default_factory=_per_kind)
+    seconds: dict[str, Tally] = field(default_factory=_per_kind)
+    confirmed: dict[str, Tally] = field(default_factory=_per_kind)
+
+
+def decibels(audio: Array) -> float:
+    """Power of an array relative to full scale; -140 for silence."""
+    power = float(np.square(audio, dtype=np.float64).mean()) if audio.size else 0.0
+    return 10 * float(np.log10(power + 1e-14))
+
+
+def _sounds(stem: float, mixture: float) -> Truth:
+    if stem > SILENT_DB and stem - mixture > LOUD_DB:
+        return True
+    return False if stem - mixture < FAINT_DB or stem < SILENT_DB else None
+
+
+def auc(truths: list[bool], scores: list[float]) -> float | None:
+    """Area under the ROC curve: how often a true case scores above a false one. None without both."""
+    truth = np.asarray(truths, bool)
+    positive, negative = int(truth.sum()), int((~truth).sum())
+    if not positive or not negative:
+        return None
+    ranks = scipy.stats.rankdata(scores)
+    return float((ranks[truth].sum() - positive * (positive + 1) / 2) / (positive * negative))
+
+
+# Cases
+
+
+def cases(folder: Path, per_song: int, seed: int = 0) -> Iterator[Case]:
+    """The full mix of each song and seeded subsets of its stems, each from a chance moment. Raises InvalidOption."""
+    songs = [song for song in sorted(folder.glob("*/")) if stem_files(song)]
+    if not songs:
+        raise InvalidOption(f"{folder} has no songs: a folder for each, with its stems as vocals.flac, drums.flac, ...")
+    for song in songs:
+        yield from _cases_of(song, per_song, _generator(song.name, seed))
+
+
+def stem_files(song: Path) -> dict[str, Path]:
+    """The stems in a song's folder by name."""
+    files = [path for path in sorted(song.iterdir()) if path.suffix in (".flac", ".wav")]
+    return {path.stem: path for path in files if path.stem in (*KINDS, *MIXED)}
+
+
+def _generator(name: str, seed: int) -> np.random.Generator:
+    """Chance that depends on the song and the seed, not on its neighbours in the folder."""
+    return np.random.default_rng([int.from_bytes(hashlib.sha256(name.encode()).digest()[:4], "big"), seed])
+
+
+def _cases_of(song: Path, count: int, rng: np.random.Generator) -> Iterator[Case]:
+    files = stem_files(song)
+    subsets = [subset for size in range(1, len(files)) for subset in combinations(files, size)]
+    rng.shuffle(subsets)
+    for subset in [tuple(files), *subsets][:count]:
+        yield Case(song.name, tuple(files), _excerpt({name: files[name] for name in subset}, rng))
+
+
+def _excerpt(files: dict[str, Path], rng: np.random.Generator) -> dict[str, Array]:
+    samples = min(soundfile.info(path).frames for path in files.values())
+    start = int(rng.integers(0, max(1, samples - SEGMENT + 1)))
+    stems = {}
+    for name, path in files.items():
+        audio, rate = soundfile.read(path, SEGMENT, start, dtype="float32", always_2d=True)
+        if rate != RATE:
+            raise InvalidOption(f"{path} is at {rate} Hz. Convert it to {RATE} Hz first.")
+        gain = np.float32(10 ** (rng.uniform(-GAIN_DB, GAIN_DB) / 20))
+        stems[name] = gain * np.broadcast_to(audio.T, (2, len(audio)))
+    return stems
+
+
+# Stages
+
+
+def listen_stage(case: Case, found: Tallies) -> None:
+    """What the mixture tells: by window, for the case, and the timeline second by second."""
+    mixture = case.mixture
+    spectrogram = features.from_array(mixture, RATE)
+    probabilities = classifier.hear(spectrogram)
+    for first, row in zip(classifier.window_starts(spectrogram), probabilities, strict=True):
+        start, stop = (round(frame * FRAME * RATE) for frame in (first, first + WINDOW))
+        for kind, value in zip(KINDS, row, strict=True):
+            found.windows[kind].add(case.song, case.truth(kind, start, stop), float(value))
+    whole = classifier.detection(spectrogram, probabilities, mixture.shape[1] / RATE, MIXTURE)
+    for kind, heard in whole.stems.items():
+        found.wholes[kind].add(case.song, case.truth(kind), heard.probability, heard.presence)
+        for second, value in enumerate(heard.timeline):
+            inside = any(start <= second < stop for start, stop in heard.spans)
+            truth = case.truth(kind, second * RATE, (second + 1) * RATE)
+            found.seconds[kind].add(case.song, truth, value, PRESENT if inside else ABSENT)
+
+
+def confirm_stage(case: Case, separate: Separate, found: Tallies) -> None:
+    """What the separated stems tell."""
+    mixture = case.mixture
+    stems = {name: features.from_array(stem, RATE) for name, stem in separate(mixture).items()}
+    confirmed = classifier.confirm(features.from_array(mixture, RATE), stems, mixture.shape[1] / RATE)
+    for kind, heard in confirmed.stems.items():
+        found.confirmed[kind].add(case.song, case.truth(kind), heard.probability, heard.presence)
+
+
+def htdemucs() -> Separate:
+    """The four-stem network on one segment: the separator that every installation has."""
+    model = next(row for row in registry.models().values() if row.architecture == "demucs" and row.segment == SEGMENT)
+    session = runtime.session(registry.verified(model.name))
+
+    def separate(mixture: Array) -> dict[str, Array]:
+        mono = mixture.mean(axis=0)
+        network = Demucs(session, Level(float(mono.mean()), float(mono.std())))
+        padded = np.pad(mixture, ((0, 0), (0, SEGMENT - mixture.shape[1])))
+        return dict(zip(model.stems, network(padded)[..., : mixture.shape[1]], strict=True))
+
+    return separate
+
+
+# Figures
+
+
+def tallies(folder: Path, separate: Separate | None, per_song: int, seed: int = 0) -> Tallies:
+    """Every answer. Without a separator the second stage is left out."""
+    found = Tallies()
+    for case in cases(folder, per_song, seed):
+        listen_stage(case, found)
+        if separate is not None:
+            confirm_stage(case, separate, found)
+    return found
+
+
+def report(found: Tallies) -> dict[str, Any]:
+    """All figures, JSON-ready. The area under the curve of the mixture is over windows, the rest over cases."""
+    figure: dict[str, Any] = {"stems": {}, "confirmed": {}}
+    for kind in KINDS:
+        if found.wholes[kind].truths:
+            area = auc(found.windows[kind].truths, found.windows[kind].scores)
+            timeline = _timeline(found.seconds[kind])
+            figure["stems"][kind] = figures(found.wholes[kind]) | {"auc": area, "timeline": timeline}
+        if found.confirmed[kind].truths:
+            figure["confirmed"][kind] = figures(found.confirmed[kind])
+    return figure
+
+
+def figures(tally: Tally) -> dict[str, Any]:
+    """Decisions and probabilities against the truth. Uncertain counts as absent; `uncertain` says how often."""
+    truth = np.asarray(tally.truths, bool)
+    said = np.asarray([presence == PRESENT for presence in tally.presences])
+    right, called, real = int((truth & said).sum()), int(said.sum()), int(truth.sum())
+    return {
+        "auc": auc(tally.truths, tally.scores),
+        "precision": right / called if called else None,
+        "recall": right / real if real else None,
+        "f1": 2 * right / (called + real) if called + real else None,
+        "songs": len({song for song, true in zip(tally.songs, tally.truths, strict=True) if true}),
+        "cases": len(truth),
+        "uncertain": tally.presences.count(UNCERTAIN) / len(truth),
+        "missed": sorted({s for s, t, p in zip(tally.songs, truth, said, strict=True) if t and not p}),
+        "imagined": sorted({s for s, t, p in zip(tally.songs, truth, said, strict=True) if p and not t}),
+        "reliability": reliability(tally.truths, tally.scores),
+    }
+
+
+def reliability(truths: list[bool], scores: list[float]) -> list[dict[str, float]]:
+    """Of the cases called about so probable, the share that was true."""
+    truth, score = np.asarray(truths, float), np.asarray(scores)
+    place = np.minimum((score * BINS).astype(int), BINS - 1)
+    bins = [place == number for number in range(BINS)]
+    return [
+        {"called": float(score[here].mean()), "true": float(truth[here].mean()), "cases": int(here.sum())}
+        for here in bins
+        if here.any()
+    ]
+
+
+def _timeline(tally: Tally) -> dict[str, Any]:
+    """Share of seconds whose presence is told rightly, and how well the values rank them."""
+    truth = np.asarray(tally.truths, bool)
+    said = np.asarray([presence == PRESENT for presence in tally.presences])
+    accuracy = float((truth == said).mean()) if len(truth) else None
+    return {"accuracy": accuracy, "auc": auc(tally.truths, tally.scores), "seconds": len(truth)}
+
+
+def table(report: dict[str, Any]) -> str:
+    """The figures as text, with what went wrong by song."""
+    lines = []
+    for stage, title in (("stems", "listening to the mixture"), ("confirmed", "on the separated stems")):
+        lines.append(f"{title:28} {'AUC':>7} {'prec.':>7} {'recall':>7} {'F1':>7} {'songs':>6} {'cases':>6}")
+        for kind, row in report[stage].items():
+            numbers = " ".join(f"{_number(row[name]):>7}" for name in ("auc", "precision", "recall", "f1"))
+            lines.append(f"  {kind:26} {numbers} {row['songs']:>6} {row['cases']:>6}")
+            for error in ("missed", "imagined"):
+                if row[error]:
+                    lines.append(f"    {error}: {', '.join(row[error])}")
+    return "\n".join(lines)
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"

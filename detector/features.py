@@ -1,0 +1,100 @@
+"""Waveform to log-mel spectrogram, as musicnn was trained on. The one definition of what the detector hears."""
+
+import math
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+import scipy.fft
+import soxr
+from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
+
+Array = NDArray[np.float32]
+Read = Callable[[int, int], Array]
+"""read(start, stop): (channels, stop - start)"""
+
+RATE = 16_000  # Hz
+N_FFT, HOP, MELS = 512, 256, 96
+LEVEL_DB = -16.0  # full-scale RMS: the tagger hears quiet music differently, so all music is made equally loud
+SILENCE = 1e-5  # RMS (-100 dBFS) up to which there is nothing to hear
+COMPRESSION = 10_000
+BLOCK_SECONDS = 20  # read at a time, so that memory grows by 24 kB a second of music and no more
+
+
+@dataclass(frozen=True, slots=True)
+class Spectrogram:
+    """power: (frames, MELS), a frame every HOP samples at RATE, centred. rms: of the whole, 0 to 1."""
+
+    power: Array
+    rms: float
+
+    def log(self) -> Array:
+        """log10(1 + 10000 * power) at LEVEL_DB, silence as it is. In float32: loud music overflows float16."""
+        gain = 10 ** (LEVEL_DB / 20) / self.rms if self.rms > SILENCE else 1.0
+        return np.asarray(np.log10(1 + np.float32(COMPRESSION * gain**2) * self.power), np.float32)
+
+
+def spectrogram(read: Read, samples: int, rate: int) -> Spectrogram:
+    """Analyse the mono mix of `samples` at `rate` Hz."""
+    powers, energy, count = [], 0.0, 0
+    buffer = np.zeros(N_FFT // 2, np.float32)
+    for block in _padded(_mono(read, samples, rate)):
+        energy, count = energy + float(np.square(block, dtype=np.float64).sum()), count + len(block)
+        buffer = np.concatenate([buffer, block])
+        frames = sliding_window_view(buffer, N_FFT)[::HOP] if len(buffer) >= N_FFT else np.zeros((0, N_FFT), np.float32)
+        powers.append(_mel_power(frames))
+        buffer = buffer[len(frames) * HOP :]
+    return Spectrogram(np.concatenate(powers), math.sqrt(energy / max(count - N_FFT // 2, 1)))
+
+
+def from_array(audio: Array, rate: int) -> Spectrogram:
+    """The same of (channels, samples) in memory."""
+    return spectrogram(lambda start, stop: audio[:, start:stop], audio.shape[1], rate)
+
+
+def _mono(read: Read, samples: int, rate: int) -> Iterator[Array]:
+    """The mono mix at RATE, block by block."""
+    stream = soxr.ResampleStream(rate, RATE, 1, dtype="float32", quality="HQ")
+    step = BLOCK_SECONDS * rate
+    for start in range(0, samples, step):
+        stop = min(start + step, samples)
+        yield stream.resample_chunk(read(start, stop).mean(axis=0, dtype=np.float32), last=stop == samples)
+
+
+def _padded(blocks: Iterable[Array]) -> Iterator[Array]:
+    """Half a frame of silence after the end, so that the last frames are centred too."""
+    yield from blocks
+    yield np.zeros(N_FFT // 2, np.float32)
+
+
+def _mel_power(frames: Array) -> Array:
+    spectrum = scipy.fft.rfft(frames * _window(), axis=-1)
+    return np.asarray((spectrum.real**2 + spectrum.imag**2) @ filters(), np.float32)
+
+
+@cache
+def _window() -> Array:
+    return (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(N_FFT) / N_FFT)).astype(np.float32)
+
+
+@cache
+def filters() -> Array:
+    """(bins, MELS): triangles of equal area on Slaney's mel scale, linear to 1 kHz and logarithmic above.
+
+    Equal to librosa.filters.mel, which takes seconds to import.
+    """
+    corners = _hertz(np.linspace(0, _LINEAR + np.log(RATE / 2 / 1000) / _STEP, MELS + 2))
+    slopes = (np.fft.rfftfreq(N_FFT, 1 / RATE)[:, None] - corners) / np.diff(corners, append=np.inf)
+    rising, falling = slopes[:, :-2], -slopes[:, 1:-1] + 1
+    area = 2 / (corners[2:] - corners[:-2])
+    return np.asarray(np.maximum(0, np.minimum(rising, falling)) * area, np.float32)
+
+
+_LINEAR, _STEP = 15, np.log(6.4) / 27  # mels up to 1 kHz, and the logarithm of frequency that a mel spans above
+
+
+def _hertz(mels: NDArray[np.float64]) -> NDArray[np.float64]:
+    linear = mels * 1000 / _LINEAR
+    return np.where(mels < _LINEAR, linear, 1000 * np.exp(_STEP * (mels - _LINEAR)))

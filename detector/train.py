@@ -1,0 +1,183 @@
+"""Fit the head: one logistic regression per kind of stem, on the tagger's features of composed music.
+
+    python -m detector train --soundfonts *.sf2 *.sf3 --hits DIR --voices DIR... --calibrate DIR
+
+What it learns from is made anew (see corpus.py): soundfonts of the Debian packages fluid-soundfont-gm (MIT),
+timgm6mb-soundfont (GPL-2) and musescore-general-soundfont-small (MIT); drum hits of sonic-pi-samples (CC0); voices of
+klettres-data (GPL-2+), hedgewars-data (GFDL) and three recordings of vocadito (CC BY 4.0, Bittner et al. 2021). The
+head holds statistics of them, no sound.
+Songs under --calibrate never train the weights: on them, real music, two numbers a kind (Platt scaling) and the
+thresholds are chosen.
+"""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import scipy.optimize
+import scipy.special
+from numpy.typing import NDArray
+
+from detector import classifier, corpus, evaluate, features
+from detector.classifier import CONFIRMED, FRAME, KINDS, MIXTURE, WINDOW
+from detector.corpus import OTHERS, Example
+from detector.features import RATE, Array
+
+LOUD_DB, FAINT_DB = -28.0, -45.0  # of a part in a window, relative to the mixture: present above, absent below
+ALIVE = 0.02  # of the median deviation: channels that vary less are dropped
+STRENGTH = 0.3  # of the ridge penalty
+STEPS = 200
+RECALL = 1.5  # a missed instrument counts so many times as much as an imagined one
+SAFE = 0.98  # share of the true cases that must not be called absent
+BOUNDS = (0.3, 0.8)  # of "present": no threshold beyond what so few songs can tell
+UNTRIED = (0.6, 0.25)  # thresholds of kinds that too few calibration songs hold
+ENOUGH = 3  # songs
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Compose, listen, fit, calibrate, save."""
+    parser = argparse.ArgumentParser(prog="python -m detector train", description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--soundfonts", type=Path, nargs="+", required=True, metavar="FILE")
+    parser.add_argument("--hits", type=Path, required=True, metavar="DIR", help="folder of one-shot drum sounds")
+    parser.add_argument("--voices", type=Path, nargs="+", required=True, metavar="DIR", help="folders of voices alone")
+    parser.add_argument("--calibrate", type=Path, required=True, metavar="DIR", help="real songs in stems")
+    parser.add_argument("--cache", type=Path, default=Path("data/corpus"), metavar="DIR", help="what was heard so far")
+    parser.add_argument("--songs", type=int, default=150)
+    parser.add_argument("--cases", type=int, default=12, help="subsets of stems per calibration song")
+    parser.add_argument("--seed", type=int, default=0)
+    arguments = parser.parse_args(argv)
+    tagged, levels = heard_corpus(arguments)
+    head = fit(tagged, truths(levels))
+    save(head)
+    calibrate(head, arguments.calibrate, arguments.cases)
+
+
+# What there is to learn from
+
+
+def heard_corpus(arguments: argparse.Namespace) -> tuple[Array, Array]:
+    """Features (windows, channels) and levels (windows, kinds of corpus) of every song; heard songs are kept."""
+    hits, voices = corpus.load_hits(arguments.hits), list[Array]()
+    arguments.cache.mkdir(parents=True, exist_ok=True)
+    for number in range(arguments.songs):
+        path = arguments.cache / f"{arguments.seed}-{number:04}.npz"
+        if not path.exists():
+            voices = voices or corpus.load_voices(arguments.voices)
+            found = corpus.examples(arguments.soundfonts, hits, voices, number, arguments.seed)
+            parts = [hear_example(example) for example in found]
+            np.savez(path, tagged=np.concatenate([a for a, _ in parts]), levels=np.concatenate([b for _, b in parts]))
+    songs = [np.load(arguments.cache / f"{arguments.seed}-{number:04}.npz") for number in range(arguments.songs)]
+    return np.concatenate([song["tagged"] for song in songs]), np.concatenate([song["levels"] for song in songs])
+
+
+def hear_example(example: Example) -> tuple[Array, Array]:
+    """(windows, channels) and the level of each kind in each window in dB relative to the mixture."""
+    spectrogram = features.from_array(example.mixture[None], RATE)
+    rows = []
+    for start in classifier.window_starts(spectrogram):
+        here = slice(round(start * FRAME * RATE), round((start + WINDOW) * FRAME * RATE))
+        mixture = evaluate.decibels(example.mixture[here])
+        silent = np.zeros(1, np.float32)
+        rows.append([evaluate.decibels(example.parts.get(kind, silent)[here]) - mixture for kind in corpus.LIKELY])
+    return classifier.tag(spectrogram), np.asarray(rows, np.float32)
+
+
+def truths(levels: Array) -> NDArray[np.floating]:
+    """1, 0, or not a number where it can't be said, (windows, KINDS). `other` is whatever has no stem of its own."""
+    columns = {kind: levels[:, index] for index, kind in enumerate(corpus.LIKELY)}
+    columns["other"] = np.max([columns[kind] for kind in OTHERS], axis=0)
+    level = np.stack([columns[kind] for kind in KINDS], axis=1)
+    return np.where(level > LOUD_DB, 1.0, np.where(level < FAINT_DB, 0.0, np.nan))
+
+
+# The weights
+
+
+def fit(tagged: Array, truth: NDArray[np.floating]) -> dict[str, Any]:
+    """The head's arrays, not yet calibrated."""
+    deviation = tagged.std(axis=0)
+    channels = np.flatnonzero(deviation > ALIVE * np.median(deviation))
+    head: dict[str, Any] = {"channels": channels, "mean": tagged.mean(axis=0)[channels], "scale": deviation[channels]}
+    standard = np.clip((tagged[:, channels] - head["mean"]) / head["scale"], -classifier.CLIP, classifier.CLIP)
+    columns = [regression(standard, truth[:, index]) for index in range(len(KINDS))]
+    head["weights"] = np.stack([weights for weights, _ in columns], axis=1)
+    head["bias"] = np.asarray([bias for _, bias in columns])
+    head |= {stage: np.tile(UNTRIED, (len(KINDS), 1)) for stage in (MIXTURE, CONFIRMED)}
+    return head
+
+
+def regression(standard: Array, truth: NDArray[np.floating]) -> tuple[NDArray[np.float64], float]:
+    """Weights and bias of the ridge-penalised logistic regression; rows of unknown truth are left out."""
+    known = ~np.isnan(truth)
+    rows, sign = standard[known], 2 * truth[known] - 1
+
+    def loss(point: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        weights, bias = point[:-1], point[-1]
+        margin = sign * (rows @ weights.astype(np.float32) + bias)
+        slope = -sign * scipy.special.expit(-margin) / len(rows)
+        value = float(np.logaddexp(0, -margin).mean() + STRENGTH / 2 * weights @ weights)
+        return value, np.append(rows.T @ slope.astype(np.float32) + STRENGTH * weights, slope.sum())
+
+    found = scipy.optimize.minimize(
+        loss, np.zeros(rows.shape[1] + 1), jac=True, method="L-BFGS-B", options={"maxiter": STEPS}
+    )
+    return found.x[:-1], float(found.x[-1])
+
+
+def save(head: dict[str, Any]) -> None:
+    """Write head.npz; weights in half precision."""
+    small = {name: head[name].astype(np.float16) for name in ("mean", "scale", "weights")}
+    np.savez_compressed(classifier.HEAD, **head | small | {"channels": head["channels"].astype(np.int16)})
+    classifier.head.cache_clear()
+
+
+# Real music
+
+
+def calibrate(head: dict[str, Any], folder: Path, cases: int) -> None:
+    """Scale the answers so that they are probabilities on real music, then choose the thresholds of both stages."""
+    found = evaluate.tallies(folder, None, cases)
+    for index, kind in enumerate(KINDS):
+        windows = found.windows[kind]
+        if enough(windows):
+            slope, shift = platt(np.asarray(windows.scores), np.asarray(windows.truths, float))
+            head["weights"][:, index] *= slope
+            head["bias"][index] = slope * head["bias"][index] + shift
+    save(head)
+    found = evaluate.tallies(folder, evaluate.htdemucs(), cases)
+    for stage, by_kind in {MIXTURE: found.wholes, CONFIRMED: found.confirmed}.items():
+        head[stage] = np.asarray([thresholds(tally) if enough(tally) else UNTRIED for tally in by_kind.values()])
+    save(head)
+
+
+def enough(tally: evaluate.Tally) -> bool:
+    """Whether a tally tells more than about one or two songs."""
+    return len({song for song, true in zip(tally.songs, tally.truths, strict=True) if true}) >= ENOUGH
+
+
+def platt(scores: NDArray[np.floating], truth: NDArray[np.floating]) -> tuple[float, float]:
+    """Slope and shift that make log-odds the likeliest (Platt 1999)."""
+    odds = scipy.special.logit(np.clip(scores, 1e-6, 1 - 1e-6))
+    sign = 2 * truth - 1
+
+    def loss(point: NDArray[np.float64]) -> float:
+        return float(np.logaddexp(0, -sign * (point[0] * odds + point[1])).mean())
+
+    slope, shift = scipy.optimize.minimize(loss, [1.0, 0.0], method="Nelder-Mead").x
+    return float(slope), float(shift)
+
+
+def thresholds(tally: evaluate.Tally) -> tuple[float, float]:
+    """(sure, maybe): the best weighted F measure, and what keeps SAFE of the true cases from being called absent."""
+    scores, truth = np.asarray(tally.scores), np.asarray(tally.truths, bool)
+    grid = np.arange(BOUNDS[0], BOUNDS[1] + 0.001, 0.02)
+    sure = float(max(grid, key=lambda level: weighted_f(truth, scores >= level)))
+    return sure, min(float(np.quantile(scores[truth], 1 - SAFE)), sure / 2)
+
+
+def weighted_f(truth: NDArray[np.bool_], said: NDArray[np.bool_]) -> float:
+    """F measure in which recall weighs RECALL times as much as precision (van Rijsbergen 1979)."""
+    right, square = float((truth & said).sum()), RECALL**2
+    return float((1 + square) * right / max(square * truth.sum() + said.sum(), 1.0))
