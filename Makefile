@@ -46,7 +46,7 @@ $(VENV)/installed-test: $(VENV)/installed
 
 node_modules/.installed: package-lock.json
 	@command -v npm >/dev/null || { echo "npm was not found. Install Node.js 20 or newer; it brings npm."; exit 1; }
-	@node -e 'process.exit(Number(process.versions.node.split(".")[0]) < 20)' \
+	@node -e 'process.exit(process.versions.node.split(".")[0] < 20 ? 1 : 0)' \
 	  || { echo "Node.js $$(node --version) is too old. Install version 20 or newer."; exit 1; }
 	@echo "Installing JavaScript packages ..."
 	@npm ci --silent --no-audit --no-fund
