@@ -15,6 +15,10 @@ import { Waveform, commonScale } from "./waveform.js";
  * @typedef {{root: HTMLElement, name: string, peaksUrl: string, waveform: Waveform}} LaneView
  */
 
+/** What a lane's name alone does not tell. @type {Record<string, string>} */
+const HINTS = {
+  residual: "What was taken out of the other lanes because it belongs to none of them alone. All lanes together are your song.",
+};
 /** Faders rest at 0 dB when let go this close to it. */
 const SNAP_DB = 0.25;
 /** Lower end of the level meters. */
@@ -66,6 +70,7 @@ export class Mixer {
     root.dataset.stem = stem.name;
     root.ariaLabel = stem.name;
     write(find(root, ".name"), stem.name);
+    find(root, ".name").title = HINTS[stem.name] ?? "";
     find(this.root, "#lanes").append(root);
     for (const control of root.querySelectorAll("[data-says]")) {
       control.ariaLabel = `${control.getAttribute("data-says")} ${stem.name}`;
