@@ -24,9 +24,7 @@ from pipeline.options import model_cards
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 
-playwright = pytest.importorskip(
-    "playwright.sync_api", reason="Playwright is not installed: see pyproject.toml"
-)
+playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed: see pyproject.toml")
 CHROMIUM = shutil.which("chromium")
 
 pytestmark = [
