@@ -14,7 +14,7 @@ from django.urls import reverse_lazy
 from django.views.decorators.csrf import ensure_csrf_cookie
 from django.views.generic import CreateView
 
-from pipeline.options import model_cards
+from pipeline.options import DEFAULT_BLEED, FORMATS, bleeds, model_cards
 from webapp.accounts import BACKEND, SignUpForm, adopt, guest_of
 from webapp.models import User
 from webapp.serializers import job_json, jobs_json, jobs_of
@@ -32,6 +32,9 @@ def home(request: HttpRequest) -> HttpResponse:
             "may_upload": request.user.is_authenticated or settings.GUESTS,
             "demo_available": settings.DEMO_SONG.exists(),
             "model_cards": model_cards(),
+            "bleeds": bleeds(),
+            "default_bleed": DEFAULT_BLEED,
+            "formats": FORMATS,
         },
     )
 

@@ -14,6 +14,7 @@ import { clock, longest, showFraction, size } from "./status.js";
  */
 
 const page = find(document, "#home");
+const wishes = /** @type {HTMLFormElement | undefined} */ (document.querySelector("#wishes") ?? undefined);
 const songs = find(page, "#songs");
 const jobsUrl = page.dataset.jobsUrl ?? "";
 /** @type {{max_bytes: number, max_seconds: number}} */
@@ -166,7 +167,7 @@ async function sendWaiting() {
 async function send({ file, row, signal }) {
   if (signal.aborted) return null;
   try {
-    const job = await upload(jobsUrl, file, (fraction) => showUpload(row, file, fraction), signal);
+    const job = await upload(jobsUrl, file, wishes, (fraction) => showUpload(row, file, fraction), signal);
     row.remove();
     show(job);
     watchSongs();

@@ -96,12 +96,13 @@ export async function fetchPeaks(url) {
  * XMLHttpRequest, because fetch does not say how much of a body has been sent.
  * @param {string} url
  * @param {File} file
+ * @param {HTMLFormElement | undefined} wishes fields that go along
  * @param {(fraction: number) => void} onProgress bytes sent of bytes to send
  * @param {AbortSignal} signal rejects with an AbortError
  * @returns {Promise<Job>}
  */
-export function upload(url, file, onProgress, signal) {
-  const body = new FormData();
+export function upload(url, file, wishes, onProgress, signal) {
+  const body = new FormData(wishes);
   body.append("file", file);
   const xhr = new XMLHttpRequest();
   signal.addEventListener("abort", () => xhr.abort());
