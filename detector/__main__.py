@@ -58,7 +58,7 @@ def evaluate(argv: Sequence[str]) -> None:
     parser.add_argument("--seed", type=int, default=0, help="of subsets, moments and gains (default: 0)")
     parser.add_argument("--mixture-only", action="store_true", help="leave the second stage out: no separation")
     arguments = parser.parse_args(argv)
-    separate = None if arguments.mixture_only else stages.htdemucs()
+    separate = None if arguments.mixture_only else stages.separator()
     report = stages.report(stages.tallies(arguments.folder, separate, arguments.cases, arguments.seed))
     print(stages.table(report))
     if arguments.json:

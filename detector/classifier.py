@@ -30,7 +30,8 @@ GROUP = 32  # windows a call, to bound memory
 QUIET_DB = -50.0  # below the whole song, at which a window counts as silent
 REAL_DB = {"vocals": -25.0, "drums": -20.0, "bass": -20.0, "other": -25.0}
 """Level of a separated stem, relative to the mixture, at which it is as likely real as left over from the others."""
-SLOPE_DB = 2.0
+SLOPE_DB = 2.0  # that change the odds by a factor of e
+PROOF = 2.0  # log-odds that level can add at most: a stem that sounds like nothing of its kind is none
 TINY = 1e-12
 SHORTEST = 3  # seconds that count: less is too short to be sure of
 SURE = 0.05  # of a song, over which an instrument must be heard to be as probable as the song says
@@ -180,16 +181,22 @@ def hysteresis(timeline: NDArray[np.floating], sure: float, maybe: float) -> Ite
 def confirm(mixture: Spectrogram, stems: Mapping[str, Spectrogram], seconds: float) -> Detection:
     """What separated stems say of themselves: an instrument is there if its stem is loud enough and sounds like it.
 
-    stems: by kind, as long as the mixture. Kinds without a stem of their own are looked for in `other`.
+    stems: by kind, as long as the mixture. Kinds without a stem of their own are looked for in `other`, whose level
+    can speak against them, but not for them.
     """
-    real = {name: hear(stem) * _real(name, stem, mixture)[:, None] for name, stem in stems.items()}
-    nothing = np.zeros((len(window_starts(mixture)), len(KINDS)), np.float32)
-    columns = [real.get(kind, real.get("other", nothing))[:, index] for index, kind in enumerate(KINDS)]
-    return detection(mixture, np.stack(columns, axis=1), seconds, CONFIRMED)
+    heard = {name: hear(stem) for name, stem in stems.items()}
+    levels = {name: _level_odds(name, stem, mixture) for name, stem in stems.items()}
+    probabilities = np.zeros((len(window_starts(mixture)), len(KINDS)), np.float32)
+    for index, kind in enumerate(KINDS):
+        name, most = (kind, PROOF) if kind in stems else ("other", 0.0)
+        if name in stems:
+            odds = scipy.special.logit(heard[name][:, index]) + np.minimum(levels[name], most)
+            probabilities[:, index] = scipy.special.expit(odds)
+    return detection(mixture, probabilities, seconds, CONFIRMED)
 
 
-def _real(name: str, stem: Spectrogram, mixture: Spectrogram) -> Array:
-    """Probability by level, window for window, that a stem is more than what was left over from the others."""
+def _level_odds(name: str, stem: Spectrogram, mixture: Spectrogram) -> Array:
+    """Log-odds by level, window for window, that a stem is more than what was left over from the others."""
     share = stem.rms**2 * loudness(stem) / (mixture.rms**2 * loudness(mixture) + TINY)
     above = 10 * np.log10(share + TINY) - REAL_DB.get(name, REAL_DB["other"])
-    return np.asarray(scipy.special.expit(above / SLOPE_DB), np.float32)
+    return np.asarray(above / SLOPE_DB, np.float32)

@@ -13,7 +13,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import librosa
 import numpy as np
 import scipy.signal
 import soundfile
@@ -22,6 +21,7 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from detector.features import RATE, Array
+from detector.voices import line, processed, recording, rms
 
 Note = tuple[float, float, int, int]  # start and length in seconds, MIDI pitch, velocity
 Hits = dict[str, list[Array]]
@@ -195,7 +195,7 @@ def load_hits(folder: Path) -> Hits:
     hits = {}
     for kind, starts in HITS.items():
         paths = [path for path in sorted(folder.rglob("*.flac")) if path.name.startswith(starts)]
-        hits[kind] = [recorded[: 2 * RATE] for recorded in map(_mono, paths)]
+        hits[kind] = [recorded[: 2 * RATE] for recorded in map(recording, paths)]
     return hits
 
 
@@ -211,11 +211,6 @@ def sample(notes: list[Note], hits: Hits, rng: Generator) -> Array:
         sound = kit[key][: max(0, len(out) - start)] * np.float32(velocity / 127)
         out[start : start + len(sound)] += sound
     return out[: round(TAKE * RATE)]
-
-
-def _mono(path: Path) -> Array:
-    audio, rate = soundfile.read(path, dtype="float32", always_2d=True)
-    return np.asarray(soxr.resample(audio.mean(axis=1), rate, RATE), np.float32)
 
 
 def midi(takes: list[tuple[int, int, float, list[Note]]]) -> bytes:
@@ -257,78 +252,6 @@ def _play(score: bytes, soundfont: Path) -> Array:
     return np.pad(mono, (0, max(0, length - len(mono)))).astype(np.float32)
 
 
-def rms(audio: Array) -> float:
-    """Root mean square."""
-    return float(np.sqrt(np.mean(np.square(audio, dtype=np.float64)))) if audio.size else 0.0
-
-
-# Voices
-
-
-def load_voices(folders: list[Path]) -> list[Array]:
-    """Every recording under the folders: mono at RATE, at one loudness. Short ones are words, to be set in lines."""
-    voices = []
-    files = [path for folder in folders for path in sorted(folder.rglob("*"))]
-    for path in (path for path in files if path.suffix in (".wav", ".ogg", ".flac")):
-        mono = _mono(path)
-        if len(mono) > RATE // 4 and rms(mono) > 1e-3:
-            voices.append(mono / np.float32(rms(mono)))
-    return voices
-
-
-def voice(voices: list[Array], rng: Generator) -> Array:
-    """One line of about EXCERPT seconds: a long recording as it is, or words, spoken or drawn out and sung."""
-    length = round(EXCERPT * RATE)
-    long = [recording for recording in voices if len(recording) > 8 * RATE]
-    if long and rng.random() < 0.4:
-        recording = long[rng.integers(len(long))]
-        start = rng.integers(0, len(recording) - length + 1) if len(recording) > length else 0
-        return _transposed(recording[start : start + length], rng.uniform(-3, 3), rng)
-    sung, out, at = rng.random() < 0.7, np.zeros(length, np.float32), int(rng.integers(0, RATE))
-    speaker = int(rng.integers(len(voices)))
-    while at < length - RATE // 4:
-        word = voices[(speaker + int(rng.integers(30))) % len(voices)][: 2 * RATE]
-        if sung:
-            word = librosa.effects.time_stretch(word, rate=1 / rng.uniform(1, 2.5), n_fft=1024)
-            word = _transposed(word, float(rng.integers(-3, 8)), rng)
-        part_of = word[: length - at]
-        out[at : at + len(part_of)] += part_of
-        at += max(len(word) + int(rng.normal(0, 0.1) * RATE), RATE // 5)
-    return out
-
-
-def processed(dry: Array, rng: Generator) -> Array:
-    """What producers do to voices: a robot's monotone, distortion, a telephone's band, echoes."""
-    audio: NDArray[np.floating] = dry
-    effect = rng.random()
-    if effect < 0.12:  # zero phase in every frame makes one pitch of all
-        hop = int(RATE / rng.uniform(90, 220))
-        _, _, spectrum = scipy.signal.stft(audio, nperseg=4 * hop, noverlap=3 * hop)
-        audio = scipy.signal.istft(np.abs(spectrum), nperseg=4 * hop, noverlap=3 * hop)[1][: len(audio)]
-    elif effect < 0.25:
-        drive = rng.uniform(1, 8)
-        audio = np.tanh(audio * drive) / drive**0.5
-    elif effect < 0.35:
-        band = scipy.signal.butter(
-            2, [rng.uniform(200, 500), rng.uniform(2000, 4000)], "bandpass", fs=RATE, output="sos"
-        )
-        audio = scipy.signal.sosfilt(band, audio)
-    if rng.random() < 0.3:
-        delay = int(RATE * rng.uniform(0.15, 0.5))
-        echo = np.concatenate([np.zeros(delay), audio])[: len(audio)]
-        audio = audio + rng.uniform(0.2, 0.6) * echo
-    return np.asarray(audio, np.float32)
-
-
-def _transposed(audio: Array, semitones: float, rng: Generator) -> Array:
-    """Faster and higher, or slower and lower; sometimes doubled in harmony."""
-    shifted = soxr.resample(audio, RATE, RATE / 2 ** (semitones / 12))
-    if rng.random() < 0.15:
-        second = soxr.resample(audio, RATE, RATE / 2 ** ((semitones + rng.choice([3, 4, 0.15])) / 12))
-        shifted = shifted + np.float32(0.7) * np.resize(second, shifted.shape)
-    return np.asarray(shifted, np.float32)
-
-
 # Examples
 
 
@@ -340,7 +263,7 @@ class Example:
     parts: dict[str, Array]
 
 
-def excerpt(takes: dict[str, Array], voices: list[Array], rng: Generator) -> Example:
+def excerpt(takes: dict[str, Array], singers: list[Array], rng: Generator) -> Example:
     """Some of the parts at chance levels, from one moment of the song."""
     length = round(EXCERPT * RATE)
     start = int(rng.integers(0, round(TAKE * RATE) - length))
@@ -349,7 +272,7 @@ def excerpt(takes: dict[str, Array], voices: list[Array], rng: Generator) -> Exa
         chosen = [str(rng.choice(list(LIKELY)))]
     parts = {}
     for kind in chosen:
-        dry = processed(voice(voices, rng), rng) if kind == "vocals" else takes[kind][start : start + length]
+        dry = processed(line(singers, length, rng), rng) if kind == "vocals" else takes[kind][start : start + length]
         dry = np.pad(dry, (0, max(0, length - len(dry))))[:length]
         if (level := rms(dry)) > 1e-4:
             gain = 0.1 / level * 10 ** ((USUAL_DB.get(kind, -2.0) + rng.normal(0, 4)) / 20)
@@ -377,9 +300,9 @@ def _recorded(dry: Array, kind: str, rng: Generator) -> Array:
     return np.asarray(audio, np.float32)
 
 
-def examples(soundfonts: list[Path], hits: Hits, voices: list[Array], number: int, seed: int) -> Iterator[Example]:
+def examples(soundfonts: list[Path], hits: Hits, singers: list[Array], number: int, seed: int) -> Iterator[Example]:
     """The examples of one song. The same number and seed always give the same."""
     rng = np.random.default_rng([seed, number])
     takes = perform(compose(rng), soundfonts[number % len(soundfonts)], hits, rng)
     for _ in range(EXCERPTS):
-        yield excerpt(takes, voices, rng)
+        yield excerpt(takes, singers, rng)

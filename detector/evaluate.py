@@ -19,9 +19,10 @@ import soundfile
 from detector import classifier, features
 from detector.classifier import ABSENT, FRAME, KINDS, MIXTURE, PRESENT, UNCERTAIN, WINDOW
 from detector.features import Array
-from ensemble import registry, runtime
-from ensemble.demucs import Demucs, Level
+from ensemble import registry
+from ensemble.demucs import Level
 from ensemble.errors import InvalidOption
+from ensemble.separator import Separator
 
 RATE = 44_100
 SEGMENT = 343_980  # samples of a case: what HTDemucs takes at once, 7.8 s
@@ -188,16 +189,15 @@ def confirm_stage(case: Case, separate: Separate, found: Tallies) -> None:
         found.confirmed[kind].add(case.song, case.truth(kind), heard.probability, heard.presence)
 
 
-def htdemucs() -> Separate:
-    """The four-stem network on one segment: the separator that every installation has."""
-    model = next(row for row in registry.models().values() if row.architecture == "demucs" and row.segment == SEGMENT)
-    session = runtime.session(registry.verified(model.name))
+def separator(preset: str = "default") -> Separate:
+    """What the service itself separates with. Raises ModelUnavailable if nothing of the preset is installed."""
+    row = registry.ensemble(preset)
 
     def separate(mixture: Array) -> dict[str, Array]:
         mono = mixture.mean(axis=0)
-        network = Demucs(session, Level(float(mono.mean()), float(mono.std())))
+        network = Separator(row, Level(float(mono.mean()), float(mono.std())))
         padded = np.pad(mixture, ((0, 0), (0, SEGMENT - mixture.shape[1])))
-        return dict(zip(model.stems, network(padded)[..., : mixture.shape[1]], strict=True))
+        return dict(zip(network.sources, network(padded)[..., : mixture.shape[1]], strict=False))
 
     return separate
 

@@ -20,7 +20,7 @@ import scipy.optimize
 import scipy.special
 from numpy.typing import NDArray
 
-from detector import classifier, corpus, evaluate, features
+from detector import classifier, corpus, evaluate, features, voices
 from detector.classifier import CONFIRMED, FRAME, KINDS, MIXTURE, WINDOW
 from detector.corpus import OTHERS, Example
 from detector.features import RATE, Array
@@ -31,7 +31,7 @@ STRENGTH = 0.3  # of the ridge penalty
 STEPS = 200
 RECALL = 1.5  # a missed instrument counts so many times as much as an imagined one
 SAFE = 0.98  # share of the true cases that must not be called absent
-BOUNDS = (0.3, 0.8)  # of "present": no threshold beyond what so few songs can tell
+BOUNDS = (0.2, 0.8)  # of "present": no threshold beyond what so few songs can tell
 UNTRIED = (0.6, 0.25)  # thresholds of kinds that too few calibration songs hold
 ENOUGH = 3  # songs
 
@@ -44,7 +44,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--voices", type=Path, nargs="+", required=True, metavar="DIR", help="folders of voices alone")
     parser.add_argument("--calibrate", type=Path, required=True, metavar="DIR", help="real songs in stems")
     parser.add_argument("--cache", type=Path, default=Path("data/corpus"), metavar="DIR", help="what was heard so far")
-    parser.add_argument("--songs", type=int, default=150)
+    parser.add_argument("--songs", type=int, default=74)
     parser.add_argument("--cases", type=int, default=12, help="subsets of stems per calibration song")
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args(argv)
@@ -59,13 +59,13 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 def heard_corpus(arguments: argparse.Namespace) -> tuple[Array, Array]:
     """Features (windows, channels) and levels (windows, kinds of corpus) of every song; heard songs are kept."""
-    hits, voices = corpus.load_hits(arguments.hits), list[Array]()
+    hits, singers = corpus.load_hits(arguments.hits), list[Array]()
     arguments.cache.mkdir(parents=True, exist_ok=True)
     for number in range(arguments.songs):
         path = arguments.cache / f"{arguments.seed}-{number:04}.npz"
         if not path.exists():
-            voices = voices or corpus.load_voices(arguments.voices)
-            found = corpus.examples(arguments.soundfonts, hits, voices, number, arguments.seed)
+            singers = singers or voices.load(arguments.voices)
+            found = corpus.examples(arguments.soundfonts, hits, singers, number, arguments.seed)
             parts = [hear_example(example) for example in found]
             np.savez(path, tagged=np.concatenate([a for a, _ in parts]), levels=np.concatenate([b for _, b in parts]))
     songs = [np.load(arguments.cache / f"{arguments.seed}-{number:04}.npz") for number in range(arguments.songs)]
@@ -146,7 +146,7 @@ def calibrate(head: dict[str, Any], folder: Path, cases: int) -> None:
             head["weights"][:, index] *= slope
             head["bias"][index] = slope * head["bias"][index] + shift
     save(head)
-    found = evaluate.tallies(folder, evaluate.htdemucs(), cases)
+    found = evaluate.tallies(folder, evaluate.separator(), cases)
     for stage, by_kind in {MIXTURE: found.wholes, CONFIRMED: found.confirmed}.items():
         head[stage] = np.asarray([thresholds(tally) if enough(tally) else UNTRIED for tally in by_kind.values()])
     save(head)
@@ -173,7 +173,8 @@ def thresholds(tally: evaluate.Tally) -> tuple[float, float]:
     """(sure, maybe): the best weighted F measure, and what keeps SAFE of the true cases from being called absent."""
     scores, truth = np.asarray(tally.scores), np.asarray(tally.truths, bool)
     grid = np.arange(BOUNDS[0], BOUNDS[1] + 0.001, 0.02)
-    sure = float(max(grid, key=lambda level: weighted_f(truth, scores >= level)))
+    worth = np.asarray([weighted_f(truth, scores >= level) for level in grid])
+    sure = float(np.median(grid[worth >= worth.max() - 1e-9]))  # the middle of a gap, not its edge
     return sure, min(float(np.quantile(scores[truth], 1 - SAFE)), sure / 2)
 
 

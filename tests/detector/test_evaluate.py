@@ -151,7 +151,7 @@ class TestCases:
 @pytest.mark.usefixtures("loudness_tagger")
 class TestCommand:
     def test_both_stages(self, songs, tmp_path, monkeypatch, capsys):
-        monkeypatch.setattr(evaluate, "htdemucs", lambda: lambda mixture: {"vocals": mixture, "other": 0 * mixture})
+        monkeypatch.setattr(evaluate, "separator", lambda: lambda mixture: {"vocals": mixture, "other": 0 * mixture})
         target = tmp_path / "figures.json"
         assert command.main(["evaluate", str(songs), "--cases", "3", "--json", str(target)]) == 0
         found = json.loads(target.read_text())
@@ -162,7 +162,7 @@ class TestCommand:
         assert "piano" in capsys.readouterr().out
 
     def test_the_mixture_alone_needs_no_separator(self, songs, monkeypatch):
-        monkeypatch.setattr(evaluate, "htdemucs", lambda: pytest.fail("loaded"))
+        monkeypatch.setattr(evaluate, "separator", lambda: pytest.fail("loaded"))
         assert command.main(["evaluate", str(songs), "--cases", "1", "--mixture-only"]) == 0
 
     def test_a_song(self, songs, capsys):
