@@ -1,0 +1,395 @@
+"""Official PyTorch checkpoints to ONNX, behind a gate that compares the two. Nothing else needs torch.
+
+A checkpoint is read as numbers only, its network built by the official package, traced with the Fourier transform
+left outside, and written only if ONNX Runtime answers what PyTorch answers on music, noise and silence.
+"""
+
+import argparse
+import contextlib
+import hashlib
+import importlib
+import inspect
+import io
+import json
+import math
+import re
+import sys
+import types
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import soundfile
+import soxr
+import torch
+from demucs.htdemucs import HTDemucs
+from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_linear_bn_eval
+
+from ensemble import demucs, openunmix, registry
+from ensemble.checkpoint import DEMUCS_CLASS, find, read
+from ensemble.errors import InvalidAudio, InvalidOption, ModelUnavailable
+from ensemble.precision import halve, steady
+from ensemble.registry import Model
+from ensemble.runtime import Session
+from ensemble.stft import BINS, HOP, N_FFT, Audio
+
+RATE = 44_100  # Hz
+OPSET = 17
+LIMIT = 1e-4  # largest difference allowed, as a share of the largest sample of PyTorch's answer
+QUIET = 1e-3  # answers below this level (-60 dB) are compared with it instead of with themselves
+
+Separator = Callable[[Audio], Audio]
+Shapes = dict[str, tuple[int | str, ...]]
+"""Sizes by name of tensor; a size that may vary is a name itself."""
+
+EXAMPLE = {"batch": 1, "frames": 16}  # what is traced in their place
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """What `python -m ensemble export` takes."""
+    parser.add_argument("name", metavar="NAME", help="a model of `python -m ensemble list`")
+    given = parser.add_mutually_exclusive_group()
+    given.add_argument("--repo", type=Path, metavar="DIR", help="folder that holds the official checkpoint")
+    given.add_argument("--checkpoint", type=Path, nargs="+", metavar="FILE", help="its files, as the table orders them")
+    parser.add_argument("--half", action="store_true", help="store weights as float16; computing stays float32")
+    parser.add_argument("--audio", type=Path, metavar="FILE", help="music for the gate, instead of a synthetic chord")
+    parser.add_argument("-o", "--output", type=Path, metavar="FILE", help="write here instead of installing the model")
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Export, and say what was written. Raises SeparationError."""
+    row = registry.model(arguments.name)
+    if arguments.output is None:
+        _refuse_to_replace(row)
+    files = arguments.checkpoint or find(row, arguments.repo)
+    done = export(row, files, arguments.output, half=arguments.half, audio=arguments.audio)
+    print(f"{done.path}: {done.bytes / 1e6:.1f} MB, differs from PyTorch by {done.difference:.1e}")
+    print(f"sha256 {done.sha256}")
+
+
+def _refuse_to_replace(row: Model) -> None:
+    if row.source is not None:
+        raise InvalidOption(f"{row.name} is fetched ready-made. To export it all the same, say where to: -o FILE.")
+
+
+@dataclass(frozen=True, slots=True)
+class Export:
+    """What was written. difference: the worst of the gate, as a share of PyTorch's peak."""
+
+    path: Path
+    sha256: str
+    bytes: int
+    difference: float
+
+
+def export(
+    row: Model,
+    checkpoints: Sequence[Path],
+    output: Path | None = None,
+    *,
+    half: bool = False,
+    audio: Path | None = None,
+) -> Export:
+    """Convert a model and write it to `output`, or where the registry looks for it.
+
+    Nothing bears the final name before the gate has passed. Raises ModelUnavailable (a checkpoint that is missing,
+    damaged, unsafe or of another model; a graph that differs), InvalidOption, InvalidAudio.
+    """
+    if output is None:
+        _refuse_to_replace(row)
+    music = _music(audio, row.segment)
+    network = NETWORKS[row.architecture](row, [read(path) for path in checkpoints])
+    graph = trace(network)
+    if half:
+        halve(graph)
+    path = output or registry.directory() / row.file
+    try:
+        done = _write(graph, path, lambda part: gate(network, part, music))
+        if output is None:
+            registry.record(row.file).write_text(json.dumps({"sha256": done.sha256, "bytes": done.bytes}))
+    except OSError as error:
+        raise ModelUnavailable(f"Could not write {path}: {error.strerror or error}.") from error
+    return done
+
+
+def _write(graph: onnx.ModelProto, path: Path, check: Callable[[Path], float]) -> Export:
+    """Write beside the path, check, and only then rename."""
+    content = graph.SerializeToString(deterministic=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.part")
+    try:
+        part.write_bytes(content)
+        difference = check(part)
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+    return Export(path, hashlib.sha256(content).hexdigest(), len(content), difference)
+
+
+# Networks: each knows its PyTorch reference, its example inputs and its adapter.
+
+
+class DemucsCore(HTDemucs):
+    """HTDemucs between its Fourier transforms: (wave, spectrum as real channels) -> (spectra, waves)."""
+
+    def forward(self, wave: Tensor, spectrum: Tensor) -> tuple[Tensor, Tensor]:  # type: ignore[override]
+        """The official forward pass, with the four methods below in place of its transforms."""
+        self._given = spectrum
+        waves: Tensor = super().forward(wave)  # type: ignore[no-untyped-call]
+        return self._answer, waves
+
+    def _spec(self, x: Tensor) -> Tensor:  # noqa: ARG002
+        return self._given
+
+    def _magnitude(self, z: Tensor) -> Tensor:
+        return z
+
+    def _mask(self, z: Tensor, m: Tensor) -> Tensor:  # noqa: ARG002
+        self._answer = m
+        return m
+
+    def _ispec(self, z: Tensor, length: int | None = None, scale: int = 0) -> Tensor:  # noqa: ARG002
+        return z.new_zeros(())
+
+
+class Demucs:
+    """HTDemucs of one checkpoint."""
+
+    def __init__(self, row: Model, packages: Sequence[dict[str, Any]]) -> None:
+        kwargs = _demucs_arguments(row, packages)
+        with torch.device("meta"):  # no time for random weights: they all come from the checkpoint
+            self.core, self.official = DemucsCore(**kwargs), HTDemucs(**kwargs)
+        for network in self.core, self.official:
+            _load(network, packages[0]["state"], row)
+            # A random shift of the positions would make answers differ from run to run.
+            network.crosstransformer.sin_random_shift = 0
+        spectrum = (4, N_FFT // 2, math.ceil(row.segment / HOP))  # real and imaginary parts of two channels
+        self.inputs: Shapes = {"wave": ("batch", 2, row.segment), "spectrum": ("batch", *spectrum)}
+        self.outputs: Shapes = {
+            "spectra": ("batch", len(row.stems), *spectrum),
+            "waves": ("batch", len(row.stems), 2, row.segment),
+        }
+
+    def reference(self, segment: Audio) -> Audio:
+        """What PyTorch answers, transforms and all."""
+        answer: Tensor = self.official(torch.from_numpy(segment)[None])[0]
+        return answer.numpy()
+
+    def adapter(self, session: Session) -> Separator:
+        """What we answer. The network normalises by itself, so the level is left as it is."""
+        return demucs.Demucs(session, demucs.Level(mean=0.0, std=1.0))
+
+
+def _demucs_arguments(row: Model, packages: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """The network's shape, out of the one checkpoint and in agreement with the table."""
+    if len(packages) != 1 or packages[0].get("klass") != DEMUCS_CLASS:
+        raise ModelUnavailable(f"{row.name} is made of one Hybrid Transformer Demucs checkpoint; this is not one.")
+    known = inspect.signature(HTDemucs).parameters
+    kwargs = {key: value for key, value in packages[0]["kwargs"].items() if key in known}
+    kwargs["segment"] = float(kwargs["segment"])  # a Fraction can't be traced
+    found = (*kwargs["sources"], int(kwargs["segment"] * RATE))
+    if found != (*row.stems, row.segment):
+        raise ModelUnavailable(f"This is not {row.name}: stems and segment are {found}.")
+    return kwargs
+
+
+class OpenUnmixStem(nn.Module):
+    """The network of one stem with its layers in the official order.
+
+    The official forward pass can't be traced for any number of frames, since it takes sizes where the tracer doesn't
+    see them. Batch norms, which are constants here, are folded into the layers before them.
+    """
+
+    def __init__(self, official: Any) -> None:
+        super().__init__()
+        self.official = official
+        pairs = (official.fc1, official.bn1), (official.fc2, official.bn2), (official.fc3, official.bn3)
+        self.encode, self.mix, self.decode = (fuse_linear_bn_eval(*pair) for pair in pairs)
+
+    def forward(self, mixture: Tensor) -> Tensor:
+        """(batch, 2, bins, frames) -> the same."""
+        own = self.official
+        x = mixture.permute(3, 0, 1, 2)[..., : own.nb_bins]
+        x = torch.tanh(self.encode(((x + own.input_mean) * own.input_scale).flatten(2)))
+        x = torch.relu(self.mix(torch.cat([x, own.lstm(x)[0]], -1)))
+        mask = self.decode(x).reshape(*x.shape[:2], *mixture.shape[1:3]) * own.output_scale + own.output_mean
+        return torch.relu(mask).permute(1, 2, 3, 0) * mixture
+
+
+class OpenUnmixCore(nn.Module):
+    """One network per stem over the same mixture: (batch, 2, bins, frames) -> (batch, sources, 2, bins, frames)."""
+
+    def __init__(self, official: Sequence[nn.Module]) -> None:
+        super().__init__()
+        self.stems = nn.ModuleList(OpenUnmixStem(each) for each in official)
+
+    def forward(self, mixture: Tensor) -> Tensor:
+        """Magnitudes of the mixture to magnitudes of the stems."""
+        return torch.stack([stem(mixture) for stem in self.stems], dim=1)
+
+
+class OpenUnmix:
+    """Open-Unmix: a checkpoint per stem, in the table's order."""
+
+    def __init__(self, row: Model, packages: Sequence[dict[str, Any]]) -> None:
+        if len(packages) != len(row.stems):
+            raise ModelUnavailable(f"{row.name} is made of a checkpoint per stem: {', '.join(row.stems)}.")
+        self.official = [_open_unmix(package["state"], row) for package in packages]
+        self.core = OpenUnmixCore(self.official).eval()
+        self.inputs: Shapes = {"mixture": ("batch", 2, BINS, "frames")}
+        self.outputs: Shapes = {"estimates": ("batch", len(row.stems), 2, BINS, "frames")}
+
+    def reference(self, segment: Audio) -> Audio:
+        """What PyTorch answers, with its own transforms and the mixture's phase."""
+        window = torch.hann_window(N_FFT)
+        spectrum = torch.stft(torch.from_numpy(segment), N_FFT, HOP, window=window, return_complex=True)
+        magnitudes = torch.cat([stem(spectrum.abs()[None]) for stem in self.official])
+        stems = torch.polar(magnitudes, spectrum.angle().expand_as(magnitudes)).flatten(0, 1)
+        waves = torch.istft(stems, N_FFT, HOP, window=window, length=segment.shape[-1])
+        return waves.reshape(*magnitudes.shape[:2], -1).numpy()
+
+    def adapter(self, session: Session) -> Separator:
+        """What we answer."""
+        return openunmix.OpenUnmix(session)
+
+
+def _open_unmix(state: dict[str, Tensor], row: Model) -> nn.Module:
+    """A network in the shape of its weights."""
+    try:
+        layers = sum(re.fullmatch(r"lstm\.weight_ih_l\d+", key) is not None for key in state)
+        network: nn.Module = official_open_unmix().OpenUnmix(
+            nb_bins=len(state["output_mean"]), hidden_size=len(state["fc1.weight"]), nb_layers=layers,
+            unidirectional="lstm.weight_ih_l0_reverse" not in state, max_bin=len(state["input_mean"]),
+        )  # fmt: skip
+    except KeyError as error:
+        raise ModelUnavailable(f"This is not {row.name}: an Open-Unmix checkpoint holds {error}.") from error
+    _load(network, state, row)
+    return network
+
+
+def official_open_unmix() -> Any:
+    """The module openunmix.model. Its package imports torchaudio, which the network doesn't use and which fails to
+    load beside a CPU build of torch, so an empty module stands in for it meanwhile.
+    """
+    absent = "torchaudio" not in sys.modules
+    sys.modules.setdefault("torchaudio", types.ModuleType("torchaudio"))
+    try:
+        return importlib.import_module("openunmix.model")
+    finally:
+        if absent:
+            del sys.modules["torchaudio"]
+
+
+Network = Demucs | OpenUnmix
+NETWORKS: dict[str, type[Demucs] | type[OpenUnmix]] = {"demucs": Demucs, "openunmix": OpenUnmix}
+
+
+def _load(network: nn.Module, state: dict[str, Tensor], row: Model) -> None:
+    """Fill in every weight. Old checkpoints hold a few values more, which the network has no use for."""
+    own = network.state_dict()
+    missing = [key for key in own if key not in state and not key.endswith("num_batches_tracked")]
+    wrong = [key for key in own if key in state and state[key].shape != own[key].shape]
+    if missing or wrong:
+        raise ModelUnavailable(f"This is not {row.name}: weights missing or misshapen: {', '.join(missing + wrong)}.")
+    state = {key: value.float() if value.is_floating_point() else value for key, value in state.items()}
+    network.load_state_dict(state, strict=False, assign=True)
+    network.eval().requires_grad_(False)
+
+
+# Tracing.
+
+
+def trace(network: Network) -> onnx.ModelProto:
+    """The core as an ONNX graph. The same network gives the same bytes.
+
+    torch's older, tracing exporter is used: it takes a fraction of the time of its successor and needs no package
+    more. torch is pinned, so it won't go away unnoticed.
+    """
+    example = tuple(torch.zeros([_example(size) for size in shape]) for shape in network.inputs.values())
+    content: Any = io.BytesIO()  # which the tracer takes, though its type hints don't say so
+    with torch.no_grad(), _slow_attention(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # shapes become constants, which is what a fixed segment is for
+        torch.onnx.export(
+            network.core, example, content, input_names=list(network.inputs), output_names=list(network.outputs),
+            dynamic_axes={name: _varying(shape) for name, shape in network.inputs.items()},
+            opset_version=OPSET, dynamo=False,
+        )  # fmt: skip
+    graph = onnx.load_model_from_string(content.getvalue())
+    steady(graph)
+    for output in graph.graph.output:  # the tracer makes up names for sizes it can't follow
+        shape = network.outputs[output.name]
+        output.CopyFrom(onnx.helper.make_tensor_value_info(output.name, onnx.TensorProto.FLOAT, shape))
+    return graph
+
+
+def _example(size: int | str) -> int:
+    return EXAMPLE[size] if isinstance(size, str) else size
+
+
+def _varying(shape: tuple[int | str, ...]) -> dict[int, str]:
+    return {axis: size for axis, size in enumerate(shape) if isinstance(size, str)}
+
+
+# The gate.
+
+
+def gate(network: Network, path: Path, music: Audio) -> float:
+    """The worst difference between the file in ONNX Runtime and PyTorch. Raises ModelUnavailable above LIMIT."""
+    ours, worst = network.adapter(Session(path)), 0.0
+    noise = np.random.default_rng(0).normal(0, 0.1, music.shape).astype(np.float32)
+    for name, signal in {"music": music, "noise": noise, "silence": np.zeros_like(music)}.items():
+        with _slow_attention(), torch.no_grad():
+            expected = network.reference(signal)
+        found = difference(expected, ours(signal))
+        if not found <= LIMIT:  # a NaN fails too
+            raise ModelUnavailable(
+                f"The exported graph is wrong: on {name} it differs from PyTorch by {found:.1e} of the peak "
+                f"(allowed: {LIMIT:.0e}). Nothing was written.", permanent=True,
+            )  # fmt: skip
+        worst = max(worst, found)
+    return worst
+
+
+@contextlib.contextmanager
+def _slow_attention() -> Iterator[None]:
+    """The fast path of nn.MultiheadAttention rounds in its own way."""
+    before = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(before)
+
+
+def difference(expected: Audio, found: Audio) -> float:
+    """The largest absolute difference, as a share of the largest expected sample (or of QUIET, if that is more)."""
+    return float(np.abs(found - expected).max() / max(np.abs(expected).max(), QUIET))
+
+
+def _music(audio: Path | None, samples: int) -> Audio:
+    """(2, samples): the start of a file, or else a chord with a beat."""
+    if audio is None:
+        return _chord(samples)
+    try:
+        with soundfile.SoundFile(audio) as file:
+            found = file.read(samples * file.samplerate // RATE + 1, dtype="float32", always_2d=True)
+            found = soxr.resample(found, file.samplerate, RATE)[:samples, :2].T
+    except (OSError, soundfile.SoundFileError) as error:
+        raise InvalidAudio(f"Can't read {audio} as music: {error}. Use WAV or FLAC.") from error
+    return np.pad(np.broadcast_to(found, (2, found.shape[-1])), ((0, 0), (0, samples - found.shape[-1])))
+
+
+def _chord(samples: int) -> Audio:
+    """Four voices with harmonics, panned apart, and a noise burst twice a second."""
+    time = np.arange(samples) / RATE
+    burst = np.random.default_rng(1).normal(0, 0.2, samples) * np.exp(-30 * (time % 0.5))
+    sides = np.stack([burst, burst])
+    for pan, pitch in zip((0.2, 0.4, 0.6, 0.8), (55.0, 220.0, 277.2, 329.6), strict=True):
+        voice = sum(np.sin(2 * np.pi * k * pitch * time) / k for k in range(1, 9)) * np.exp(-2 * (time % 1))
+        sides += 0.05 * np.outer([1 - pan, pan], voice)
+    return sides.astype(np.float32)
