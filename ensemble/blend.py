@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ensemble.stft import Audio, istft, stft
 
 TINY = np.float32(1e-20)  # power below which all stems count as equally silent
-LEAST_GAIN = 1e-3  # of the error, relative, for which another model is worth its time
+LEAST_GAIN = 0.023  # of the error, 0.1 dB, for which another model is worth its time
 
 Weights = Mapping[str, Mapping[str, float]]
 """Weight of each model per stem."""
