@@ -22,14 +22,14 @@ def blend(estimates: Mapping[str, Mapping[str, Audio]], weights: Weights, stems:
     """Weighted mean per stem: {model: {stem: (channels, samples)}} to (stems, channels, samples).
 
     Weights count relative to each other, so a model that isn't there leaves its share to the rest. A stem for which
-    no model has weight is the mean of those that know it.
+    no model has weight is the mean of the models that name it, or else of all that know it.
     """
-    return np.stack(
-        [
-            _blend([(weights[name].get(stem, 0.0), audio[stem]) for name, audio in estimates.items() if stem in audio])
-            for stem in stems
-        ]
-    )
+    return np.stack([_blend(_weighted(estimates, weights, stem)) for stem in stems])
+
+
+def _weighted(estimates: Mapping[str, Mapping[str, Audio]], weights: Weights, stem: str) -> list[tuple[float, Audio]]:
+    named = [(weights[name][stem], audio[stem]) for name, audio in estimates.items() if stem in weights[name]]
+    return named or [(0.0, audio[stem]) for audio in estimates.values() if stem in audio]
 
 
 def _blend(weighted: list[tuple[float, Audio]]) -> Audio:

@@ -43,7 +43,7 @@ class Separator:
         self.preset, self.bleed = preset, registry.bleed(bleed)
         names = dict.fromkeys([*preset.members, *([preset.split] if preset.split else [])])
         self.missing = [name for name in names if not registry.installed(name)]
-        self.members = {name: load(name, level) for name in preset.members if name not in self.missing}
+        self.members = {name: load(name, level) for name in _needed(preset, self.missing)}
         if not self.members:
             raise ModelUnavailable(
                 f"No model of the preset {preset.name} is installed. Fetch one with: "
@@ -83,6 +83,13 @@ class Separator:
     def count(self, samples: int) -> int:
         """How many blocks a song has."""
         return chunking.blocks_of(samples, self.segment)
+
+
+def _needed(preset: Ensemble, missing: list[str]) -> list[str]:
+    """The installed members that count: one without weight runs only for a stem that no other has weight for."""
+    there = {name: weights for name, weights in preset.members.items() if name not in missing}
+    weighted = {stem for weights in there.values() for stem, weight in weights.items() if weight}
+    return [name for name, weights in there.items() if any(weights.values()) or set(weights) - weighted]
 
 
 def load(name: str, level: Level) -> Member:

@@ -67,6 +67,21 @@ def test_weights_are_shares_and_the_absent_leave_theirs_to_the_rest(networks):
     np.testing.assert_allclose(alone.estimate(song), both.estimate(song))
 
 
+def test_a_stand_in_runs_only_for_stems_that_have_no_specialist(networks):
+    stand_in = dict.fromkeys(FOUR, 0.0)
+    fine = Ensemble("fine", "Fine", {"two": dict.fromkeys(FOUR, 1.0), "one": stand_in})
+    assert list(Separator(fine, LEVEL, "off").members) == ["two"]
+    gap = Ensemble("gap", "Gap", {"two": {"vocals": 1.0}, "one": stand_in})
+    found = Separator(gap, LEVEL, "off")
+    assert list(found.members) == ["two", "one"]
+    drums = found.estimate(mixture())[1]
+    np.testing.assert_allclose(drums, 0.3 * mixture(), atol=1e-6)  # the stand-in alone, not the other's by-product
+    closed = Ensemble("closed", "Closed", {"absent": dict.fromkeys(FOUR, 1.0), "one": stand_in})
+    song = mixture()
+    assert list(Separator(closed, LEVEL, "off").members) == ["one"]
+    np.testing.assert_allclose(Separator(closed, LEVEL, "off").estimate(song)[0], 0.4 * song, atol=1e-6)
+
+
 def test_nothing_installed_says_what_to_do(networks):
     with pytest.raises(ModelUnavailable, match="python -m ensemble pull absent"):
         Separator(preset(absent=1.0), LEVEL)

@@ -48,7 +48,18 @@ def engine(monkeypatch):
             for path in files.values():
                 path.write_bytes(b"audio")
             on_progress(separate.Progress("encode", 2, 2, 0.0))
-            return separate.Report("T", SECONDS * SECOND, list(STEMS), [{"name": "m"}], "CPU", files=files, null_db=-99)
+            return separate.Report(
+                title="T",
+                samples=SECONDS * SECOND,
+                stems=list(STEMS),
+                residual=False,
+                preset=options.preset,
+                bleed=options.bleed,
+                models=[{"name": "m"}],
+                provider="CPU",
+                files=files,
+                null_db=-99,
+            )
 
         monkeypatch.setattr(separate, "separate_file", separate_file)
 
