@@ -5,6 +5,7 @@ branch takes and gives waveforms, and their sum is the answer.
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +17,9 @@ from ensemble.stft import HOP, N_FFT, Audio, Spectrum, istft, stft
 PAD = HOP // 2 * 3  # samples reflected before the transform, so that frames and hops align
 TRIM = 2  # frames dropped at both ends, which hold nothing but padding
 NORM = np.float32(1 / math.sqrt(N_FFT))  # the network was trained on a unitary transform
+Reader = Callable[[int, int], Audio]
+"""read(start, stop) -> (channels, stop - start), a new array, zeros outside the song."""
+
 SILENCE = 1e-8  # keeps silence from being divided by zero
 
 
@@ -43,6 +47,18 @@ class Demucs:
         spectra = from_channels(answer[self.spectrum_out][0])
         estimate = synthesise(spectra, segment.shape[-1]) + answer[self.wave_out][0]
         return np.asarray(estimate * self.scale + self.mean, np.float32)
+
+
+def centred(read: Reader, samples: int, mean: float) -> Reader:
+    """Wrap a reader so that before and after the song there is its mean, which normalises to the zeros Demucs knows."""
+
+    def padded(start: int, stop: int) -> Audio:
+        audio = read(start, stop)
+        audio[:, : max(0, -start)] = mean
+        audio[:, max(0, samples - start) :] = mean
+        return audio
+
+    return padded
 
 
 def analyse(wave: Audio) -> Spectrum:

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from ensemble import chunking, registry, wiener
+from ensemble import registry, wiener
 from ensemble.blend import split
 from ensemble.datasets import DATASETS, WHOLE, Song, songs
 from ensemble.demucs import Level
@@ -140,7 +140,7 @@ def separator(name: str, bleeds: Sequence[str]) -> Callable[[Audio], dict[str, S
             estimates = network.estimate(audio)
             return np.stack([_with_residual(len(estimates), after(audio, estimates, bleed)) for bleed in bleeds])
 
-        blocks = chunking.overlap_add(segment, partial(_read, mixture), mixture.shape[-1], network.segment)
+        blocks = network.blocks(partial(_read, mixture), mixture.shape[-1], segment)
         whole = np.concatenate([block for _, block in blocks], axis=-1)
         names = [*network.sources, RESIDUAL]
         return {bleed: dict(zip(names, stems, strict=True)) for bleed, stems in zip(bleeds, whole, strict=True)}

@@ -11,6 +11,7 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 
 from ensemble.fusion import fuse_attention
+from ensemble.precision import steady
 
 Tensor = NDArray[np.float32]
 
@@ -23,7 +24,7 @@ class Session:
     """A loaded network. provider says where it runs: "CUDA" or "CPU"."""
 
     def __init__(self, path: Path) -> None:
-        self._session = ort.InferenceSession(_fused(path), _options(), providers=_providers())
+        self._session = ort.InferenceSession(_prepared(path), _options(), providers=_providers())
         self.provider = PROVIDER_NAMES[self._session.get_providers()[0]]
         self.inputs = {node.name: node.shape for node in self._session.get_inputs()}
         self.outputs = {node.name: node.shape for node in self._session.get_outputs()}
@@ -48,9 +49,10 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _fused(path: Path) -> bytes:
+def _prepared(path: Path) -> bytes:
     model = onnx.load(path)
     fuse_attention(model)
+    steady(model)
     return bytes(model.SerializeToString())
 
 
@@ -61,9 +63,10 @@ def _options() -> ort.SessionOptions:
     options.inter_op_num_threads = 1
     # Threads that spin while they wait take the processor from the web server and from other jobs.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    # The memory pattern plans one huge buffer and blocked (NCHWc) convolutions reorder whole tensors: without the two
-    # and with fused attention htdemucs peaks at 2.1 GB, with them at 5.0.
+    # Plans of memory made ahead (pattern, reuse of fixed shapes) and blocked (NCHWc) convolutions, which reorder whole
+    # tensors, keep far more alive than is needed: with them htdemucs peaks at 5.0 GB, without, at 0.8, as fast.
     options.enable_mem_pattern = False
+    options.enable_mem_reuse = False
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
     return options
 

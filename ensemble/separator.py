@@ -7,7 +7,7 @@ import numpy as np
 
 from ensemble import chunking, registry, runtime, wiener
 from ensemble.blend import blend, share_residual, split
-from ensemble.demucs import Demucs, Level
+from ensemble.demucs import Demucs, Level, Reader, centred
 from ensemble.errors import ModelUnavailable
 from ensemble.openunmix import OpenUnmix
 from ensemble.registry import RESIDUAL, STEMS, Ensemble, Model
@@ -40,7 +40,7 @@ class Separator:
     """
 
     def __init__(self, preset: Ensemble, level: Level, bleed: str = registry.DEFAULT_BLEED) -> None:
-        self.preset, self.bleed = preset, registry.bleed(bleed)
+        self.preset, self.bleed, self.mean = preset, registry.bleed(bleed), level.mean
         names = dict.fromkeys([*preset.members, *([preset.split] if preset.split else [])])
         self.missing = [name for name in names if not registry.installed(name)]
         self.members = {name: load(name, level) for name in _needed(preset, self.missing)}
@@ -76,9 +76,11 @@ class Separator:
         stems = dict(zip(four, blended, strict=False)) | divided
         return np.stack([stems[stem] for stem in self.sources])
 
-    def blocks(self, read: Callable[[int, int], Audio], samples: int) -> Iterator[tuple[int, Audio]]:
-        """Finished blocks of a song, (start, (len(stems), 2, n)), in time order. read as in chunking.overlap_add."""
-        return chunking.overlap_add(self, read, samples, self.segment)
+    def blocks(
+        self, read: Reader, samples: int, function: Callable[[Audio], Audio] | None = None
+    ) -> Iterator[tuple[int, Audio]]:
+        """Finished blocks of a song in time order, (start, (len(stems), 2, n)), or of another function's answers."""
+        return chunking.overlap_add(function or self, centred(read, samples, self.mean), samples, self.segment)
 
     def count(self, samples: int) -> int:
         """How many blocks a song has."""

@@ -37,7 +37,7 @@ class Quarters(Separator):
 
     def __init__(self, *_):
         self.model = registry.model("htdemucs")
-        self.provider, self.missing, self.segment = "CPU", [], self.model.segment
+        self.provider, self.missing, self.segment, self.mean = "CPU", [], self.model.segment, 0.0
         self.stems = self.sources = STEMS
 
     @property
