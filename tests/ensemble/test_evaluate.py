@@ -32,7 +32,7 @@ def museval_metrics():
     """museval's BSS Eval. Its package asks for ffmpeg on import; the file with the measures doesn't."""
     found = importlib.util.find_spec("museval")
     if found is None:
-        pytest.skip("museval is in the test extra")
+        pytest.skip("museval is in the dev extra")
     file = Path(found.submodule_search_locations[0]) / "metrics.py"
     spec = importlib.util.spec_from_file_location("museval_metrics", file)
     module = importlib.util.module_from_spec(spec)

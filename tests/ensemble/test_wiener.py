@@ -22,7 +22,7 @@ def mixed(sources=3, channels=2, bins=7, frames=11, seed=0):
 @pytest.mark.parametrize("level", [0.01, 1.0, 300.0])
 @pytest.mark.parametrize("iterations", [1, 3])
 def test_agrees_with_norbert(level, iterations):
-    norbert = pytest.importorskip("norbert", reason="norbert is in the test extra")
+    norbert = pytest.importorskip("norbert", reason="norbert is in the dev extra")
     x, y = (level * spectra for spectra in mixed())
     scale = max(1, np.abs(x).max() / 10)  # as norbert.wiener does around its algorithm
     transposed = np.ascontiguousarray(y.transpose(3, 2, 1, 0)) / scale
