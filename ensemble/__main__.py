@@ -64,7 +64,7 @@ def show() -> None:
         print(f"  {card.title}: {', '.join(card.stems)}")
         print(f"  licence: {card.licence}")
         print(f"  from:    {card.origin}; {card.provenance}")
-        print(f"  sha256:  {card.sha256}")
+        print(f"  sha256:  {card.sha256 or 'recorded when it is exported'}")
     for preset in registry.ensembles().values():
         print(f"preset {preset.name}: {preset.title} ({', '.join(preset.members)})")
 
