@@ -28,7 +28,10 @@ let uploading = false;
 let watching = false;
 
 showAll(pageData("jobs-data"));
-if (page.querySelector("#drop")) wireUploads();
+if (page.querySelector("#drop")) {
+  wireUploads();
+  wireStems();
+}
 wireDemo();
 if ("known" in page.dataset) watchSongs();
 
@@ -123,6 +126,17 @@ function wireUploads() {
   window.addEventListener("beforeunload", (event) => {
     if (uploading) event.preventDefault();
   });
+}
+
+/** The fields of a disabled fieldset are not sent, so that the server gets a list only if one was chosen. */
+function wireStems() {
+  const wish = /** @type {HTMLSelectElement} */ (find(page, "#stems-wish"));
+  const chosen = /** @type {HTMLFieldSetElement} */ (find(page, "#stems-chosen"));
+  const show = () => {
+    chosen.hidden = chosen.disabled = wish.value !== "chosen";
+  };
+  wish.addEventListener("change", show);
+  show(); // a browser may have kept the wish over a reload
 }
 
 /** @param {File[]} files */

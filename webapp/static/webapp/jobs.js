@@ -22,6 +22,29 @@
  * @property {string} licence
  * @property {string} [origin]
  *
+ * @typedef {"present" | "uncertain" | "absent"} Presence
+ * @typedef {"vocals" | "drums" | "bass" | "guitar" | "piano" | "other" | "strings" | "winds" | "synth"} Kind what is listened for
+ * @typedef {{probability: number, presence: Presence}} Evidence probability: 0 to 1
+ * @typedef {"mixture" | "confirmed"} Stage heard in the mix alone, or confirmed by the separated stems
+ *
+ * @typedef {object} Heard
+ * @property {Stage} stage
+ * @property {Record<string, Evidence>} stems by kind, in the order to show them in
+ *
+ * @typedef {object} Whereabouts
+ * @property {number[]} timeline probability second by second
+ * @property {[number, number][]} spans where it counts as heard: start and stop, seconds
+ *
+ * @typedef {object} Detection
+ * @property {number} seconds
+ * @property {Stage} stage
+ * @property {Record<string, Evidence & Whereabouts>} stems by kind
+ *
+ * @typedef {object} Folded a stem whose sound was put into `other`
+ * @property {string} name
+ * @property {Presence | ""} presence
+ * @property {boolean} offered whether the evidence says that it is there after all
+ *
  * @typedef {object} Job
  * @property {string} id
  * @property {string} url
@@ -29,7 +52,7 @@
  * @property {string} filename
  * @property {"queued" | "running" | "done" | "failed" | "cancelled"} state
  * @property {string} notice
- * @property {"" | "decode" | "separate" | "encode"} stage
+ * @property {"" | "decode" | "listen" | "separate" | "confirm" | "encode"} stage
  * @property {number} blocks_done
  * @property {number} blocks_total
  * @property {number | null} seconds_left
@@ -42,6 +65,12 @@
  * @property {number | null} null_db
  * @property {JobModel[]} models
  * @property {string} provider
+ * @property {string[]} stems_asked empty: as the song has them
+ * @property {string[]} choices stems that can be asked for
+ * @property {Folded[]} folded
+ * @property {Heard | null} heard
+ * @property {string | null} detection_url
+ * @property {string} stems_url
  * @property {string} events_url
  * @property {string} cancel_url
  * @property {string} retry_url
@@ -63,10 +92,10 @@ export function pageData(id) {
 /** Read each time: it changes when a visitor gets an account. @returns {string} */
 const csrfToken = () => /(?:^|; )csrftoken=([^;]*)/.exec(document.cookie)?.[1] ?? "";
 
-/** @param {string} method @param {string} url @returns {Promise<any>} */
-async function request(method, url) {
-  const headers = { Accept: "application/json", "X-CSRFToken": csrfToken() };
-  const response = await fetch(url, { method, headers }).catch(() => {
+/** @param {string} method @param {string} url @param {object} [data] goes along as JSON @returns {Promise<any>} */
+async function request(method, url, data) {
+  const headers = { Accept: "application/json", "X-CSRFToken": csrfToken(), ...(data && { "Content-Type": "application/json" }) };
+  const response = await fetch(url, { method, headers, body: data && JSON.stringify(data) }).catch(() => {
     throw new Error(UNREACHABLE);
   });
   const text = await response.text();
@@ -82,6 +111,10 @@ export const startDemo = (url) => request("POST", url);
 export const cancelJob = (job) => request("POST", job.cancel_url);
 /** @param {Job} job @returns {Promise<Job>} */
 export const retryJob = (job) => request("POST", job.retry_url);
+/** @param {Job} job @param {string[]} stems empty: as the song has them @returns {Promise<Job>} */
+export const chooseStems = (job, stems) => request("POST", job.stems_url, { stems });
+/** @param {string} url @returns {Promise<Detection>} */
+export const fetchDetection = (url) => request("GET", url);
 /** @param {Job} job @returns {Promise<null>} */
 export const deleteJob = (job) => request("DELETE", job.api_url);
 

@@ -2,40 +2,57 @@
 
 import { find, write } from "./card.js";
 import { Engine } from "./engine.js";
-import { dbToTravel, gainToDb, laneGains, travelToDb } from "./gain.js";
+import { showFader, showMeter, wireFader } from "./fader.js";
+import { laneGains } from "./gain.js";
+import { showInstrument } from "./instrument.js";
 import { fetchPeaks } from "./jobs.js";
 import { command } from "./keyboard.js";
-import { clock, decibels } from "./status.js";
+import { clock } from "./status.js";
 import { Waveform, commonScale } from "./waveform.js";
 
 /**
  * @typedef {import("./jobs.js").Job} Job
  * @typedef {import("./jobs.js").JobAudio} JobAudio
  * @typedef {import("./jobs.js").JobStem} JobStem
+ * @typedef {import("./jobs.js").Heard} Heard
+ * @typedef {import("./jobs.js").Detection} Detection
+ * @typedef {import("./gain.js").Lane} Lane
  * @typedef {{root: HTMLElement, name: string, peaksUrl: string, waveform: Waveform}} LaneView
+ * @typedef {object} Mixing what a person has done at a mixer
+ * @property {number} position seconds
+ * @property {boolean} going
+ * @property {number} masterDb
+ * @property {readonly Readonly<Lane>[]} lanes
+ * @property {string | undefined} focused lane with the focus
  */
 
 /** What a lane's name alone does not tell. @type {Record<string, string>} */
 const HINTS = {
   residual: "What was taken out of the other lanes because it belongs to none of them alone. All lanes together are your song.",
 };
-/** Faders rest at 0 dB when let go this close to it. */
-const SNAP_DB = 0.25;
-/** Lower end of the level meters. */
-const METER_FLOOR_DB = -54;
 /** Waveforms are fetched anew when this much more of the song is there, so that long songs are not fetched over and over. */
 const PEAKS_GROWTH = 1.05;
 const PEAKS_RETRY = 5000;
 
 /** What the transport says of a state that is not heard or seen anyway. */
 const STATES = { paused: "", playing: "", ended: "", buffering: "Loading…", waiting: "Waiting for the separation…" };
+/** States that go on by themselves. */
+const GOING = ["playing", "buffering", "waiting"];
 
 export class Mixer {
   #peaksShown = 0;
   #peaksLoading = false;
+  /** Whether the stems are being put together anew, so that those shown are about to be replaced. */
+  #outdated = false;
+  /** Ends all listening; true in `aborted` once this mixer has given way to another. */
+  #end = new AbortController();
 
-  /** @param {HTMLElement & {engine?: Engine}} root gets the engine as a property, for scripts and tests @param {Job} job @param {JobAudio} audio */
-  constructor(root, job, audio) {
+  /**
+   * @param {HTMLElement & {engine?: Engine}} root gets the engine as a property, for scripts and tests
+   * @param {Job} job @param {JobAudio} audio
+   * @param {Mixing | undefined} mixing what was done at the mixer before this one
+   */
+  constructor(root, job, audio, mixing) {
     this.root = root;
     this.audio = audio;
     this.engine = new Engine(job.stems.map(({ name, segments_url }) => ({ name, segmentsUrl: segments_url })), audio);
@@ -45,22 +62,68 @@ export class Mixer {
     this.lanes = job.stems.map((stem, index) => this.#addLane(stem, index));
     this.#wireTransport();
     this.#wireEngine();
-    document.addEventListener("keydown", (event) => this.#onKey(event));
-    root.addEventListener("mousedown", keepFocusOnLane);
+    this.#listen(document, "keydown", (event) => this.#onKey(/** @type {KeyboardEvent} */ (event)));
+    this.#listen(root, "mousedown", (event) => keepFocusOnLane(/** @type {MouseEvent} */ (event)));
+    if (mixing) this.#resume(mixing);
     this.#showMix();
-    this.#showPosition();
+    this.#showState();
   }
 
-  /** @param {Job} job the same song, further on */
-  update(job) {
-    if (job.audio) {
-      this.audio = job.audio;
-      this.engine.setAvailable(job.audio.segments_done);
-      const separated = Math.min(1, (job.audio.segments_done * job.audio.segment) / job.audio.samples);
-      this.root.style.setProperty("--separated", `${separated * 100}%`);
-      void this.#refreshPeaks();
-    }
+  /** Whether it can show this state of the song; if not, another mixer has to. @param {Job} job */
+  fits({ stems, audio }) {
+    const same = stems.length === this.lanes.length && stems.every(({ name }, index) => name === this.lanes[index].name);
+    return !this.#outdated && same && audio !== null && audio.segments_done >= this.audio.segments_done;
+  }
+
+  /** @param {Job} job the same song, further on @param {JobAudio} audio */
+  update(job, audio) {
+    this.audio = audio;
+    this.engine.setAvailable(audio.segments_done);
+    const separated = Math.min(1, (audio.segments_done * audio.segment) / audio.samples);
+    this.root.style.setProperty("--separated", `${separated * 100}%`);
+    void this.#refreshPeaks();
     job.stems.forEach((stem) => this.#showDownload(stem));
+  }
+
+  /** The server makes the stems anew: what is loaded can still be heard, nothing else can be had. */
+  wait() {
+    this.#outdated = true;
+    this.engine.setAvailable(0);
+    for (const { root } of this.lanes) find(root, ".download").hidden = true;
+  }
+
+  /** @param {Heard | null} heard @param {Detection | null} detection */
+  showHeard(heard, detection) {
+    for (const { root, name } of this.lanes) showInstrument(root, name, heard, detection);
+  }
+
+  /** Leaves the page as it was before. @returns {Mixing} for the mixer that follows */
+  destroy() {
+    const { position, masterDb, lanes, state } = this.engine;
+    const mixing = { position, going: GOING.includes(state), masterDb, lanes, focused: this.#focusedLane()?.name };
+    this.#end.abort();
+    void this.engine.close();
+    for (const { root, waveform } of this.lanes) {
+      waveform.destroy();
+      root.remove();
+    }
+    this.root.hidden = true;
+    delete this.root.engine;
+    return mixing;
+  }
+
+  /** @param {Mixing} mixing */
+  #resume({ position, going, masterDb, lanes, focused }) {
+    for (const { name, db, mute, solo } of lanes) this.engine.setLane(name, { db, mute, solo });
+    this.engine.setMaster(masterDb);
+    this.engine.seek(position);
+    if (going) void this.engine.play();
+    this.lanes.find(({ name }) => name === focused)?.root.focus({ preventScroll: true });
+  }
+
+  /** @param {EventTarget} target @param {string} type @param {(event: Event) => void} onEvent */
+  #listen(target, type, onEvent) {
+    target.addEventListener(type, onEvent, { signal: this.#end.signal });
   }
 
   /** @param {JobStem} stem @param {number} index @returns {LaneView} */
@@ -98,23 +161,23 @@ export class Mixer {
     find(lane, ".solo").addEventListener("click", (event) => {
       this.#toggleSolo(name, event.ctrlKey || event.metaKey || event.shiftKey || event.altKey);
     });
-    wireFader(find(lane, ".fader"), (db) => this.engine.setLane(name, { db }));
+    wireFader(find(lane, ".fader"), (db) => this.engine.setLane(name, { db }), this.#end.signal);
   }
 
   #wireTransport() {
-    find(this.root, "#play").addEventListener("click", () => this.#toggle());
-    find(this.root, "#start").addEventListener("click", () => this.engine.seek(0));
-    wireFader(find(this.root, "#master"), (db) => this.engine.setMaster(db));
+    this.#listen(find(this.root, "#play"), "click", () => this.#toggle());
+    this.#listen(find(this.root, "#start"), "click", () => this.engine.seek(0));
+    wireFader(find(this.root, "#master"), (db) => this.engine.setMaster(db), this.#end.signal);
     this.position.max = String(this.engine.duration);
     write(find(this.root, "#length"), clock(this.engine.duration));
-    this.position.addEventListener("change", () => this.engine.seek(Number(this.position.value)));
+    this.#listen(this.position, "change", () => this.engine.seek(Number(this.position.value)));
   }
 
   #wireEngine() {
-    this.engine.addEventListener("mix", () => this.#showMix());
-    this.engine.addEventListener("seek", () => this.#showPosition());
-    this.engine.addEventListener("state", () => this.#showState());
-    this.engine.addEventListener("problem", (event) => {
+    this.#listen(this.engine, "mix", () => this.#showMix());
+    this.#listen(this.engine, "seek", () => this.#showPosition());
+    this.#listen(this.engine, "state", () => this.#showState());
+    this.#listen(this.engine, "problem", (event) => {
       const failed = /** @type {CustomEvent<Error | null>} */ (event).detail !== null;
       find(this.root, "#problem").hidden = !failed;
     });
@@ -141,8 +204,7 @@ export class Mixer {
   }
 
   #toggle() {
-    const going = ["playing", "buffering", "waiting"].includes(this.engine.state);
-    if (going) this.engine.pause();
+    if (GOING.includes(this.engine.state)) this.engine.pause();
     else void this.engine.play();
   }
 
@@ -173,9 +235,8 @@ export class Mixer {
 
   #showState() {
     const { state } = this.engine;
-    const going = ["playing", "buffering", "waiting"].includes(state);
     this.root.dataset.playback = state;
-    find(this.root, "#play").ariaLabel = going ? "Pause" : "Play";
+    find(this.root, "#play").ariaLabel = GOING.includes(state) ? "Pause" : "Play";
     write(find(this.root, "#playback"), STATES[state]);
     this.#showPosition();
     if (state === "playing") requestAnimationFrame(() => this.#animate());
@@ -183,7 +244,7 @@ export class Mixer {
   }
 
   #animate() {
-    if (this.engine.state !== "playing") return;
+    if (this.#end.signal.aborted || this.engine.state !== "playing") return;
     this.#showPosition();
     const { lanes, master } = this.engine.levels();
     this.#showLevels({ ...lanes, master });
@@ -210,10 +271,11 @@ export class Mixer {
     const done = this.audio.segments_done;
     const complete = done * this.audio.segment >= this.audio.samples;
     const due = complete ? done > this.#peaksShown : done >= Math.max(this.#peaksShown + 1, this.#peaksShown * PEAKS_GROWTH);
-    if (!due || this.#peaksLoading) return;
+    if (!due || this.#peaksLoading || this.#outdated || this.#end.signal.aborted) return;
     this.#peaksLoading = true;
     try {
       const peaks = await Promise.all(this.lanes.map(({ peaksUrl }) => fetchPeaks(peaksUrl)));
+      if (this.#end.signal.aborted || this.#outdated) return;
       const scale = commonScale(peaks);
       this.lanes.forEach(({ waveform }, index) => waveform.setPeaks(peaks[index], scale));
       this.#peaksShown = done;
@@ -239,29 +301,4 @@ function keepFocusOnLane(event) {
   if (target.closest("input, a")) return;
   event.preventDefault();
   /** @type {HTMLElement | null} */ (target.closest(".lane"))?.focus({ preventScroll: true });
-}
-
-/** @param {HTMLInputElement} fader @param {(db: number) => void} onChange */
-function wireFader(fader, onChange) {
-  fader.addEventListener("input", () => {
-    const db = travelToDb(Number(fader.value));
-    onChange(Math.abs(db) < SNAP_DB ? 0 : db);
-  });
-  fader.addEventListener("dblclick", () => onChange(0));
-}
-
-/** @param {HTMLInputElement} fader @param {number} db */
-function showFader(fader, db) {
-  const text = db > 0 ? `+${decibels(db)}` : decibels(db);
-  fader.value = String(dbToTravel(db));
-  fader.style.setProperty("--travel", `${dbToTravel(db) * 100}%`);
-  fader.ariaValueText = text;
-  const output = fader.parentElement?.querySelector("output");
-  if (output) write(output, text);
-}
-
-/** @param {HTMLElement} root @param {number} level RMS amplitude */
-function showMeter(root, level) {
-  const height = Math.min(1, Math.max(0, 1 - gainToDb(level) / METER_FLOOR_DB));
-  find(root, ".meter span").style.transform = `scaleX(${height})`;
 }

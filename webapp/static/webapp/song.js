@@ -1,19 +1,25 @@
 /** The page of one song: how its separation goes, the mixer as soon as there is something to hear, how it was made. */
 
 import { JobCard, find, write } from "./card.js";
+import { Choice } from "./choice.js";
+import { HeardList } from "./heard.js";
 import { pageData, watch } from "./jobs.js";
 import { Mixer } from "./mixer.js";
-import { clock, decibels } from "./status.js";
+import { clock, decibels, isLive } from "./status.js";
 
 /** @typedef {import("./jobs.js").Job} Job */
 
 /** @type {Mixer | undefined} */
 let mixer;
+/** What was done at the last mixer, for the next. @type {import("./mixer.js").Mixing | undefined} */
+let mixing;
 
 /** @type {Job} */
 const initial = pageData("job-data");
 const page = find(document, "#song");
 const card = new JobCard(find(page, "#status"), initial, { onJob: show, onDeleted: goHome });
+const choice = new Choice(find(page, "#choice"), show);
+const heardList = new HeardList(find(page, "#heard"), (heard, detection) => mixer?.showHeard(heard, detection));
 
 show(initial);
 watch(initial.events_url, {
@@ -27,17 +33,27 @@ watch(initial.events_url, {
 /** @param {Job} job */
 function show(job) {
   card.update(job);
+  showMixer(job);
   write(find(page, "#title"), job.title);
   write(find(page, "#duration"), job.duration === null ? "" : clock(job.duration));
   find(page, "#status").hidden = job.state === "done" && !job.notice;
-  find(page, "#patience").hidden = job.audio !== null || (job.state !== "queued" && job.state !== "running");
-  find(page, "#keyboard").hidden = job.audio === null;
+  find(page, "#patience").hidden = mixer !== undefined || !isLive(job);
+  find(page, "#keyboard").hidden = mixer === undefined;
   showWarnings(job.warnings);
   showMaking(job);
-  if (job.audio) {
-    mixer ??= new Mixer(find(page, "#mixer"), job, job.audio);
-    mixer.update(job);
+  heardList.update(job, mixer?.lanes.map(({ name }) => name) ?? []);
+  choice.update(job);
+}
+
+/** Another list of stems, or the same made anew, takes another mixer; it goes on where the last one was. @param {Job} job */
+function showMixer(job) {
+  if (!job.audio && isLive(job)) mixer?.wait();
+  else if (!mixer?.fits(job)) {
+    mixing = mixer?.destroy() ?? mixing;
+    mixer = job.audio ? new Mixer(find(page, "#mixer"), job, job.audio, mixing) : undefined;
   }
+  if (job.audio) mixer?.update(job, job.audio);
+  mixer?.showHeard(job.heard, heardList.detection);
 }
 
 function goHome() {

@@ -2,12 +2,25 @@
 
 /** @typedef {import("./jobs.js").Job} Job */
 
+/** @type {Record<Job["stage"], string>} */
+const STAGES = {
+  "": "Starting",
+  decode: "Reading the song",
+  listen: "Listening for instruments",
+  separate: "Separating",
+  confirm: "Checking what was found",
+  encode: "Writing the stems",
+};
+
 /**
  * @typedef {object} Status
  * @property {string} label what is going on, in a few words
  * @property {string} detail what more there is to know, or ""
  * @property {number | null | undefined} fraction 0 to 1; null: going on, but nobody knows how far; undefined: nothing to measure
  */
+
+/** @param {Job} job @returns {boolean} whether something is still going to happen by itself */
+export const isLive = ({ state }) => state === "queued" || state === "running";
 
 /** @param {Job} job @returns {Status} */
 export function describe(job) {
@@ -32,8 +45,7 @@ function running(job) {
     const label = `Separating: ${job.blocks_done} of ${job.blocks_total} parts`;
     return { label, detail: left, fraction: job.blocks_done / job.blocks_total };
   }
-  const label = { "": "Starting", decode: "Reading the song", separate: "Separating", encode: "Writing the stems" }[job.stage];
-  return { label, detail: left, fraction: null };
+  return { label: STAGES[job.stage], detail: left, fraction: null };
 }
 
 /** @param {number | null} seconds */
@@ -52,6 +64,9 @@ export function clock(seconds) {
   const tail = `${hours ? String(minutes).padStart(2, "0") : minutes}:${String(rest).padStart(2, "0")}`;
   return hours ? `${hours}:${tail}` : tail;
 }
+
+/** @param {string} name @returns {string} as it begins a sentence */
+export const capitalised = (name) => name.charAt(0).toUpperCase() + name.slice(1);
 
 /** @param {number} db @returns {string} */
 export function decibels(db) {

@@ -21,6 +21,8 @@ const MAX_COLUMNS = 16_384;
  */
 
 export class Waveform {
+  #end = new AbortController();
+
   /** @param {HTMLElement} container @param {WaveformOptions} options */
   constructor(container, { duration, height, ruler, onSeek }) {
     this.duration = duration;
@@ -34,7 +36,8 @@ export class Waveform {
       dragToSeek: { debounceTime: 0 },
       plugins: ruler ? [Timeline.create({ container: ruler, height: 22, secondaryLabelOpacity: 0.6, formatTimeCallback: clock })] : [],
     });
-    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.wave.setOptions(colours(container)));
+    const recolour = () => this.wave.setOptions(colours(container));
+    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", recolour, { signal: this.#end.signal });
     adoptStyle(/** @type {ShadowRoot} */ (this.wave.getWrapper().getRootNode()));
     this.wave.on("click", (fraction) => onSeek(fraction * duration));
     this.wave.on("dragend", (fraction) => onSeek(fraction * duration));
@@ -43,6 +46,11 @@ export class Waveform {
   /** @param {Int8Array} peaks lowest and highest by turns, of as much of the song as is known @param {number} scale what fills the lane */
   setPeaks(peaks, scale) {
     this.wave.load("", toChannels(peaks, this.duration, scale), this.duration).catch(() => undefined); // a later one came
+  }
+
+  destroy() {
+    this.#end.abort();
+    this.wave.destroy();
   }
 
   /** @param {number} seconds */

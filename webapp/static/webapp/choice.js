@@ -1,0 +1,92 @@
+/** A person's word against the detector's: separate a stem anyway, put one back into `other`, or have it as the song has it. */
+
+import { find, write } from "./card.js";
+import { chooseStems } from "./jobs.js";
+import { capitalised, isLive } from "./status.js";
+
+/**
+ * @typedef {import("./jobs.js").Job} Job
+ * @typedef {object} Offer
+ * @property {string} text what is the case
+ * @property {string} action what a button can do about it
+ * @property {string} label the button's name for those who do not see what it stands beside
+ * @property {string[]} stems to ask for
+ */
+
+/** Stems that every song gives. */
+const ALWAYS = ["vocals", "other"];
+
+export class Choice {
+  #shown = "";
+
+  /** @param {HTMLElement} root @param {(job: Job) => void} onJob the server's answer to a button */
+  constructor(root, onJob) {
+    this.root = root;
+    this.onJob = onJob;
+  }
+
+  /** While a choice is carried out it stays in sight, without effect. @param {Job} job */
+  update(job) {
+    this.#enable(!isLive(job));
+    if (isLive(job)) return;
+    const { back, fold } = job.state === "done" ? offers(job) : { back: [], fold: [] };
+    this.root.hidden = back.length + fold.length === 0;
+    find(this.root, "#fold").hidden = fold.length === 0;
+    const shown = JSON.stringify([back, fold]);
+    if (shown === this.#shown) return; // keeps what is said beside a button, and the focus
+    this.#shown = shown;
+    find(this.root, "#back").replaceChildren(...back.map((offer) => this.#row(job, offer)));
+    find(this.root, "#fold ul").replaceChildren(...fold.map((offer) => this.#row(job, offer)));
+  }
+
+  /** @param {Job} job @param {Offer} offer */
+  #row(job, { text, action, label, stems }) {
+    const template = /** @type {HTMLTemplateElement} */ (find(document, "#offer-template"));
+    const row = find(/** @type {DocumentFragment} */ (template.content.cloneNode(true)), "li");
+    write(find(row, "span"), text);
+    const button = find(row, "button");
+    write(button, action);
+    button.ariaLabel = label;
+    button.addEventListener("click", () => void this.#ask(job, stems, find(row, "[data-problem]")));
+    return row;
+  }
+
+  /** @param {Job} job @param {string[]} stems @param {HTMLElement} problem */
+  async #ask(job, stems, problem) {
+    problem.hidden = true;
+    this.#enable(false);
+    try {
+      this.onJob(await chooseStems(job, stems));
+      this.root.focus({ preventScroll: true }); // the button will be gone
+    } catch (error) {
+      write(problem, error instanceof Error ? error.message : String(error));
+      problem.hidden = false;
+      this.#enable(true);
+    }
+  }
+
+  /** @param {boolean} enabled */
+  #enable(enabled) {
+    for (const button of this.root.querySelectorAll("button")) button.disabled = !enabled;
+  }
+}
+
+/** @param {Job} job @returns {{back: Offer[], fold: Offer[]}} what can be had back, and what can be put into `other` */
+function offers({ choices, stems, folded, stems_asked }) {
+  const given = choices.filter((name) => stems.some((stem) => stem.name === name));
+  const back = folded.map(({ name, offered }) => ({
+    text: `${capitalised(name)}: ${offered ? "found after all; for now part" : "part"} of other.`,
+    action: "Separate it anyway",
+    label: `Separate it anyway: ${name}`,
+    stems: choices.filter((each) => each === name || given.includes(each)),
+  }));
+  const fold = given.filter((name) => !ALWAYS.includes(name)).map((name) => ({
+    text: "",
+    action: capitalised(name),
+    label: `${capitalised(name)}: put it back into other`,
+    stems: given.filter((each) => each !== name),
+  }));
+  const reset = "As the song has them";
+  if (stems_asked.length) back.push({ text: "You chose these stems.", action: reset, label: reset, stems: [] });
+  return { back, fold };
+}

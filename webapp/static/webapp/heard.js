@@ -1,0 +1,79 @@
+/** What the detector heard in a song: the list of instruments that have no lane of their own, all of them before the mixer is there. */
+
+import { find, write } from "./card.js";
+import { showInstrument } from "./instrument.js";
+import { fetchDetection } from "./jobs.js";
+import { clock } from "./status.js";
+
+/**
+ * @typedef {import("./jobs.js").Job} Job
+ * @typedef {import("./jobs.js").Heard} Heard
+ * @typedef {import("./jobs.js").Detection} Detection
+ */
+
+const RETRY = 5000;
+const BASIS = {
+  mixture: "This is what the mix suggests. The separated stems are still to be checked.",
+  confirmed: "This is what the separated stems confirm.",
+};
+
+export class HeardList {
+  /** Where each instrument is heard; comes later than whether. @type {Detection | null} */
+  detection = null;
+  /** @type {Heard["stage"] | null} */
+  #fetched = null;
+  /** @type {Map<string, HTMLElement>} */
+  #rows = new Map();
+
+  /** @param {HTMLElement} root @param {(heard: Heard, detection: Detection) => void} onDetection */
+  constructor(root, onDetection) {
+    this.root = root;
+    this.onDetection = onDetection;
+  }
+
+  /** @param {Job} job @param {string[]} lanes names of those in the mixer */
+  update(job, lanes) {
+    this.root.hidden = !job.heard;
+    if (!job.heard) return;
+    write(find(this.root, "#basis"), BASIS[job.heard.stage] + (lanes.length ? " Instruments with a lane are shown there." : ""));
+    write(find(this.root, "#heard-end"), clock(job.duration ?? 0));
+    for (const kind of Object.keys(job.heard.stems)) {
+      const row = this.#row(kind);
+      row.hidden = lanes.includes(kind);
+      showInstrument(row, kind, job.heard, this.detection);
+    }
+    if (job.detection_url) void this.#refresh(job.heard, job.detection_url);
+  }
+
+  /** @param {string} kind */
+  #row(kind) {
+    const known = this.#rows.get(kind);
+    if (known) return known;
+    const template = /** @type {HTMLTemplateElement} */ (find(document, "#instrument-template"));
+    const row = find(/** @type {DocumentFragment} */ (template.content.cloneNode(true)), "li");
+    row.dataset.stem = kind;
+    write(find(row, ".name"), kind);
+    find(this.root, "#instruments").append(row);
+    this.#rows.set(kind, row);
+    return row;
+  }
+
+  /** Timelines change once, when the stems were heard after the mix. @param {Heard} heard @param {string} url */
+  async #refresh(heard, url) {
+    if (this.#fetched === heard.stage) return;
+    this.#fetched = heard.stage;
+    for (;;) {
+      const detection = await fetchDetection(url).catch(() => null);
+      if (this.#fetched !== heard.stage) return; // a later one is on its way
+      if (detection) return this.#take(heard, detection);
+      await new Promise((resolve) => setTimeout(resolve, RETRY)); // they come when they can
+    }
+  }
+
+  /** @param {Heard} heard @param {Detection} detection */
+  #take(heard, detection) {
+    this.detection = detection;
+    for (const [kind, row] of this.#rows) showInstrument(row, kind, heard, detection);
+    this.onDetection(heard, detection);
+  }
+}

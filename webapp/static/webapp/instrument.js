@@ -1,0 +1,68 @@
+/** One instrument that was listened for: how likely it is there, and where. The same in the list of a song and in a lane. */
+
+import { find, write } from "./card.js";
+import { clock } from "./status.js";
+
+/**
+ * @typedef {import("./jobs.js").Evidence} Evidence
+ * @typedef {import("./jobs.js").Whereabouts} Whereabouts
+ * @typedef {import("./jobs.js").Heard} Heard
+ * @typedef {import("./jobs.js").Detection} Detection
+ */
+
+/** Told apart well enough to be stated; the others are said to be likely at best. */
+const SURE = ["vocals", "drums", "bass", "guitar"];
+/** How finely the height of a bar tells a probability. */
+const STEPS = 32;
+/** Opacity of seconds with too little evidence to count. */
+const FAINT = 0.4;
+
+/**
+ * @param {HTMLElement} root holds .presence and .timeline with a canvas
+ * @param {string} kind
+ * @param {Heard | null} heard without it, or what it says of this kind, both are hidden
+ * @param {Detection | null} detection where it is heard; comes later
+ */
+export function showInstrument(root, kind, heard, detection) {
+  const evidence = heard?.stems[kind];
+  const place = detection?.stems[kind];
+  find(root, ".presence").hidden = find(root, ".timeline").hidden = !evidence;
+  if (evidence) showPresence(find(root, ".presence"), kind, evidence);
+  if (evidence && place) drawTimeline(find(root, "canvas"), detection.seconds, place, `${kind}: ${places(place)}`);
+}
+
+/** @param {HTMLElement} element @param {string} kind @param {Evidence} evidence */
+function showPresence(element, kind, { probability, presence }) {
+  const words = { present: SURE.includes(kind) ? "Heard" : "Likely", uncertain: "Perhaps", absent: "Not heard" }[presence];
+  write(element, `${words}, ${percent(probability)}`);
+  element.title = `How likely ${kind === "other" ? "other instruments are" : `${kind} is`} in this song`;
+  element.dataset.presence = presence;
+}
+
+/** @param {Whereabouts} place @returns {string} */
+function places({ spans }) {
+  return spans.map(([start, stop]) => `${clock(start)} to ${clock(stop)}`).join(", ") || "nowhere for sure";
+}
+
+/** Nothing is certain. @param {number} probability @returns {string} */
+function percent(probability) {
+  const rounded = Math.round(100 * probability);
+  if (rounded < 1) return "under 1 %";
+  return rounded > 99 ? "over 99 %" : `${rounded} %`;
+}
+
+/** @param {HTMLCanvasElement} canvas @param {number} seconds of the song @param {Whereabouts} place @param {string} text the same in words */
+function drawTimeline(canvas, seconds, { timeline, spans }, text) {
+  canvas.width = timeline.length;
+  canvas.height = STEPS;
+  canvas.style.width = `${(100 * timeline.length) / seconds}%`; // the last second may reach beyond the end
+  canvas.ariaLabel = canvas.title = text;
+  const pen = canvas.getContext("2d");
+  if (!pen) return;
+  pen.fillStyle = getComputedStyle(canvas).color;
+  timeline.forEach((value, second) => {
+    const counts = spans.some(([start, stop]) => start <= second + 0.5 && second + 0.5 < stop);
+    pen.globalAlpha = counts ? 1 : FAINT;
+    pen.fillRect(second, STEPS * (1 - value), 1, STEPS * value);
+  });
+}
