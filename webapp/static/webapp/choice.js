@@ -15,6 +15,8 @@ import { capitalised, isLive } from "./status.js";
 
 /** Stems that every song gives. */
 const ALWAYS = ["vocals", "other"];
+const PROMISE = "Work that is done already is used again, so that a change takes only moments.";
+const GOING_ON = "The stems are being put together anew…";
 
 export class Choice {
   #shown = "";
@@ -28,6 +30,7 @@ export class Choice {
   /** While a choice is carried out it stays in sight, without effect. @param {Job} job */
   update(job) {
     this.#enable(!isLive(job));
+    write(find(this.root, "#choice-hint"), isLive(job) ? GOING_ON : PROMISE);
     if (isLive(job)) return;
     const { back, fold } = job.state === "done" ? offers(job) : { back: [], fold: [] };
     this.root.hidden = back.length + fold.length === 0;

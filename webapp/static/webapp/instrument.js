@@ -35,7 +35,7 @@ export function showInstrument(root, kind, heard, detection) {
 function showPresence(element, kind, { probability, presence }) {
   const words = { present: SURE.includes(kind) ? "Heard" : "Likely", uncertain: "Perhaps", absent: "Not heard" }[presence];
   write(element, `${words}, ${percent(probability)}`);
-  element.title = `How likely ${kind === "other" ? "other instruments are" : `${kind} is`} in this song`;
+  element.title = `How likely the song has ${kind === "other" ? "other instruments" : kind}`;
   element.dataset.presence = presence;
 }
 
