@@ -31,10 +31,10 @@ export class HeardList {
     this.onDetection = onDetection;
   }
 
-  /** @param {Job} job @param {string[]} lanes names of those in the mixer */
+  /** @param {Job} job without anything heard, as when it starts anew, what was heard before stays @param {string[]} lanes names of those in the mixer */
   update(job, lanes) {
-    this.root.hidden = !job.heard;
     if (!job.heard) return;
+    this.root.hidden = false;
     write(find(this.root, "#basis"), BASIS[job.heard.stage] + (lanes.length ? " Instruments with a lane are shown there." : ""));
     write(find(this.root, "#heard-end"), clock(job.duration ?? 0));
     for (const kind of Object.keys(job.heard.stems)) {

@@ -92,7 +92,7 @@ export class Mixer {
     for (const { root } of this.lanes) find(root, ".download").hidden = true;
   }
 
-  /** @param {Heard | null} heard @param {Detection | null} detection */
+  /** @param {Heard} heard @param {Detection | null} detection */
   showHeard(heard, detection) {
     for (const { root, name } of this.lanes) showInstrument(root, name, heard, detection);
   }

@@ -35,7 +35,7 @@ function show(job) {
   card.update(job);
   showMixer(job);
   write(find(page, "#title"), job.title);
-  write(find(page, "#duration"), job.duration === null ? "" : clock(job.duration));
+  if (job.duration !== null) write(find(page, "#duration"), clock(job.duration));
   find(page, "#status").hidden = job.state === "done" && !job.notice;
   find(page, "#patience").hidden = mixer !== undefined || !isLive(job);
   find(page, "#keyboard").hidden = mixer === undefined;
@@ -53,7 +53,7 @@ function showMixer(job) {
     mixer = job.audio ? new Mixer(find(page, "#mixer"), job, job.audio, mixing) : undefined;
   }
   if (job.audio) mixer?.update(job, job.audio);
-  mixer?.showHeard(job.heard, heardList.detection);
+  if (job.heard) mixer?.showHeard(job.heard, heardList.detection);
 }
 
 function goHome() {
