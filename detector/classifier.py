@@ -12,17 +12,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import scipy.special
 from numpy.typing import NDArray
 
 from detector import features
 from detector.features import Array, Read, Spectrogram
 from ensemble import registry, runtime
 
-TAGGER = "musicnn"
 HEAD = Path(__file__).with_name("head.npz")
 KINDS = ("vocals", "drums", "bass", "guitar", "piano", "other", "strings", "winds", "synth")
-FEATURES = ("mtt_penultimate", "mtt_mean", "msd_penultimate", "msd_mean")
+FEATURES = ("penultimate", "mean")
 
 WINDOW, STRIDE = 187, 62  # frames: 3 s and 1 s, as the tagger's graph has them
 FRAME = features.HOP / features.RATE  # seconds
@@ -33,6 +31,7 @@ REAL_DB = {"vocals": -25.0, "drums": -20.0, "bass": -20.0, "other": -25.0}
 SLOPE_DB = 2.0  # that change the odds by a factor of e
 PROOF = 2.0  # log-odds that level can add at most: a stem that sounds like nothing of its kind is none
 TINY = 1e-12
+FARTHEST = 80.0  # log-odds: beyond it exp() overflows float32
 SHORTEST = 3  # seconds that count: less is too short to be sure of
 SURE = 0.05  # of a song, over which an instrument must be heard to be as probable as the song says
 
@@ -67,6 +66,11 @@ class Detection:
         """JSON-ready."""
         return asdict(self)
 
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> "Detection":
+        """What as_dict gave, also after JSON."""
+        return cls(data["seconds"], {kind: Heard(**heard) for kind, heard in data["stems"].items()})
+
 
 @dataclass(frozen=True)
 class Head:
@@ -81,7 +85,7 @@ class Head:
 
     def probabilities(self, tagged: Array) -> Array:
         """(windows, all channels) to (windows, KINDS)."""
-        return np.asarray(scipy.special.expit(self.standard(tagged) @ self.weights + self.bias))
+        return expit(self.standard(tagged) @ self.weights + self.bias)
 
     def standard(self, tagged: Array) -> Array:
         """The head's channels in standard deviations, bounded: what hardly varied in training can't outshout others."""
@@ -123,7 +127,7 @@ def window_times(spectrogram: Spectrogram) -> NDArray[np.float64]:
 
 def tag(spectrogram: Spectrogram) -> Array:
     """The tagger's outputs (windows, channels) in the order of FEATURES. Raises ModelUnavailable."""
-    session = runtime.session(registry.verified(TAGGER))
+    session = runtime.session(registry.verified(registry.TAGGER))
     log = spectrogram.log()
     log = np.resize(log, (max(len(log), WINDOW), log.shape[1]))  # what is shorter than a window is repeated
     starts = window_starts(spectrogram)
@@ -175,6 +179,20 @@ def hysteresis(timeline: NDArray[np.floating], sure: float, maybe: float) -> Ite
     return ((a, b) for a, b in spans if b - a >= least and timeline[a:b].max() >= sure)
 
 
+# Log-odds. scipy.special has both, but takes a second to import, a fifth of what a whole song may take.
+
+
+def expit(odds: NDArray[np.floating]) -> Array:
+    """Log-odds to probability."""
+    return np.asarray(1 / (1 + np.exp(-np.maximum(odds, -FARTHEST))), np.float32)
+
+
+def logit(probability: NDArray[np.floating]) -> Array:
+    """Probability to log-odds, as far as float32 can tell it from 0 and 1."""
+    inside = np.clip(probability, TINY, 1 - np.finfo(np.float32).epsneg)
+    return np.asarray(np.log(inside) - np.log1p(-inside), np.float32)
+
+
 # After separation
 
 
@@ -190,8 +208,7 @@ def confirm(mixture: Spectrogram, stems: Mapping[str, Spectrogram], seconds: flo
     for index, kind in enumerate(KINDS):
         name, most = (kind, PROOF) if kind in stems else ("other", 0.0)
         if name in stems:
-            odds = scipy.special.logit(heard[name][:, index]) + np.minimum(levels[name], most)
-            probabilities[:, index] = scipy.special.expit(odds)
+            probabilities[:, index] = expit(logit(heard[name][:, index]) + np.minimum(levels[name], most))
     return detection(mixture, probabilities, seconds, CONFIRMED)
 
 

