@@ -26,6 +26,7 @@ T = TypeVar("T")
 
 STEMS = ("vocals", "drums", "bass", "guitar", "piano", "other")  # the order everywhere
 RESIDUAL = "residual"  # what a bleed filter removed; belongs to the sum
+TAGGER = "musicnn"  # the model that the detector listens with
 DEFAULT_BLEED = "light"  # the table in ensemble/README.md says why
 TABLE = Path(__file__).with_name("models.toml")
 CHUNK = 1 << 20  # bytes

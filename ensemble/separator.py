@@ -1,12 +1,12 @@
 """A preset, loaded for one song: several networks, one blend, one bleed filter; stems that sum to the mixture."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
 from ensemble import chunking, registry, runtime, wiener
-from ensemble.blend import blend, share_residual, split
+from ensemble.blend import Weights, blend, share_residual, split
 from ensemble.demucs import Demucs, Level, Reader, centred
 from ensemble.errors import ModelUnavailable
 from ensemble.openunmix import OpenUnmix
@@ -14,6 +14,7 @@ from ensemble.registry import RESIDUAL, STEMS, Ensemble, Model
 from ensemble.stft import Audio
 
 SPLIT = ("guitar", "piano", "other")  # what a six-stem model divides `other` into
+DIVIDED = frozenset(SPLIT) - {"other"}
 
 Network = Callable[[Audio], Audio]
 
@@ -34,24 +35,36 @@ class Member:
 class Separator:
     """(2, segment) float32 -> (len(stems), 2, segment) float32 that sum to it.
 
-    stems are in canonical order; with a bleed filter what was removed stands behind them as RESIDUAL. A member that
-    isn't installed is left out and its weight shared among the rest; `missing` names it. Raises ModelUnavailable if
-    none is there, InvalidOption for an unknown bleed setting.
+    wanted: stems that must come out; networks that none of them needs don't run, and what they would have separated
+    stays in `other`. Stems that come out anyway are given too. stems are in canonical order; with a bleed filter what
+    was removed stands behind them as RESIDUAL. A member that isn't installed is left out and its weight shared among
+    the rest; `missing` names it. Raises ModelUnavailable if none is there, InvalidOption for an unknown bleed setting.
     """
 
-    def __init__(self, preset: Ensemble, level: Level, bleed: str = registry.DEFAULT_BLEED) -> None:
+    def __init__(
+        self,
+        preset: Ensemble,
+        level: Level,
+        bleed: str = registry.DEFAULT_BLEED,
+        wanted: Collection[str] = STEMS,
+    ) -> None:
         self.preset, self.bleed, self.mean = preset, registry.bleed(bleed), level.mean
-        names = dict.fromkeys([*preset.members, *([preset.split] if preset.split else [])])
+        split = preset.split if preset.split and not DIVIDED.isdisjoint(wanted) else None
+        names = dict.fromkeys([*preset.members, *([split] if split else [])])
         self.missing = [name for name in names if not registry.installed(name)]
-        self.members = {name: load(name, level) for name in _needed(preset, self.missing)}
+        there = {name: weights for name, weights in preset.members.items() if name not in self.missing}
+        self.members = {name: load(name, level) for name in needed(there, wanted)}
         if not self.members:
             raise ModelUnavailable(
                 f"No model of the preset {preset.name} is installed. Fetch one with: "
                 f"python -m ensemble pull {next(iter(preset.members))}"
             )
-        self.splitter = load(preset.split, level) if preset.split and preset.split not in self.missing else None
-        known = {stem for member in self.members.values() for stem in member.model.stems}
-        self.sources = [stem for stem in STEMS if stem in known or (self.splitter and stem in SPLIT)]
+        self.splitter = load(split, level) if split and split not in self.missing else None
+        blended = {stem for name in self.members for stem in there[name]}
+        self.remainder = bool({stem for weights in there.values() for stem in weights} - blended)
+        self.blended = [stem for stem in STEMS if stem in blended and not (self.remainder and stem == "other")]
+        parts = {*self.blended, "other", *(SPLIT if self.splitter else ())}
+        self.sources = [stem for stem in STEMS if stem in parts]
         self.stems = [*self.sources, *([RESIDUAL] if self.bleed.filters else [])]
         self.segment = max(member.model.segment for member in self.members.values())
 
@@ -67,13 +80,12 @@ class Separator:
     def estimate(self, mixture: Audio) -> Audio:
         """The blend of all members: (len(sources), 2, segment), which need not sum to the mixture."""
         answers = {name: member(mixture) for name, member in self.members.items()}
-        if self.splitter is None:
-            return blend(answers, self.preset.members, self.sources)
-        four = [stem for stem in self.sources if stem not in SPLIT]
-        blended = blend(answers, self.preset.members, [*four, "other"])
-        parts = self.splitter(mixture)
-        divided = dict(zip(SPLIT, split(blended[-1], np.stack([parts[stem] for stem in SPLIT])), strict=True))
-        stems = dict(zip(four, blended, strict=False)) | divided
+        stems = dict(zip(self.blended, blend(answers, self.preset.members, self.blended), strict=True))
+        if self.remainder:
+            stems["other"] = mixture - np.sum(list(stems.values()), axis=0)
+        if self.splitter is not None:
+            parts = self.splitter(mixture)
+            stems |= zip(SPLIT, split(stems["other"], np.stack([parts[stem] for stem in SPLIT])), strict=True)
         return np.stack([stems[stem] for stem in self.sources])
 
     def blocks(
@@ -87,11 +99,21 @@ class Separator:
         return chunking.blocks_of(samples, self.segment)
 
 
-def _needed(preset: Ensemble, missing: list[str]) -> list[str]:
-    """The installed members that count: one without weight runs only for a stem that no other has weight for."""
-    there = {name: weights for name, weights in preset.members.items() if name not in missing}
-    weighted = {stem for weights in there.values() for stem, weight in weights.items() if weight}
-    return [name for name, weights in there.items() if any(weights.values()) or set(weights) - weighted]
+def needed(members: Weights, wanted: Collection[str] = STEMS) -> list[str]:
+    """The members that the wanted stems need, of those given.
+
+    One without weight runs only for a stem that no other has weight for. Where some stem is not wanted, `other` needs
+    no network of its own: it is what the wanted ones leave.
+    """
+    known = {stem for weights in members.values() for stem in weights}
+    asked = known & set(wanted)
+    targets = asked if asked == known else asked - {"other"}
+    weighted = {stem for weights in members.values() for stem, weight in weights.items() if weight}
+    return [
+        name
+        for name, weights in members.items()
+        if any(weight or stem not in weighted for stem, weight in weights.items() if stem in targets)
+    ]
 
 
 def load(name: str, level: Level) -> Member:

@@ -10,12 +10,16 @@ from typing import Any, TextIO
 
 from tqdm import tqdm
 
+from detector.classifier import MIXTURE, PRESENT, UNCERTAIN, Detection
 from pipeline.audio import clock
-from pipeline.options import BITS, DEFAULT_BLEED, FORMATS, Options, SeparationError, bleeds
-from pipeline.separate import Progress, Report, separate_file
+from pipeline.options import BITS, DEFAULT_BLEED, FORMATS, STEMS, Options, SeparationError, bleeds
+from pipeline.report import Progress, Report
+from pipeline.routing import Folded
+from pipeline.separate import separate_file
 
 NAME_BYTES = 200  # of a folder's name; file systems take 255
 SECONDS_BETWEEN_LINES = 5.0
+SAYS = {"decode": "decoded {}", "listen": "listening for instruments", "confirm": "checking what was found"}
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -23,7 +27,13 @@ def main(argv: list[str] | None = None) -> int:
     arguments = parser().parse_args(argv)
     logging.getLogger("libav").setLevel(logging.CRITICAL)
     try:
-        options = Options(format=arguments.format, bits=arguments.bits, preset=arguments.preset, bleed=arguments.bleed)
+        options = Options(
+            stems=tuple(arguments.stems.split(",")) if arguments.stems else (),
+            format=arguments.format,
+            bits=arguments.bits,
+            preset=arguments.preset,
+            bleed=arguments.bleed,
+        )
     except SeparationError as error:
         print(f"soundscape: {error.message}", file=sys.stderr)
         return 2
@@ -38,6 +48,7 @@ def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(prog="soundscape", description="Separate songs into their stems.")
     made.add_argument("songs", nargs="+", type=Path, metavar="SONG", help="audio files, or videos with sound")
     made.add_argument("-o", "--output", type=Path, default=Path("separated"), metavar="DIR", help="default: separated")
+    made.add_argument("--stems", metavar="A,B", help=f"of {', '.join(STEMS)}; default: as the song has them")
     made.add_argument("--format", choices=FORMATS, default="wav")
     made.add_argument("--bits", choices=BITS, default="float", help="of WAV and FLAC samples; float (WAV) can't clip")
     made.add_argument("--bleed", default=DEFAULT_BLEED, help=bleed_help())
@@ -68,7 +79,7 @@ def separate_one(song: Path, folder: Path, options: Options) -> Report | None:
     """Separate a song and say so; a failure is told and gives None."""
     with Display(song.name) as display:
         try:
-            report = separate_file(song, folder, options, on_progress=display.show)
+            report = separate_file(song, folder, options, on_progress=display.show, on_heard=display.heard)
         except SeparationError as error:
             display.say(f"failed: {error.message}", sys.stderr)
             return None
@@ -76,7 +87,22 @@ def separate_one(song: Path, folder: Path, options: Options) -> Report | None:
             display.say(f"note: {warning}", sys.stderr)
         took = sum(report.seconds.values())
         display.say(f"{', '.join(report.stems)} in {folder} ({clock(took)} on {report.provider})")
+        for stem in [] if report.asked else report.folded:
+            display.say(folded_line(stem))
         return report
+
+
+def heard_line(heard: Detection) -> str:
+    """What the detector says of a song."""
+    sure = ", ".join(heard.named(PRESENT)) or "nothing for sure"
+    maybe = heard.named(UNCERTAIN)
+    return f"heard {sure}" + (f"; perhaps {', '.join(maybe)}" if maybe else "")
+
+
+def folded_line(stem: Folded) -> str:
+    """Why a stem that was not ruled out by the caller did not come out, and how to get it."""
+    why = "was not expected, but is there" if stem.offered else "is hardly there"
+    return f"{stem.name} {why}; it was left in other (--stems {stem.name} gives it)"
 
 
 def write_report(path: Path, reports: list[Report]) -> None:
@@ -102,13 +128,18 @@ class Display:
             self.last = time.monotonic()
             self.say(f"block {progress.done} of {progress.total}{self._left(progress)}")
 
+    def heard(self, stage: str, heard: Detection) -> None:
+        """Called by the pipeline when the detector has listened."""
+        if stage == MIXTURE:
+            self.say(heard_line(heard))
+
     def say(self, text: str, file: TextIO | None = None) -> None:
         """Print a line about this song, above the bar."""
         tqdm.write(f"{self.name}: {text}", file=file or sys.stdout)
 
     def _draw(self, bar: "tqdm[Any]", progress: Progress) -> None:
-        if progress.stage == "decode":
-            bar.set_description_str(f"{self.name}: decoded {clock(progress.done)}")
+        if progress.stage in SAYS:
+            bar.set_description_str(f"{self.name}: {SAYS[progress.stage].format(clock(progress.done))}")
             return
         bar.bar_format = "{desc} |{bar}| {n_fmt}/{total_fmt}{postfix}"
         bar.total, bar.n = progress.total, progress.done

@@ -25,6 +25,7 @@ __all__ = [
     "bleeds",
     "install_models",
     "model_cards",
+    "stem_choices",
 ]
 
 FORMATS = ("wav", "flac", "mp3")
@@ -35,12 +36,14 @@ BITS = ("16", "24", "float")
 class Options:
     """One request.
 
-    bleed: how much of the other stems is taken out of each. format: file type of the stems.
+    stems: what is asked for besides vocals, which come always; none: as the song has them, which the detector decides.
+    The rest stays together in `other`. bleed: how much of the other stems is taken out of each. format: file type.
     bits: sample format of WAV and FLAC (FLAC has no float and takes 24 instead).
     max_seconds: longer songs are refused while they are being decoded.
     Raises InvalidOption, naming the bad value and the allowed ones.
     """
 
+    stems: tuple[str, ...] = ()
     preset: str = "default"
     bleed: str = DEFAULT_BLEED
     format: str = "wav"
@@ -49,6 +52,8 @@ class Options:
 
     def __post_init__(self) -> None:
         """Check every field."""
+        for stem in self.stems:
+            _one_of("stem", stem, STEMS)
         _one_of("preset", self.preset, tuple(registry.ensembles()))
         _one_of("bleed", self.bleed, tuple(bleeds()))
         _one_of("format", self.format, FORMATS)
@@ -66,13 +71,24 @@ def _one_of(field: str, value: str, allowed: tuple[str, ...]) -> None:
         raise InvalidOption(f"{field} {value!r} is not known. Choose one of: {', '.join(allowed)}.")
 
 
+def stem_choices(preset: str = "default") -> list[str]:
+    """The stems that can be asked for with what is installed, in canonical order."""
+    row = registry.ensemble(preset)
+    divided = registry.model(row.split).stems if row.split and registry.installed(row.split) else ()
+    known = {*divided, *(stem for weights in row.members.values() for stem in weights)}
+    return [stem for stem in STEMS if stem in known]
+
+
 def model_cards(preset: str = "default") -> list[ModelCard]:
     """Every model that the preset uses, installed or not, with licence and origin."""
     return [registry.card(name) for name in registry.ensemble(preset).members]
 
 
 def install_models(preset: str = "default", on_progress: Callable[[str, int, int], None] | None = None) -> None:
-    """Fetch what is missing and can be had. on_progress(model, bytes done, bytes in all). Raises ModelUnavailable."""
-    for card in model_cards(preset):
+    """Fetch what is missing and can be had, the detector's too. on_progress(model, bytes done, bytes in all).
+
+    Raises ModelUnavailable.
+    """
+    for card in [*model_cards(preset), registry.card(registry.TAGGER)]:
         if not card.installed and card.fetchable:
             registry.pull(card.name, on_progress)

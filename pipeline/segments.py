@@ -1,22 +1,41 @@
 """Stems for players: short FLAC segments and waveform peaks, written while the song is still being separated.
 
-A segment can be decoded alone and holds an exact number of samples, so that players join them without a gap.
+A segment can be decoded alone and holds an exact number of samples, so that players join them without a gap. Stems that
+were folded into `other` are kept as well: with them another choice of stems needs no separation.
 """
 
+import json
+from collections.abc import Collection, Iterator
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import IO
 
 import numpy as np
+import soundfile
 from numpy.typing import NDArray
 
 from pipeline.audio import Audio, Encoder
-from pipeline.separate import Block
 
 SEGMENT = 441_000  # samples: 10 s
 GAIN = 4.0  # segments are stored this much lower, so that a stem louder than full scale isn't clipped; players raise it
 PEAKS_PER_SECOND = 100
 SAMPLES_PER_PEAK = 441
 FULL = 127  # of a peak's signed byte
+INDEX = "index.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A finished piece of the song: samples start to stop of total.
+
+    stems: (2, stop - start) each, what a player plays, RESIDUAL last. folded: stems whose sound is in `other` already.
+    """
+
+    start: int
+    stop: int
+    total: int
+    stems: dict[str, Audio]
+    folded: dict[str, Audio] = field(default_factory=dict)
 
 
 def peaks(audio: Audio) -> NDArray[np.int8]:
@@ -28,17 +47,19 @@ def peaks(audio: Audio) -> NDArray[np.int8]:
 
 
 class SegmentWriter:
-    """Cuts blocks to segments: <directory>/<stem>/<index>.flac and peaks.i8. A context manager."""
+    """Cuts blocks to <directory>/<stem>/<number>.flac and peaks.i8; index.json at the end. A context manager."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         self._pending: dict[str, Audio] = {}
         self._peaks: dict[str, IO[bytes]] = {}
         self._written = 0
+        self._index = Index(0, [], [])
 
     def write(self, block: Block) -> int:
         """Add a block of every stem; returns how many segments of each are complete."""
-        for stem, audio in block.stems.items():
+        self._index = Index(block.total, [*block.stems], [*block.folded])
+        for stem, audio in (block.stems | block.folded).items():
             self._pending[stem] = np.concatenate([self._pending.get(stem, audio[:, :0]), audio], axis=1)
         while all(audio.shape[1] >= SEGMENT for audio in self._pending.values()):
             self._flush(SEGMENT)
@@ -50,6 +71,7 @@ class SegmentWriter:
             self._flush(SEGMENT)
         for file in self._peaks.values():
             file.close()
+        self._index.save(self._directory)
         return self._written
 
     def _flush(self, samples: int) -> None:
@@ -60,13 +82,10 @@ class SegmentWriter:
 
     def _store(self, stem: str, audio: Audio) -> None:
         folder = self._directory / stem
-        folder.mkdir(parents=True, exist_ok=True)
         if stem not in self._peaks:
+            folder.mkdir(parents=True, exist_ok=True)
             self._peaks[stem] = (folder / "peaks.i8").open("wb")
-        part = folder / "part"
-        with Encoder(part, "flac", "24") as encoder:
-            encoder.write(audio / np.float32(GAIN))
-        part.replace(folder / f"{self._written:05d}.flac")
+        _encode(segment(folder, self._written), audio)
         self._peaks[stem].write(peaks(audio).tobytes())
         self._peaks[stem].flush()
 
@@ -76,3 +95,69 @@ class SegmentWriter:
     def __exit__(self, *_: object) -> None:
         for file in self._peaks.values():
             file.close()
+
+
+@dataclass(frozen=True, slots=True)
+class Index:
+    """What a folder of segments holds, once it is complete: samples in all, and the stems as in Block."""
+
+    total: int
+    stems: list[str]
+    folded: list[str]
+
+    def save(self, directory: Path) -> None:
+        """Write it."""
+        (directory / INDEX).write_text(json.dumps(asdict(self)), "utf-8")
+
+    @property
+    def starts(self) -> list[int]:
+        """First sample of each segment."""
+        return list(range(0, self.total, SEGMENT))
+
+
+def index(directory: Path) -> Index:
+    """What the folder holds. Raises FileNotFoundError if it isn't complete."""
+    return Index(**json.loads((directory / INDEX).read_text("utf-8")))
+
+
+def replay(directory: Path) -> Iterator[Block]:
+    """The song as it was separated: blocks of every stem, those folded into `other` taken out of it again.
+
+    Stems are the written ones to 24 bits, a quarter of full scale lower. Raises FileNotFoundError if not complete.
+    """
+    found = index(directory)
+    for number, start in enumerate(found.starts):
+        stems = {stem: _decode(segment(directory / stem, number)) for stem in [*found.folded, *found.stems]}
+        for stem in found.folded:
+            stems["other"] = stems["other"] - stems[stem]
+        yield Block(start, min(start + SEGMENT, found.total), found.total, stems)
+
+
+def fold(directory: Path, names: Collection[str]) -> None:
+    """Put stems of a complete folder into its `other`. Whoever plays meanwhile hears one or the other."""
+    found = index(directory)
+    drawn = []
+    for number in range(len(found.starts)):
+        audio = np.sum([_decode(segment(directory / stem, number)) for stem in ["other", *names]], axis=0)
+        _encode(segment(directory / "other", number), audio)
+        drawn.append(peaks(audio))
+    np.concatenate(drawn).tofile(directory / "other" / "peaks.i8")
+    stems = [stem for stem in found.stems if stem not in names]
+    Index(found.total, stems, [*found.folded, *names]).save(directory)
+
+
+def segment(folder: Path, number: int) -> Path:
+    """The file of a segment of a stem."""
+    return folder / f"{number:05d}.flac"
+
+
+def _encode(path: Path, audio: Audio) -> None:
+    part = path.with_name("part")
+    with Encoder(part, "flac", "24") as encoder:
+        encoder.write(audio / np.float32(GAIN))
+    part.replace(path)
+
+
+def _decode(path: Path) -> Audio:
+    audio, _ = soundfile.read(path, dtype="float32", always_2d=True)
+    return np.asarray(audio.T * np.float32(GAIN))

@@ -1,78 +1,31 @@
-"""A song to its stems, read top to bottom: decode, separate block by block, write."""
+"""A song to its stems, read top to bottom: decode, listen, separate block by block, listen again, write."""
 
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import IO, Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 
+from detector import classifier, features
+from detector.classifier import CONFIRMED, MIXTURE, Detection
 from ensemble import registry
 from ensemble.demucs import Level
+from ensemble.errors import ModelUnavailable
 from ensemble.separator import Separator
-from pipeline.audio import CHANNELS, RATE, Audio, Encoder, Recording, clips, decode, disk_full, interleaved
-from pipeline.options import RESIDUAL, Options
+from pipeline import routing, segments
+from pipeline.audio import RATE, Audio, Recording, decode, disk_full
+from pipeline.options import RESIDUAL, STEMS, Options
+from pipeline.report import FLOOR_DB, OnBlock, OnHeard, OnProgress, Progress, Report
+from pipeline.segments import Block
+from pipeline.spool import Spool, encode, safe_gain
 
 T = TypeVar("T")
 
-FLOOR_DB = -200.0  # what "nothing at all" is called in decibels
 TOLD = ("name", "title", "sha256", "licence", "origin")  # of a model, in the report
-CHUNK = 10 * RATE  # samples encoded at a time
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """done of total (0: not known yet): in "decode" seconds of audio, in "separate" blocks, in "encode" stems."""
-
-    stage: str
-    done: int
-    total: int
-    seconds_left: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Block:
-    """A finished piece of every stem: samples start to stop of total; stems: (2, stop - start) each, RESIDUAL last."""
-
-    start: int
-    stop: int
-    total: int
-    stems: dict[str, Audio]
-
-
-@dataclass
-class Report:
-    """What came out and how.
-
-    residual: whether files also holds what the bleed filter took out of the stems, which belongs to their sum.
-    null_db: energy of mixture minus that sum over the mixture's, before encoding.
-    """
-
-    title: str
-    samples: int
-    stems: list[str]
-    residual: bool
-    preset: str
-    bleed: str
-    models: list[dict[str, Any]]
-    provider: str
-    sample_rate: int = RATE
-    files: dict[str, Path] = field(default_factory=dict)
-    seconds: dict[str, float] = field(default_factory=dict)
-    null_db: float = FLOOR_DB
-    gain_db: float = 0.0
-    warnings: list[str] = field(default_factory=list)
-
-    def as_dict(self) -> dict[str, Any]:
-        """JSON-ready."""
-        return asdict(self) | {"files": {stem: str(path) for stem, path in self.files.items()}}
-
-
-OnProgress = Callable[[Progress], None]
-OnBlock = Callable[[Block], None]
 
 
 def separate_file(
@@ -81,126 +34,219 @@ def separate_file(
     options: Options | None = None,
     *,
     on_progress: OnProgress = lambda _: None,
+    on_heard: OnHeard = lambda *_: None,
     on_block: OnBlock = lambda _: None,
 ) -> Report:
     """Write the stems of `source` to directory/<stem>.<format> and report.
 
-    Callbacks run in this thread; what they raise stops the work and comes out here. Memory doesn't grow with the song:
-    it is spilled to a scratch folder in `directory`, which is always removed.
+    Callbacks run in this thread; what they raise stops the work and comes out here. Audio is spilled to a scratch
+    folder in `directory`, which is always removed, so that memory hardly grows with the song.
     Raises InvalidAudio for a file that is no song, ModelUnavailable, SeparationError when the disk is full.
     """
-    options = options or Options()
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".soundscape-", dir=directory) as scratch:
-            return _Separation(source, directory, Path(scratch), options, on_progress, on_block).run()
-    except OSError as error:
-        raise disk_full(error, directory) from error
+    with _working(directory, options or Options(), on_progress, on_block) as work:
+        recording = work.timed("decode", lambda: _decode(work, source))
+        heard, problems = work.timed("listen", lambda: _listen(work, recording, on_heard))
+        wanted = routing.wanted(work.options.stems, heard.get(MIXTURE))
+        report = work.timed("separate", lambda: _separate(work, recording, wanted))
+        report.title, report.heard = recording.title or source.stem, heard
+        report.warnings = [*recording.warnings, *problems, *report.warnings]
+        if heard:
+            work.timed("confirm", lambda: _confirm(work, recording, report, on_heard))
+        return work.finish(report)
+
+
+def choose_again(
+    finished: Path,
+    report: Report,
+    directory: Path,
+    options: Options,
+    *,
+    on_progress: OnProgress = lambda _: None,
+    on_block: OnBlock = lambda _: None,
+) -> Report:
+    """Write another choice of stems of a song that was separated before, from its complete folder of segments.
+
+    report: of that separation; a new one is returned. Raises SeparationError when the disk is full.
+    """
+    with _working(directory, options, on_progress, on_block) as work:
+        found = segments.index(finished)
+        sources = [stem for stem in STEMS if stem in (*found.stems, *found.folded)]
+        stems = routing.delivered(sources, routing.wanted(options.stems, report.heard.get(MIXTURE)))
+        told = [warning for warning in report.warnings if warning != _lowered(report.gain_db)]
+        chosen = replace(report, asked=list(options.stems), stems=stems, files={}, gain_db=0.0, warnings=told)
+        for _ in work.through(segments.replay(finished), len(found.starts), sources, stems):
+            pass
+        _settle(chosen, sources)
+        return work.finish(chosen)
 
 
 def separate(recording: Recording, separator: Separator) -> Iterator[Block]:
-    """Yield the song's finished blocks in time order."""
+    """Yield the song's finished blocks in time order, every separated stem by itself."""
     for start, audio in separator.blocks(recording.read, recording.samples):
         stems = dict(zip(separator.stems, audio, strict=True))
         yield Block(start, start + audio.shape[-1], recording.samples, stems)
 
 
-class _Separation:
-    """One run of separate_file."""
+@dataclass
+class _Work:
+    """One song being worked on: what was asked, who is told, the spooled stems, and the time spent by stage."""
 
-    def __init__(
-        self, source: Path, directory: Path, scratch: Path, options: Options, on_progress: OnProgress, on_block: OnBlock
-    ) -> None:
-        self.source, self.directory, self.scratch, self.options = source, directory, scratch, options
-        self.on_progress, self.on_block = on_progress, on_block
-        self.seconds: dict[str, float] = {}
-        self.peak = 0.0
+    directory: Path
+    options: Options
+    on_progress: OnProgress
+    on_block: OnBlock
+    spool: Spool
+    seconds: dict[str, float] = field(default_factory=dict)
 
-    def run(self) -> Report:
-        recording = self._timed("decode", self._decode)
-        report = self._timed("separate", lambda: self._separate(recording))
-        self._timed("encode", lambda: self._encode(report))
-        report.seconds = self.seconds
-        return report
+    @property
+    def scratch(self) -> Path:
+        """Where what is not kept goes."""
+        return self.spool.folder
 
-    def _timed(self, stage: str, work: Callable[[], T]) -> T:
+    def timed(self, stage: str, work: Callable[[], T]) -> T:
+        """Do a stage."""
         began = time.monotonic()
         result = work()
         self.seconds[stage] = round(time.monotonic() - began, 3)
         return result
 
-    def _decode(self) -> Recording:
-        self.on_progress(Progress("decode", 0, 0))
-        for recording in decode(self.source, self.scratch / "mixture.f32", self.options.max_seconds):
-            self.on_progress(Progress("decode", recording.samples // RATE, 0))
-        return recording
-
-    def _separate(self, recording: Recording) -> Report:
-        level = Level(recording.mean, recording.std)
-        separator = Separator(registry.ensemble(self.options.preset), level, self.options.bleed)
-        count, began, missed = separator.count(recording.samples), time.monotonic(), 0.0
+    def through(self, blocks: Iterable[Block], count: int, sources: list[str], stems: list[str]) -> Iterator[Block]:
+        """Spool each of so many blocks, and hand it on with what is not among the stems put into `other`."""
+        began, folded = time.monotonic(), [stem for stem in sources if stem not in stems]
         self.on_progress(Progress("separate", 0, count))
-        with ExitStack() as stack:
-            spools = {stem: stack.enter_context(self._spool(stem).open("wb")) for stem in separator.stems}
-            for done, block in enumerate(separate(recording, separator), 1):
-                missed += self._keep(block, recording, spools)
-                self.on_block(block)
+        with self.spool:
+            for done, block in enumerate(blocks, 1):
+                self.spool.write(block.stems)
+                self.on_block(_folded(block, folded))
+                yield block
                 left = (time.monotonic() - began) / done * (count - done)
                 self.on_progress(Progress("separate", done, count, left))
-        return self._report(recording, separator, missed)
 
-    def _keep(self, block: Block, recording: Recording, spools: Mapping[str, IO[bytes]]) -> float:
-        """Spool a block; returns the energy that its stems miss of the mixture."""
-        for stem, audio in block.stems.items():
-            interleaved(audio).tofile(spools[stem])
-            self.peak = max(self.peak, float(np.abs(audio).max()))
-        summed = np.sum(list(block.stems.values()), axis=0, dtype=np.float64)
-        return float(np.square(recording.read(block.start, block.stop) - summed).sum())
-
-    def _spool(self, stem: str) -> Path:
-        return self.scratch / f"{stem}.f32"
-
-    def _report(self, recording: Recording, separator: Separator, missed: float) -> Report:
-        cards = [registry.card(member.model.name) for member in separator.loaded]
-        left_out = [f"The model {name} is not installed and was left out." for name in separator.missing]
-        return Report(
-            title=recording.title or self.source.stem,
-            samples=recording.samples,
-            stems=separator.sources,
-            residual=RESIDUAL in separator.stems,
-            preset=self.options.preset,
-            bleed=self.options.bleed,
-            models=[{name: getattr(card, name) for name in TOLD} for card in cards],
-            provider=separator.loaded[0].provider,
-            null_db=_decibels(missed, recording.energy),
-            warnings=[*recording.warnings, *left_out],
-        )
+    def finish(self, report: Report) -> Report:
+        """Write the delivered stems and complete the report."""
+        self.timed("encode", lambda: self._encode(report))
+        report.seconds = self.seconds
+        return report
 
     def _encode(self, report: Report) -> None:
-        gain = 1.0
-        if clips(self.options.format, self.options.bits) and self.peak > 1:
-            gain = 1 / self.peak
+        folded = [stem.name for stem in report.folded]
+        files = {stem: routing.parts(stem, folded) for stem in report.stems}
+        if report.residual:
+            files[RESIDUAL] = [RESIDUAL]
+        gain = safe_gain(self.spool, files, self.options)
+        if gain < 1:
             report.gain_db = round(20 * float(np.log10(gain)), 2)
-            report.warnings.append(
-                f"All stems were lowered by {-report.gain_db:.1f} dB together, so that the loudest doesn't clip in "
-                f"{self.options.format.upper()}. WAV with float samples keeps the level."
-            )
-        written = [*report.stems, *([RESIDUAL] if report.residual else [])]
-        for done, stem in enumerate(written):
-            self.on_progress(Progress("encode", done, len(written)))
-            report.files[stem] = self._write(stem, report.title, np.float32(gain))
-        self.on_progress(Progress("encode", len(written), len(written), 0.0))
+            report.warnings.append(_lowered(report.gain_db))
+        report.files = encode(
+            self.spool, files, self.directory, self.options, title=report.title, gain=gain,
+            on_file=lambda done: self.on_progress(Progress("encode", done, len(files))),
+        )  # fmt: skip
+        self.on_progress(Progress("encode", len(files), len(files), 0.0))
 
-    def _write(self, stem: str, title: str, gain: np.float32) -> Path:
-        part = self.scratch / f"{stem}.part"
-        with (
-            self._spool(stem).open("rb") as spool,
-            Encoder(part, self.options.format, self.options.bits, {"title": f"{title} - {stem}"}) as encoder,
-        ):
-            while (audio := np.fromfile(spool, np.float32, CHUNK * CHANNELS)).size:
-                encoder.write(audio.reshape(-1, CHANNELS).T * gain)
-        self._spool(stem).unlink()
-        return part.replace(self.directory / f"{stem}.{self.options.format}")
+
+@contextmanager
+def _working(directory: Path, options: Options, on_progress: OnProgress, on_block: OnBlock) -> Iterator[_Work]:
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".soundscape-", dir=directory) as scratch:
+            yield _Work(directory, options, on_progress, on_block, Spool(Path(scratch)))
+    except OSError as error:
+        raise disk_full(error, directory) from error
+
+
+def _decode(work: _Work, source: Path) -> Recording:
+    work.on_progress(Progress("decode"))
+    for recording in decode(source, work.scratch / "mixture.f32", work.options.max_seconds):
+        work.on_progress(Progress("decode", recording.samples // RATE))
+    return recording
+
+
+def _listen(work: _Work, recording: Recording, on_heard: OnHeard) -> tuple[dict[str, Detection], list[str]]:
+    """What the mixture tells, by stage, and why nothing if so: a song is separated without a detector too."""
+    work.on_progress(Progress("listen"))
+    try:
+        heard = classifier.listen(recording.read, recording.samples, RATE)
+    except ModelUnavailable as error:
+        return {}, [f"Nobody listened for instruments, so every stem was separated. {error.message}"]
+    on_heard(MIXTURE, heard)
+    return {MIXTURE: heard}, []
+
+
+def _separate(work: _Work, recording: Recording, wanted: list[str]) -> Report:
+    level = Level(recording.mean, recording.std)
+    separator = Separator(registry.ensemble(work.options.preset), level, work.options.bleed, wanted)
+    stems, missed = routing.delivered(separator.sources, wanted), 0.0
+    blocks = separate(recording, separator)
+    for block in work.through(blocks, separator.count(recording.samples), separator.sources, stems):
+        summed = np.sum(list(block.stems.values()), axis=0, dtype=np.float64)
+        missed += float(np.square(recording.read(block.start, block.stop) - summed).sum())
+    cards = [registry.card(member.model.name) for member in separator.loaded]
+    report = Report(
+        title="",
+        samples=recording.samples,
+        asked=list(work.options.stems),
+        stems=stems,
+        residual=RESIDUAL in separator.stems,
+        preset=work.options.preset,
+        bleed=work.options.bleed,
+        models=[{name: getattr(card, name) for name in TOLD} for card in cards],
+        provider=separator.loaded[0].provider,
+        null_db=_decibels(missed, recording.energy),
+        warnings=_shortcomings(separator, work.options.stems),
+    )
+    _settle(report, separator.sources)
+    return report
+
+
+def _confirm(work: _Work, recording: Recording, report: Report, on_heard: OnHeard) -> None:
+    """Listen to the separated stems, and fold those that prove empty into `other`."""
+    work.on_progress(Progress("confirm"))
+    sources = [*report.stems, *(stem.name for stem in report.folded)]
+    mixture = features.spectrogram(recording.read, recording.samples, RATE)
+    stems = {stem: features.spectrogram(_reader(work.spool, stem), recording.samples, RATE) for stem in sources}
+    report.heard[CONFIRMED] = classifier.confirm(mixture, stems, recording.samples / RATE)
+    _settle(report, [stem for stem in STEMS if stem in sources])
+    on_heard(CONFIRMED, report.heard[CONFIRMED])
+
+
+def _reader(spool: Spool, stem: str) -> features.Read:
+    return lambda start, stop: spool.read(stem, start, stop)
+
+
+def _settle(report: Report, sources: list[str]) -> None:
+    """Decide by what is known of the stems which of them stay; the rest is folded."""
+    confirmed = report.heard.get(CONFIRMED)
+    report.stems = routing.proven(report.stems, report.asked, confirmed)
+    report.folded = routing.folded(sources, report.stems, report.asked, confirmed)
+
+
+def _folded(block: Block, names: list[str]) -> Block:
+    """The block with some of its stems put into `other`."""
+    stems = {stem: audio for stem, audio in block.stems.items() if stem not in names}
+    folded = {stem: block.stems[stem] for stem in names}
+    stems["other"] = _sum([stems["other"], *folded.values()])
+    return replace(block, stems=stems, folded=folded)
+
+
+def _sum(parts: list[Audio]) -> Audio:
+    return np.asarray(np.sum(parts, axis=0), np.float32)
+
+
+def _shortcomings(separator: Separator, asked: tuple[str, ...]) -> list[str]:
+    """What could not be done as wished."""
+    left_out = [name for name in separator.missing if name in separator.preset.members]
+    said = [f"The model {name} is not installed and was left out." for name in left_out]
+    for stem in asked:
+        if stem not in separator.sources:
+            said.append(f"No installed model separates {stem}: its sound is in other.")
+    return said
+
+
+def _lowered(gain_db: float) -> str:
+    return (
+        f"All stems were lowered by {-gain_db:.1f} dB together, so that the loudest doesn't clip. "
+        "WAV with float samples keeps the level."
+    )
 
 
 def _decibels(part: float, whole: float) -> float:

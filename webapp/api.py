@@ -17,7 +17,7 @@ from pipeline.options import Options
 from webapp import jobs
 from webapp.accounts import become_guest
 from webapp.models import Job, User
-from webapp.serializers import Upload, job_json, jobs_json, jobs_of
+from webapp.serializers import Choice, Upload, in_order, job_json, jobs_json, jobs_of
 from webapp.validators import TOO_LARGE
 
 NO_GUESTS = "Please log in or sign up to separate songs: this site is for members only."
@@ -52,7 +52,8 @@ class JobViewSet(ViewSet):
         if not upload.is_valid():
             return Response(upload.errors, status=_refusal(upload.errors))
         file = upload.validated_data["file"]
-        options = Options(format=upload.validated_data["format"], bleed=upload.validated_data["bleed"])
+        wish = upload.validated_data | {"stems": tuple(in_order(upload.validated_data["stems"]))}
+        options = Options(**{name: wish[name] for name in ("stems", "format", "bleed")})
         return _created(jobs.create(_uploader(request), file, file.name, options))
 
     @action(detail=False, methods=["post"])
@@ -84,6 +85,15 @@ class JobViewSet(ViewSet):
         """Try again."""
         if not jobs.retry(_own(request, pk)):
             raise Conflict("Only a failed or cancelled job can be tried again.")
+        return Response(job_json(_own(request, pk)))
+
+    @action(detail=True, methods=["post"])
+    def stems(self, request: Request, pk: UUID) -> Response:
+        """Choose other stems of a finished job."""
+        choice = Choice(data=request.data)
+        choice.is_valid(raise_exception=True)
+        if not jobs.choose(_own(request, pk), in_order(choice.validated_data["stems"])):
+            raise Conflict("Stems can be chosen again once the song is separated.")
         return Response(job_json(_own(request, pk)))
 
 

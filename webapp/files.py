@@ -15,7 +15,7 @@ from django.utils.cache import get_conditional_response
 from django.utils.http import content_disposition_header, http_date
 from django.views.decorators.http import require_safe
 
-from webapp.models import State, Stem
+from webapp.models import Job, State, Stem
 
 CHUNK = 256 * 1024
 TYPES = {".flac": "audio/flac", ".wav": "audio/wav", ".mp3": "audio/mpeg"}
@@ -49,6 +49,16 @@ async def download(request: HttpRequest, pk: UUID, name: str) -> HttpResponseBas
     filename = f"{_tame(stem.job.track.title)} - {name}{path.suffix}"
     response["Content-Disposition"] = content_disposition_header(as_attachment=True, filename=filename) or ""
     return response
+
+
+@require_safe
+async def detection(request: HttpRequest, pk: UUID) -> HttpResponseBase:
+    """What the detector heard, second by second."""
+    user = await request.auser()
+    job = await Job.objects.filter(track__owner_id=user.pk, pk=pk).afirst()
+    if job is None:
+        raise Http404
+    return await send_file(request, job.detection_path, "application/json")
 
 
 async def send_file(request: HttpRequest, path: Path, content_type: str) -> HttpResponseBase:

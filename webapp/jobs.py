@@ -47,6 +47,7 @@ FRESH: dict[str, Any] = {
     "samples": None,
     "segments_done": 0,
     "error": "",
+    "heard": {},
     "report": {},
     "finished_at": None,
 }
@@ -62,7 +63,7 @@ class JobLost(Exception):
 def create(owner: User, upload: File[bytes], filename: str, options: Options | None = None) -> Job:
     """Keep an upload as a track and queue its separation."""
     title = Path(filename).stem[:255] or "Untitled"
-    wish = {} if options is None else {"format": options.format, "bleed": options.bleed}
+    wish = {} if options is None else {"stems": list(options.stems), "format": options.format, "bleed": options.bleed}
     with transaction.atomic():
         track = Track(owner=owner, title=title, filename=filename[:255], size=upload.size)
         track.file.save(filename, upload, save=False)
@@ -94,6 +95,19 @@ def retry(job: Job) -> bool:
     over = Job.objects.filter(pk=job.pk, state__in=[State.FAILED, State.CANCELLED])
     with transaction.atomic():
         changed = _change(over, FRESH, state=State.QUEUED, losses=0, queued_at=timezone.now())
+        if changed:
+            transaction.on_commit(wake)
+    return bool(changed)
+
+
+def choose(job: Job, stems: Iterable[str]) -> bool:
+    """Queue a finished job again for another choice of stems, which takes seconds. False if it isn't finished."""
+    done = Job.objects.filter(pk=job.pk, state=State.DONE)
+    wish = job.options | {"stems": list(stems)}
+    with transaction.atomic():
+        changed = _change(
+            done, FRESH, state=State.QUEUED, options=wish, finished=F("attempts"), losses=0, queued_at=timezone.now()
+        )
         if changed:
             transaction.on_commit(wake)
     return bool(changed)
@@ -137,7 +151,8 @@ def claim(pk: UUID, worker: str) -> Job | None:
             return None
         job = Job.objects.select_related("track").get(pk=pk)
         job.stems.all().delete()
-    _remove(job.folder)  # what an interrupted attempt left behind
+    for attempt in set(job.folder.glob("*")) - {job.finished_directory}:
+        _remove(attempt)  # what an interrupted one left behind
     return job
 
 
@@ -154,9 +169,18 @@ def finish(job: Job, report: dict[str, Any], files: dict[str, Path], **fields: A
     end = {"state": State.DONE, "report": report, "seconds_left": None, "finished_at": timezone.now()}
     with transaction.atomic():
         progress(job, files, **(fields | end))
+        job.stems.exclude(name__in=files).delete()
         for name, path in files.items():
             job.stems.filter(name=name).update(file=str(path.relative_to(settings.MEDIA_ROOT)))
         Worker.objects.filter(name=job.worker).update(provider=report.get("provider", ""))
+        if earlier := job.finished_directory:
+            transaction.on_commit(lambda: _remove(earlier))
+
+
+def options_of(job: Job) -> Options:
+    """What was asked for, within the limits of this site."""
+    wish = job.options | {"stems": tuple(job.options.get("stems", ()))}
+    return Options(**wish, max_seconds=settings.MAX_SECONDS)
 
 
 def fail(job: Job, message: str) -> None:

@@ -59,7 +59,8 @@ class Job(models.Model):
     """One separation of a track. The row is the truth about it; messages in the queue are only hints.
 
     attempts counts claims and never goes down: with the worker's name it tells one claim from every other.
-    losses counts workers that died on the job since a person last asked for it.
+    losses counts workers that died on the job since a person last asked for it. heard is the detector's answer, without
+    its timelines, which are a file. finished is the last attempt that ended well: other choices are made from it.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -69,6 +70,7 @@ class Job(models.Model):
     worker = models.CharField(max_length=255, blank=True)
     attempts = models.PositiveIntegerField(default=0)
     losses = models.PositiveIntegerField(default=0)
+    finished = models.PositiveIntegerField(null=True, blank=True)
 
     stage = models.CharField(max_length=16, blank=True)
     blocks_done = models.PositiveIntegerField(default=0)
@@ -78,6 +80,7 @@ class Job(models.Model):
     segments_done = models.PositiveIntegerField(default=0)
 
     error = models.TextField(blank=True)
+    heard = models.JSONField(default=dict, blank=True)
     report = models.JSONField(default=dict, blank=True)
 
     created_at = models.DateTimeField(default=timezone.now)
@@ -121,6 +124,16 @@ class Job(models.Model):
     def directory(self) -> Path:
         """The files of the current attempt: two attempts never write to the same place."""
         return self.folder / str(self.attempts)
+
+    @property
+    def detection_path(self) -> Path:
+        """What the detector heard in the current attempt, in full."""
+        return self.directory / "detection.json"
+
+    @property
+    def finished_directory(self) -> Path | None:
+        """The files of the last attempt that ended well, if there was one."""
+        return None if self.finished is None else self.folder / str(self.finished)
 
     @property
     def duration(self) -> float | None:

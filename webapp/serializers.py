@@ -1,5 +1,6 @@
 """A job as JSON, the same for pages, REST and events; and the form of an upload."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
@@ -7,7 +8,7 @@ from django.db.models import QuerySet
 from django.urls import reverse
 from rest_framework import serializers
 
-from pipeline.options import DEFAULT_BLEED, FORMATS, STEMS, bleeds
+from pipeline.options import DEFAULT_BLEED, FORMATS, STEMS, bleeds, stem_choices
 from webapp.models import SAMPLE_RATE, Job, State, Stem
 from webapp.queue import Queue
 from webapp.validators import validate_upload
@@ -15,6 +16,12 @@ from webapp.validators import validate_upload
 # Repeated from `pipeline.segments`, which is the worker's and loads NumPy; a test compares.
 SEGMENT = 441_000
 SEGMENT_GAIN = 4.0
+
+
+class Choice(serializers.Serializer[Job]):
+    """Another choice of stems for a finished job; none: as the song has them."""
+
+    stems = serializers.MultipleChoiceField(choices=STEMS, default=set[str]())
 
 
 class Upload(serializers.Serializer[Job]):
@@ -26,6 +33,7 @@ class Upload(serializers.Serializer[Job]):
         allow_empty_file=True,  # our validator says it in plainer words
         error_messages={"required": "Please choose a song.", "invalid": "Please choose a song."},
     )
+    stems = serializers.MultipleChoiceField(choices=STEMS, default=set[str]())
     format = serializers.ChoiceField(choices=FORMATS, default="wav")
     bleed = serializers.ChoiceField(choices=[*bleeds()], default=DEFAULT_BLEED)
 
@@ -61,6 +69,11 @@ def job_json(job: Job, queue: Queue | None = None) -> dict[str, Any]:
         "created_at": job.created_at.isoformat(),
         "format": job.options.get("format", "wav"),
         "bleed": job.options.get("bleed", DEFAULT_BLEED),
+        "stems_asked": in_order(job.options.get("stems", [])),
+        "heard": job.heard or None,
+        "detection_url": _url("job-detection", job) if job.heard else None,
+        "choices": stem_choices(),
+        "stems_url": _url("api-job-stems", job),
         "events_url": _url("job-events", job),
         "cancel_url": _url("api-job-cancel", job),
         "retry_url": _url("api-job-retry", job),
@@ -80,6 +93,7 @@ def _evidence(job: Job) -> dict[str, Any]:
     """What the report says about how the stems came to be."""
     report = job.report
     return {
+        "folded": report.get("folded", []),
         "warnings": report.get("warnings", []),
         "null_db": report.get("null_db"),
         "models": report.get("models", []),
@@ -111,6 +125,11 @@ def _stem_json(job: Job, stem: Stem) -> dict[str, Any]:
 
 def _url(name: str, job: Job) -> str:
     return reverse(name, args=[job.pk])
+
+
+def in_order(stems: Iterable[str]) -> list[str]:
+    """Names in canonical order."""
+    return [stem for stem in STEMS if stem in set(stems)]
 
 
 def _canonical(stem: Stem) -> tuple[int, str]:

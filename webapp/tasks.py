@@ -1,6 +1,7 @@
 """What a worker does with a song: thin wrapping of `pipeline.separate` in the verbs of `jobs`."""
 
 import errno
+import json
 import logging
 from collections.abc import Callable
 from pathlib import Path
@@ -8,21 +9,22 @@ from time import monotonic, sleep
 from typing import TYPE_CHECKING, Any
 
 from celery import shared_task
-from django.conf import settings
 from django.db import close_old_connections
 from django.db.utils import InterfaceError, OperationalError
 
-from pipeline.options import Options, SeparationError
+from pipeline.options import SeparationError
 from webapp import jobs, worker
 from webapp.models import Job
 
 if TYPE_CHECKING:
-    from pipeline.segments import SegmentWriter
-    from pipeline.separate import Block, Progress
+    from pipeline.report import Detection, Progress, Report
+    from pipeline.segments import Block, SegmentWriter
 
 log = logging.getLogger(__name__)
 
 WRITE_EVERY = 0.5  # seconds between two notes of progress
+REPORT = "report.json"  # beside an attempt's stems
+SHORT = ("probability", "presence")  # of what was heard, in the row
 BROKEN = (
     "Something went wrong on our side while separating this song. Please try again; if it happens again, ask "
     "whoever runs this site to look at the worker's log."
@@ -55,16 +57,55 @@ def work(job: Job) -> None:
 def _separate(job: Job) -> None:
     # Here, because they load ONNX Runtime, which only a worker at work needs.
     from pipeline.segments import SegmentWriter  # noqa: PLC0415
-    from pipeline.separate import separate_file  # noqa: PLC0415
 
     job.directory.mkdir(parents=True)
-    options = Options(**job.options, max_seconds=settings.MAX_SECONDS)
     with SegmentWriter(job.directory) as segments:
         note = Note(job, segments)
-        report = separate_file(
-            Path(job.track.file.path), job.directory, options, on_progress=note.progress, on_block=note.block
-        )
-    _end(job, lambda: jobs.finish(job, report.as_dict(), report.files, **note.fields))
+        report = _chosen_again(job, note) or _separated(job, note)
+    _fold(job, report)
+    told = report.as_dict()
+    (job.directory / REPORT).write_text(json.dumps(told), "utf-8")
+    _end(job, lambda: jobs.finish(job, told | {"heard": {}}, report.files, **note.fields))
+
+
+def _separated(job: Job, note: "Note") -> "Report":
+    from pipeline.separate import separate_file  # noqa: PLC0415
+
+    return separate_file(
+        Path(job.track.file.path),
+        job.directory,
+        jobs.options_of(job),
+        on_progress=note.progress,
+        on_heard=note.heard,
+        on_block=note.block,
+    )
+
+
+def _chosen_again(job: Job, note: "Note") -> "Report | None":
+    """The stems from an earlier attempt's work, if that has all that is asked for."""
+    from pipeline.report import Report  # noqa: PLC0415
+    from pipeline.segments import index  # noqa: PLC0415
+    from pipeline.separate import choose_again  # noqa: PLC0415
+
+    finished, options = job.finished_directory, jobs.options_of(job)
+    if finished is None or not (finished / REPORT).exists():
+        return None
+    found = index(finished)
+    if not {*options.stems} <= {*found.stems, *found.folded}:
+        return None
+    report = Report.from_dict(json.loads((finished / REPORT).read_text("utf-8")))
+    for stage, heard in report.heard.items():
+        note.heard(stage, heard)
+    return choose_again(finished, report, job.directory, options, on_progress=note.progress, on_block=note.block)
+
+
+def _fold(job: Job, report: "Report") -> None:
+    """What proved empty only in the end was played as a lane of its own until then."""
+    from pipeline.segments import fold, index  # noqa: PLC0415
+
+    late = {*index(job.directory).stems} & {stem.name for stem in report.folded}
+    if late:
+        fold(job.directory, sorted(late))
 
 
 class Note:
@@ -85,6 +126,16 @@ class Note:
             self.fields |= {"blocks_done": progress.done, "blocks_total": progress.total}
         if begins or monotonic() - self._written >= WRITE_EVERY:
             self._write()
+
+    def heard(self, stage: str, heard: "Detection") -> None:
+        """The detector has listened: in short for the row, in full as a file."""
+        full = heard.as_dict() | {"stage": stage}
+        part = self.job.detection_path.with_suffix(".part")
+        part.write_text(json.dumps(full), "utf-8")
+        part.replace(self.job.detection_path)
+        short = {kind: {name: row[name] for name in SHORT} for kind, row in full["stems"].items()}
+        self.fields |= {"heard": {"stage": stage, "stems": short}}
+        self._write()
 
     def block(self, block: "Block") -> None:
         """A stretch of the song is done: it can be heard."""

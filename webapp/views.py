@@ -14,7 +14,7 @@ from django.urls import reverse_lazy
 from django.views.decorators.csrf import ensure_csrf_cookie
 from django.views.generic import CreateView
 
-from pipeline.options import DEFAULT_BLEED, FORMATS, bleeds, model_cards
+from pipeline.options import DEFAULT_BLEED, FORMATS, bleeds, model_cards, stem_choices
 from webapp.accounts import BACKEND, SignUpForm, adopt, guest_of
 from webapp.models import User
 from webapp.serializers import job_json, jobs_json, jobs_of
@@ -35,6 +35,7 @@ def home(request: HttpRequest) -> HttpResponse:
             "bleeds": bleeds(),
             "default_bleed": DEFAULT_BLEED,
             "formats": FORMATS,
+            "stem_choices": stem_choices(),
         },
     )
 

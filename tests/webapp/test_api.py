@@ -17,11 +17,12 @@ pytestmark = pytest.mark.django_db
 class TestUpload:
     def test_makes_a_job(self, browser, owner, sent, committing):
         with committing():
-            answer = upload(browser, "Blue Monday.flac", format="mp3", bleed="off")
+            answer = upload(browser, "Blue Monday.flac", format="mp3", bleed="off", stems=["drums", "vocals"])
         assert answer.status_code == 201
         data = answer.json()
         job = Job.objects.get(pk=data["id"])
-        assert (job.track.owner, job.track.file.read(), job.options) == (owner, SONG, {"format": "mp3", "bleed": "off"})
+        assert (job.track.owner, job.track.file.read(), job.options["stems"]) == (owner, SONG, ["vocals", "drums"])
+        assert (job.options["format"], job.options["bleed"]) == ("mp3", "off")
         assert (data["title"], data["state"], data["format"], data["bleed"]) == ("Blue Monday", "queued", "mp3", "off")
         assert answer["Location"] == data["url"] == f"/jobs/{job.pk}/"
         assert sent == ["webapp.tasks.separate"]
@@ -99,7 +100,8 @@ class TestDemo:
 class TestJson:
     KEYS = (
         "id url title filename state notice stage blocks_done blocks_total seconds_left position error warnings "
-        "duration created_at format bleed null_db models provider events_url cancel_url retry_url api_url audio stems"
+        "duration created_at format bleed null_db models provider events_url cancel_url retry_url api_url audio stems "
+        "stems_asked heard detection_url folded choices stems_url"
     )
 
     @pytest.mark.parametrize("state", State.values)
@@ -220,3 +222,34 @@ def test_admin_deletes_files_too(make_job, admin_client, committing):
 
 def test_jobs_module_knows_no_http():
     assert not {"HttpRequest", "Request", "Response"} & set(vars(jobs))
+
+
+class TestStems:
+    def test_another_choice_queues_the_job(self, browser, make_job):
+        job = make_job(State.DONE)
+        answer = browser.post(f"/api/v1/jobs/{job.pk}/stems/", {"stems": ["bass", "vocals"]})
+        assert answer.status_code == 200
+        assert (answer.json()["state"], answer.json()["stems_asked"]) == ("queued", ["vocals", "bass"])
+
+    def test_none_means_as_the_song_has_them(self, browser, make_job):
+        job = make_job(State.DONE)
+        answer = browser.post(f"/api/v1/jobs/{job.pk}/stems/", {"stems": []}, content_type="application/json")
+        assert (answer.status_code, answer.json()["stems_asked"]) == (200, [])
+
+    def test_an_unknown_stem_is_named(self, browser, make_job):
+        job = make_job(State.DONE)
+        answer = browser.post(f"/api/v1/jobs/{job.pk}/stems/", {"stems": ["kazoo"]})
+        assert answer.status_code == 400 and "kazoo" in str(answer.json())
+        assert Job.objects.get(pk=job.pk).state == State.DONE
+
+    def test_a_job_that_is_not_done_keeps_its_own(self, browser, make_job):
+        job = make_job(State.RUNNING)
+        answer = browser.post(f"/api/v1/jobs/{job.pk}/stems/", {"stems": ["bass"]})
+        assert answer.status_code == 409 and "separated" in answer.json()["detail"]
+
+    def test_what_was_heard_is_told_in_short_and_in_full(self, browser, make_job, owner, stranger, fetch):
+        job = make_job(State.DONE)
+        data = browser.get(f"/api/v1/jobs/{job.pk}/").json()
+        assert data["heard"]["stems"]["vocals"] == {"probability": 0.9, "presence": "present"}
+        assert fetch(data["detection_url"], owner).body == b'{"stage": "confirmed"}'
+        assert fetch(data["detection_url"], stranger).status == 404

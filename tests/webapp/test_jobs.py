@@ -39,7 +39,7 @@ class TestCreate:
         )
         assert track.file.read() == SONG
         assert track.file.name == f"tracks/{track.pk}.flac"
-        assert (job.state, job.options) == (State.QUEUED, {"format": "flac", "bleed": "strong"})
+        assert (job.state, job.options) == (State.QUEUED, {"stems": [], "format": "flac", "bleed": "strong"})
         assert sent == ["webapp.tasks.separate"]
 
     def test_survives_a_queue_that_does_not_answer(self, owner, committing, monkeypatch, caplog):
@@ -372,3 +372,31 @@ class TestQueue:
             for job in several:
                 queue.notice(job)
                 queue.position(job)
+
+
+class TestChoose:
+    def test_queues_a_finished_job_and_keeps_its_work(self, make_job, sent, committing):
+        job = make_job(State.DONE)
+        with committing():
+            assert jobs.choose(job, ["drums"])
+        queued = fresh(job)
+        assert (queued.state, queued.options["stems"], queued.finished) == (State.QUEUED, ["drums"], 1)
+        assert sent[-1] == "webapp.tasks.separate"
+        again = claimed(queued)
+        assert (again.attempts, again.finished_directory) == (2, job.directory)
+        assert "vocals/00000.flac" in files_below(job.directory)
+
+    def test_the_earlier_work_goes_once_the_new_is_whole(self, make_job, committing):
+        job = make_job(State.DONE)
+        jobs.choose(job, [])
+        again = claimed(fresh(job))
+        with committing():
+            finish(again, ("vocals", "bass"))
+        assert [path.name for path in job.folder.iterdir()] == ["2"]
+        assert {stem.name for stem in fresh(job).stems.all()} == {"vocals", "bass"}
+
+    @pytest.mark.parametrize("state", [state for state in State.values if state != State.DONE])
+    def test_only_of_finished_jobs(self, make_job, state):
+        job = make_job(state)
+        assert not jobs.choose(job, ["drums"])
+        assert fresh(job).options.get("stems", []) == []

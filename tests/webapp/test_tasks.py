@@ -1,5 +1,7 @@
 """A worker at its work, with the engine replaced by a fast one: what ends up in the row, and that it lives on."""
 
+import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,8 +10,11 @@ from acting import SONG, claimed, files_below, fresh
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db.utils import OperationalError
 
+from detector.classifier import KINDS, Detection, Heard
 from pipeline import segments, separate
 from pipeline.options import InvalidAudio, ModelUnavailable, Options
+from pipeline.report import Progress, Report
+from pipeline.segments import Block
 from webapp import jobs, serializers, tasks, worker
 from webapp.models import State
 
@@ -18,6 +23,7 @@ pytestmark = pytest.mark.django_db
 SECOND = 44_100
 SECONDS = 25
 STEMS = ("drums", "vocals")
+HEARD = Detection(SECONDS, {kind: Heard(0.9, "present", (0.9,) * SECONDS, ((0, SECONDS),)) for kind in KINDS})
 
 
 @pytest.fixture(autouse=True)
@@ -32,26 +38,29 @@ def engine(monkeypatch):
     """Installs an engine that reports blocks of five seconds; `between` is called after each."""
 
     def install(between=lambda _: None, error=None):
-        def separate_file(source, directory, options, *, on_progress, on_block):
+        def separate_file(source, directory, options, *, on_progress, on_heard, on_block):
             assert source.read_bytes() == SONG
-            on_progress(separate.Progress("decode", 0, 0))
+            on_progress(Progress("decode", 0, 0))
+            on_heard("mixture", HEARD)
             count = SECONDS // 5
             for done in range(1, count + 1):
                 start, stop = (done - 1) * 5 * SECOND, done * 5 * SECOND
                 audio = {stem: np.zeros((2, stop - start), np.float32) for stem in STEMS}
-                on_block(separate.Block(start, stop, SECONDS * SECOND, audio))
-                on_progress(separate.Progress("separate", done, count, float(count - done)))
+                on_block(Block(start, stop, SECONDS * SECOND, audio))
+                on_progress(Progress("separate", done, count, float(count - done)))
                 between(done)
             if error:
                 raise error
             files = {stem: directory / f"{stem}.{options.format}" for stem in STEMS}
             for path in files.values():
                 path.write_bytes(b"audio")
-            on_progress(separate.Progress("encode", 2, 2, 0.0))
-            return separate.Report(
+            on_progress(Progress("encode", 2, 2, 0.0))
+            return Report(
                 title="T",
                 samples=SECONDS * SECOND,
+                asked=list(options.stems),
                 stems=list(STEMS),
+                heard={"mixture": HEARD},
                 residual=False,
                 preset=options.preset,
                 bleed=options.bleed,
@@ -245,3 +254,49 @@ def test_work_on_a_job_that_is_long_gone_ends_quietly(make_job, engine, caplog):
     engine()
     tasks.work(job)
     assert "Traceback" not in caplog.text
+
+
+def test_another_choice_of_stems_is_made_of_finished_work(make_job, engine, monkeypatch):
+    """The engine separates once; the second time its segments and report are enough."""
+    job = make_job()
+    engine()
+    tasks.separate()
+    monkeypatch.delattr(separate, "separate_file")
+    asked = []
+
+    def choose_again(finished, report, directory, options, *, on_progress, on_block):
+        asked.append((finished, report.heard, options.stems))
+        path = directory / "vocals.wav"
+        path.write_bytes(b"again")
+        on_block(Block(0, SECOND, SECOND, {"vocals": np.zeros((2, SECOND), np.float32)}))
+        on_progress(Progress("encode", 1, 1, 0.0))
+        return replace(report, files={"vocals": path})
+
+    monkeypatch.setattr(separate, "choose_again", choose_again)
+    assert jobs.choose(fresh(job), ["drums"])
+    tasks.separate()
+    done = fresh(job)
+    assert asked == [(job.folder / "1", {"mixture": HEARD}, ("drums",))]
+    assert (done.state, done.heard["stage"], done.attempts) == (State.DONE, "mixture", 2)
+    assert [stem.file.read() for stem in done.stems.all()] == [b"again"]
+
+
+def test_a_choice_that_needs_another_network_separates_again(make_job, engine):
+    job = make_job()
+    engine()
+    tasks.separate()
+    assert jobs.choose(fresh(job), ["guitar"])
+    tasks.separate()
+    assert (fresh(job).state, fresh(job).report["asked"]) == (State.DONE, ["guitar"])
+
+
+def test_what_is_heard_is_told_before_anything_is_separated(make_job, engine, browser, fetch, owner):
+    job = make_job()
+    engine(lambda _: answers.append(browser.get(f"/api/v1/jobs/{job.pk}/").json()))
+    answers = []
+    tasks.separate()
+    assert answers[0]["audio"] is None
+    assert answers[0]["heard"]["stage"] == "mixture"
+    assert answers[0]["heard"]["stems"]["vocals"] == {"probability": 0.9, "presence": "present"}
+    full = json.loads(fetch(answers[0]["detection_url"], owner).body)
+    assert full["stems"]["vocals"]["timeline"] == [0.9] * SECONDS

@@ -1,0 +1,76 @@
+"""What the pipeline tells: how far it is, and in the end what came out and how."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from detector.classifier import Detection
+from pipeline.audio import RATE
+from pipeline.routing import Folded
+from pipeline.segments import Block
+
+__all__ = ["FLOOR_DB", "Detection", "Folded", "OnBlock", "OnHeard", "OnProgress", "Progress", "Report"]
+
+FLOOR_DB = -200.0  # what "nothing at all" is called in decibels
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """done of total (0: not known yet): in "decode" seconds of audio, in "separate" blocks, in "encode" stems.
+
+    "listen" and "confirm", the detector's two turns, have no steps.
+    """
+
+    stage: str
+    done: int = 0
+    total: int = 0
+    seconds_left: float | None = None
+
+
+OnProgress = Callable[[Progress], None]
+OnBlock = Callable[[Block], None]
+OnHeard = Callable[[str, Detection], None]
+"""("mixture" or "confirmed", what the detector says)"""
+
+
+@dataclass
+class Report:
+    """What came out and how.
+
+    asked: the caller's wish, empty for "as the song has them". stems: those that came out. folded: those that were
+    separated, but whose sound is in `other`. residual: whether files also holds what the bleed filter took out of the
+    stems, which belongs to their sum. heard: what the detector says, by stage. null_db: energy of mixture minus that
+    sum over the mixture's, before encoding.
+    """
+
+    title: str
+    samples: int
+    asked: list[str]
+    stems: list[str]
+    residual: bool
+    preset: str
+    bleed: str
+    models: list[dict[str, Any]]
+    provider: str
+    sample_rate: int = RATE
+    folded: list[Folded] = field(default_factory=list)
+    heard: dict[str, Detection] = field(default_factory=dict)
+    files: dict[str, Path] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
+    null_db: float = FLOOR_DB
+    gain_db: float = 0.0
+    warnings: list[str] = field(default_factory=list)
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON-ready."""
+        return asdict(self) | {"files": {stem: str(path) for stem, path in self.files.items()}}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> "Report":
+        """What as_dict gave, also after JSON."""
+        return cls(**dict(data) | {
+            "folded": [Folded(**row) for row in data["folded"]],
+            "heard": {stage: Detection.from_dict(row) for stage, row in data["heard"].items()},
+            "files": {stem: Path(path) for stem, path in data["files"].items()},
+        })  # fmt: skip

@@ -1,0 +1,57 @@
+"""Which stems come out, and where the sound of the others goes: to `other`, never to nothing. Pure functions.
+
+Vocals come always, and `other`, because what is ruled out must be somewhere. Beyond that a caller's wish is law;
+without one the song decides, twice: listening to the mixture rules out what is clearly absent, which may save a network
+its work; then the separated stems are listened to, and one that proves empty is folded back into `other`.
+"""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+from detector.classifier import ABSENT, PRESENT, Detection
+from ensemble.registry import STEMS
+
+ALWAYS = ("vocals", "other")
+
+
+@dataclass(frozen=True, slots=True)
+class Folded:
+    """A stem whose sound is in `other`. presence: of the separated stem, "" if unheard. offered: there after all."""
+
+    name: str
+    presence: str
+    offered: bool
+
+
+def wanted(asked: Sequence[str], heard: Detection | None) -> list[str]:
+    """Stems to separate, in canonical order: what is asked for, or what the mixture does not rule out."""
+    if asked or heard is None:
+        return [stem for stem in STEMS if stem in (*ALWAYS, *(asked or STEMS))]
+    return [stem for stem in STEMS if stem in ALWAYS or heard.stems[stem].presence != ABSENT]
+
+
+def delivered(sources: Sequence[str], wanted: Collection[str]) -> list[str]:
+    """Those of the separated stems that come out."""
+    return [stem for stem in sources if stem in wanted]
+
+
+def proven(stems: Sequence[str], asked: Sequence[str], confirmed: Detection | None) -> list[str]:
+    """Those of the delivered stems that stay, now that they have been listened to."""
+    if asked or confirmed is None:
+        return list(stems)
+    return [stem for stem in stems if stem in ALWAYS or confirmed.stems[stem].presence != ABSENT]
+
+
+def folded(
+    sources: Sequence[str], stems: Sequence[str], asked: Sequence[str], confirmed: Detection | None
+) -> list[Folded]:
+    """The separated stems that don't come out. What the caller left out on purpose is not offered."""
+    presence = {stem: confirmed.stems[stem].presence if confirmed else "" for stem in sources}
+    return [
+        Folded(stem, presence[stem], not asked and presence[stem] == PRESENT) for stem in sources if stem not in stems
+    ]
+
+
+def parts(stem: str, folded: Collection[str]) -> list[str]:
+    """The separated stems that a delivered one is the sum of."""
+    return [stem, *folded] if stem == "other" else [stem]

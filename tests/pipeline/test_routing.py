@@ -1,0 +1,217 @@
+"""What the detector and the caller decide together, and that no sound is lost by it."""
+
+import json
+
+import numpy as np
+import pytest
+from sounds import RATE, music, read
+
+from detector import classifier
+from detector.classifier import ABSENT, KINDS, PRESENT, UNCERTAIN, Detection, Heard
+from ensemble import registry
+from ensemble.registry import STEMS
+from pipeline import __main__ as command_line
+from pipeline import routing, segments
+from pipeline import separate as module
+from pipeline.audio import Encoder
+from pipeline.options import Options, stem_choices
+from pipeline.report import Report
+from pipeline.routing import Folded
+from pipeline.segments import SEGMENT, SegmentWriter
+from pipeline.separate import choose_again, separate_file
+
+FOUR = ["vocals", "drums", "bass", "other"]
+SHARES = {"vocals": 0.4, "drums": 0.3, "bass": 0.2, "other": 0.1}
+SECONDS = 23
+
+
+def detection(**presences):
+    """As the detector answers; what is not named is present."""
+    heard = {kind: presences.get(kind, PRESENT) for kind in KINDS}
+    return Detection(SECONDS, {kind: Heard(0.5, said, (0.5,) * SECONDS, ()) for kind, said in heard.items()})
+
+
+def test_a_wish_is_law_and_vocals_and_other_come_always():
+    nothing = detection(**dict.fromkeys(KINDS, ABSENT))
+    assert routing.wanted(["drums"], nothing) == ["vocals", "drums", "other"]
+    assert routing.wanted([], nothing) == ["vocals", "other"]
+    assert routing.wanted([], None) == list(STEMS)
+    assert routing.wanted([], detection(drums=ABSENT, piano=UNCERTAIN)) == [s for s in STEMS if s != "drums"]
+
+
+def test_only_what_the_song_decided_is_revised():
+    empty = detection(bass=ABSENT, vocals=ABSENT, other=ABSENT)
+    assert routing.proven(FOUR, [], empty) == ["vocals", "drums", "other"]
+    assert routing.proven(FOUR, ["bass"], empty) == FOUR
+    assert routing.proven(FOUR, [], None) == FOUR
+
+
+def test_a_missed_stem_is_offered_but_not_one_left_out_on_purpose():
+    stems = ["vocals", "other"]
+    found = detection(bass=ABSENT)
+    assert routing.folded(FOUR, stems, [], found) == [Folded("drums", PRESENT, True), Folded("bass", ABSENT, False)]
+    assert not any(stem.offered for stem in routing.folded(FOUR, stems, ["vocals"], found))
+    assert routing.folded(FOUR, stems, [], None)[0] == Folded("drums", "", False)
+
+
+class Shares:
+    """Stands for the networks where only what surrounds them is tested: each stem is a known share of the mixture."""
+
+    provider, missing = "CPU", []
+    preset = registry.ensemble("default")
+    sources = stems = FOUR
+
+    def __init__(self, *_):
+        self.model = registry.model("htdemucs")
+        self.loaded = [self]
+
+    def count(self, samples):
+        return -(-samples // 300_000)
+
+    def blocks(self, read, samples):
+        for start in range(0, samples, 300_000):
+            audio = read(start, min(start + 300_000, samples))
+            yield start, np.stack([np.float32(SHARES[stem]) * audio for stem in FOUR])
+
+
+@pytest.fixture
+def song(tmp_path):
+    path = tmp_path / "song.wav"
+    with Encoder(path, "wav", "float") as encoder:
+        encoder.write(music(SECONDS))
+    return path
+
+
+@pytest.fixture
+def decide(monkeypatch):
+    """Makes the detector say this of the mixture and that of the stems."""
+    monkeypatch.setattr(module, "Separator", Shares)
+
+    def install(mixture, stems=None):
+        monkeypatch.setattr(classifier, "listen", lambda *_: mixture)
+        monkeypatch.setattr(classifier, "confirm", lambda *_: stems or mixture)
+
+    return install
+
+
+def shares(report, song):
+    """What share of the mixture each file is, and that they sum to it."""
+    mixture = read(song)
+    found = {stem: read(path) for stem, path in report.files.items()}
+    np.testing.assert_allclose(sum(found.values()), mixture, atol=1e-5)
+    return {stem: round(float(np.vdot(audio, mixture) / np.vdot(mixture, mixture)), 3) for stem, audio in found.items()}
+
+
+@pytest.mark.parametrize(
+    ("asked", "mixture", "stems", "expected"),
+    [
+        ((), {}, {}, SHARES),
+        ((), {"drums": ABSENT}, {"drums": ABSENT}, {"vocals": 0.4, "bass": 0.2, "other": 0.4}),
+        ((), {}, {"bass": ABSENT, "other": ABSENT}, {"vocals": 0.4, "drums": 0.3, "other": 0.3}),
+        (("vocals",), {}, {}, {"vocals": 0.4, "other": 0.6}),
+        (("drums",), {"drums": ABSENT}, {"drums": ABSENT}, {"vocals": 0.4, "drums": 0.3, "other": 0.3}),
+    ],
+)
+def test_what_does_not_come_out_stays_in_other(decide, song, tmp_path, asked, mixture, stems, expected):
+    decide(detection(**mixture), detection(**stems))
+    report = separate_file(song, tmp_path / "out", Options(stems=asked))
+    assert shares(report, song) == expected
+    assert report.null_db < -90 and list(report.files) == report.stems
+    assert {stem.name for stem in report.folded} == set(FOUR) - set(expected)
+
+
+def test_the_detector_is_told_as_soon_as_it_has_listened(decide, song, tmp_path):
+    decide(detection(drums=ABSENT))
+    events = []
+    separate_file(
+        song,
+        tmp_path / "out",
+        on_progress=lambda progress: events.append(progress.stage),
+        on_heard=lambda stage, heard: events.append((stage, heard.stems["drums"].presence)),
+        on_block=lambda block: events.append(tuple(block.stems)),
+    )
+    told = list(dict.fromkeys(events))
+    lanes = ("vocals", "bass", "other")
+    assert told == [
+        "decode",
+        "listen",
+        ("mixture", ABSENT),
+        "separate",
+        lanes,
+        "confirm",
+        ("confirmed", ABSENT),
+        "encode",
+    ]
+
+
+def test_without_a_detector_every_stem_comes_and_the_report_says_why(decide, song, tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "Separator", Shares)
+    monkeypatch.setattr(registry, "TAGGER", "umxhq")  # known, not installed
+    report = separate_file(song, tmp_path / "out")
+    assert report.stems == FOUR and report.heard == {}
+    assert any("Nobody listened" in warning and "umxhq" in warning for warning in report.warnings)
+
+
+def test_asking_for_what_no_model_gives_is_answered(decide, song, tmp_path):
+    decide(detection())
+    report = separate_file(song, tmp_path / "out", Options(stems=("piano",)))
+    assert report.stems == ["vocals", "other"]
+    assert "No installed model separates piano: its sound is in other." in report.warnings
+    assert "piano" not in stem_choices()
+
+
+def segmented(song, folder, options=None):
+    with SegmentWriter(folder) as writer:
+        report = separate_file(song, folder, options, on_block=writer.write)
+        writer.close()
+    return report
+
+
+def joined(folder, stem):
+    numbers = range(len(segments.index(folder).starts))
+    return segments.GAIN * np.concatenate([read(segments.segment(folder / stem, k)) for k in numbers], axis=1)
+
+
+def test_another_choice_needs_no_separation(decide, song, tmp_path, monkeypatch):
+    decide(detection(drums=ABSENT), detection(drums=PRESENT, bass=ABSENT))
+    first = segmented(song, tmp_path / "1")
+    segments.fold(tmp_path / "1", ["bass"])
+    assert first.stems == ["vocals", "other"]
+    assert first.folded == [Folded("drums", PRESENT, True), Folded("bass", ABSENT, False)]
+    np.testing.assert_allclose(joined(tmp_path / "1", "other"), 0.6 * read(song), atol=1e-5)
+
+    monkeypatch.setattr(module, "Separator", None)
+    told = Report.from_dict(json.loads(json.dumps(first.as_dict())))
+    with SegmentWriter(tmp_path / "2") as writer:
+        options = Options(stems=("drums", "bass"), format="flac", bits="24")
+        second = choose_again(tmp_path / "1", told, tmp_path / "2", options, on_block=writer.write)
+        writer.close()
+    assert shares(second, song) == SHARES
+    assert second.folded == [] and second.models == first.models and second.asked == ["drums", "bass"]
+    np.testing.assert_allclose(joined(tmp_path / "2", "other"), 0.1 * read(song), atol=1e-5)
+
+    third = choose_again(tmp_path / "2", second, tmp_path / "3", Options())
+    assert shares(third, song) == {"vocals": 0.4, "other": 0.6}
+
+
+def test_folded_lanes_are_drawn_as_they_sound(decide, song, tmp_path):
+    decide(detection(), detection(drums=ABSENT))
+    segmented(song, tmp_path / "1")
+    assert segments.index(tmp_path / "1").stems == FOUR
+    segments.fold(tmp_path / "1", ["drums"])
+    found = segments.index(tmp_path / "1")
+    assert (found.stems, found.folded, found.total) == (["vocals", "bass", "other"], ["drums"], SECONDS * RATE)
+    drawn = np.fromfile(tmp_path / "1" / "other" / "peaks.i8", np.int8).reshape(-1, 2)
+    whole = np.concatenate([segments.peaks(0.4 * read(song)[:, k : k + SEGMENT]) for k in found.starts])
+    assert np.abs(drawn.astype(int) - whole).max() <= 1
+
+
+def test_command_line_tells_what_was_heard_and_folded(decide, song, tmp_path, capsys):
+    decide(detection(drums=ABSENT, piano=UNCERTAIN), detection(drums=PRESENT, bass=ABSENT))
+    assert command_line.main([str(song), "-o", str(tmp_path / "out")]) == 0
+    shown = capsys.readouterr().out
+    assert "heard vocals, bass, guitar" in shown and "perhaps piano" in shown
+    assert "drums was not expected, but is there" in shown and "--stems drums" in shown
+    assert "bass is hardly there" in shown
+    assert command_line.main([str(song), "-o", str(tmp_path / "out"), "--stems", "kazoo"]) == 2
+    assert "kazoo" in capsys.readouterr().err
