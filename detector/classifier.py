@@ -50,6 +50,12 @@ class Heard:
     timeline: tuple[float, ...]
     spans: tuple[tuple[int, int], ...]
 
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> "Heard":
+        """What as_dict gave, also after JSON, which knows no tuples."""
+        spans = tuple((start, stop) for start, stop in data["spans"])
+        return cls(data["probability"], data["presence"], tuple(data["timeline"]), spans)
+
 
 @dataclass(frozen=True, slots=True)
 class Detection:
@@ -69,7 +75,7 @@ class Detection:
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> "Detection":
         """What as_dict gave, also after JSON."""
-        return cls(data["seconds"], {kind: Heard(**heard) for kind, heard in data["stems"].items()})
+        return cls(data["seconds"], {kind: Heard.from_dict(heard) for kind, heard in data["stems"].items()})
 
 
 @dataclass(frozen=True)
