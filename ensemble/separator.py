@@ -61,7 +61,8 @@ class Separator:
             )
         self.splitter = load(split, level) if split and split not in self.missing else None
         blended = {stem for name in self.members for stem in there[name]}
-        self.remainder = bool({stem for weights in there.values() for stem in weights} - blended)
+        known = {stem for weights in there.values() for stem in weights}
+        self.remainder = "other" not in blended or bool(known - blended)
         self.blended = [stem for stem in STEMS if stem in blended and not (self.remainder and stem == "other")]
         parts = {*self.blended, "other", *(SPLIT if self.splitter else ())}
         self.sources = [stem for stem in STEMS if stem in parts]

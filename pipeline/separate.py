@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -51,6 +51,7 @@ def separate_file(
         report.title, report.heard = recording.title or source.stem, heard
         report.warnings = [*recording.warnings, *problems, *report.warnings]
         if heard:
+            report.models.append(_told(registry.TAGGER))
             work.timed("confirm", lambda: _confirm(work, recording, report, on_heard))
         return work.finish(report)
 
@@ -180,7 +181,6 @@ def _separate(work: _Work, recording: Recording, wanted: list[str]) -> Report:
     for block in work.through(blocks, separator.count(recording.samples), separator.sources, stems):
         summed = np.sum(list(block.stems.values()), axis=0, dtype=np.float64)
         missed += float(np.square(recording.read(block.start, block.stop) - summed).sum())
-    cards = [registry.card(member.model.name) for member in separator.loaded]
     report = Report(
         title="",
         samples=recording.samples,
@@ -189,7 +189,7 @@ def _separate(work: _Work, recording: Recording, wanted: list[str]) -> Report:
         residual=RESIDUAL in separator.stems,
         preset=work.options.preset,
         bleed=work.options.bleed,
-        models=[{name: getattr(card, name) for name in TOLD} for card in cards],
+        models=[_told(member.model.name) for member in separator.loaded],
         provider=separator.loaded[0].provider,
         null_db=_decibels(missed, recording.energy),
         warnings=_shortcomings(separator, work.options.stems),
@@ -230,6 +230,11 @@ def _folded(block: Block, names: list[str]) -> Block:
 
 def _sum(parts: list[Audio]) -> Audio:
     return np.asarray(np.sum(parts, axis=0), np.float32)
+
+
+def _told(model: str) -> dict[str, Any]:
+    card = registry.card(model)
+    return {name: getattr(card, name) for name in TOLD}
 
 
 def _shortcomings(separator: Separator, asked: tuple[str, ...]) -> list[str]:

@@ -11,7 +11,7 @@ from ensemble import fitting, registry, separator
 from ensemble.blend import blend, fit, moments, split
 from ensemble.demucs import Level
 from ensemble.errors import InvalidOption, ModelUnavailable
-from ensemble.registry import Ensemble
+from ensemble.registry import STEMS, Ensemble
 from ensemble.separator import Member, Separator
 
 LEVEL = Level(0.0, 1.0)
@@ -97,6 +97,47 @@ def test_other_is_divided_and_nothing_of_it_lost(networks):
     other = 0.1 * song
     np.testing.assert_allclose(estimates["guitar"] + estimates["piano"] + estimates["other"], other, atol=1e-5)
     np.testing.assert_allclose(estimates["guitar"], 0.9 * other, atol=1e-4)  # 0.3^2 beside 0.1^2
+
+
+SPECIALISTS = Ensemble(
+    "fine", "Fine", {"a": {"vocals": 1.0}, "b": {"drums": 1.0}, "c": {"bass": 1.0}, "d": {"other": 1.0}}, "six"
+)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "members", "sources"),
+    [
+        (STEMS, ["a", "b", "c", "d"], ["vocals", "drums", "bass", "guitar", "piano", "other"]),
+        (["vocals", "drums", "bass", "other"], ["a", "b", "c", "d"], ["vocals", "drums", "bass", "other"]),
+        (["vocals", "bass", "other"], ["a", "c"], ["vocals", "bass", "other"]),
+        (["vocals", "other"], ["a"], ["vocals", "other"]),
+        (["vocals", "guitar"], ["a"], ["vocals", "guitar", "piano", "other"]),
+    ],
+)
+@pytest.mark.parametrize("bleed", ["off", "light"])
+def test_networks_that_nobody_needs_dont_run_and_other_keeps_their_share(networks, wanted, members, sources, bleed):
+    for name in "abcd":
+        networks[name] = networks["one"]
+    song = mixture()
+    found = Separator(SPECIALISTS, LEVEL, bleed, wanted)
+    assert (list(found.members), found.sources) == (members, sources)
+    assert (found.splitter is None) == ("guitar" not in sources)
+    stems = found(song)
+    np.testing.assert_allclose(stems.sum(axis=0), song, atol=1e-5)
+    if bleed == "off" and sources == ["vocals", "other"]:
+        np.testing.assert_allclose(stems[0], 0.4 * song, atol=1e-3)
+
+
+def test_a_lone_specialist_leaves_the_rest_in_other(networks):
+    networks["a"] = networks["one"]
+    found = Separator(SPECIALISTS, LEVEL, "off")
+    assert found.sources == ["vocals", "guitar", "piano", "other"] and found.missing == ["b", "c", "d"]
+    np.testing.assert_allclose(found(mixture()).sum(axis=0), mixture(), atol=1e-5)
+
+
+def test_one_network_for_all_gives_what_was_not_asked_for_too(networks):
+    found = Separator(preset("six", one=1.0), LEVEL, "off", ["vocals", "other"])
+    assert found.sources == list(FOUR) and found.splitter is None
 
 
 def test_a_missing_splitter_leaves_other_whole(networks):
