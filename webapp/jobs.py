@@ -86,7 +86,7 @@ def cancel(job: Job) -> bool:
         if not _change(live, FRESH, state=State.CANCELLED, finished_at=timezone.now()):
             return False
         job.stems.all().delete()
-        transaction.on_commit(lambda: _remove(job.folder))
+        transaction.on_commit(lambda: _clear(job))
     return True
 
 
@@ -151,8 +151,7 @@ def claim(pk: UUID, worker: str) -> Job | None:
             return None
         job = Job.objects.select_related("track").get(pk=pk)
         job.stems.all().delete()
-    for attempt in set(job.folder.glob("*")) - {job.finished_directory}:
-        _remove(attempt)  # what an interrupted one left behind
+    _clear(job)  # what an interrupted attempt left behind
     return job
 
 
@@ -189,7 +188,7 @@ def fail(job: Job, message: str) -> None:
         if not _change(_held(job), FRESH, state=State.FAILED, error=message, finished_at=timezone.now()):
             raise JobLost(str(job.pk))
         job.stems.all().delete()
-    _remove(job.folder)
+    _clear(job)
 
 
 def release(worker: str) -> int:
@@ -266,6 +265,14 @@ def _held(job: Job) -> QuerySet[Job]:
 
 def _change(rows: QuerySet[Job], fields: dict[str, Any], **more: Any) -> int:
     return rows.update(**(fields | more | {"updated_at": timezone.now()}))
+
+
+def _clear(job: Job) -> None:
+    """Remove what was written for a job, but not the work that another choice of stems is made from."""
+    if job.finished_directory is None:
+        _remove(job.folder)
+    for attempt in set(job.folder.glob("*")) - {job.finished_directory}:
+        _remove(attempt)
 
 
 def _remove(folder: Path) -> None:

@@ -395,6 +395,18 @@ class TestChoose:
         assert [path.name for path in job.folder.iterdir()] == ["2"]
         assert {stem.name for stem in fresh(job).stems.all()} == {"vocals", "bass"}
 
+    @pytest.mark.parametrize("end", [jobs.cancel, lambda job: jobs.fail(job, "The disk is full.")])
+    def test_an_end_on_the_way_costs_nothing_of_the_earlier_work(self, make_job, end, committing):
+        job = make_job(State.DONE)
+        jobs.choose(job, ["drums"])
+        again = claimed(fresh(job))
+        again.directory.mkdir()
+        with committing():
+            end(again)
+        assert [path.name for path in job.folder.iterdir()] == ["1"]
+        assert jobs.retry(fresh(job))
+        assert claimed(fresh(job)).finished_directory == job.directory
+
     @pytest.mark.parametrize("state", [state for state in State.values if state != State.DONE])
     def test_only_of_finished_jobs(self, make_job, state):
         job = make_job(state)
