@@ -10,7 +10,7 @@ import struct
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import av
 import numpy as np
@@ -275,12 +275,16 @@ def clips(format: str, bits: str) -> bool:
 
 
 class Encoder:
-    """Writes (2, n) float32 blocks to an audio file. A context manager; the file is whole once it is left."""
+    """Writes (2, n) float32 blocks to an audio file. A context manager; the file is whole once it is left.
 
-    def __init__(self, path: Path, format: str, bits: str, tags: dict[str, str] | None = None) -> None:
+    An open file is left open.
+    """
+
+    def __init__(self, target: Path | IO[bytes], format: str, bits: str, tags: dict[str, str] | None = None) -> None:
         self._coding = coding(format, bits)
         options = {"rf64": "auto"} if format == "wav" else {}
-        self._container = av.open(str(path), "w", format=format, options=options)
+        file = str(target) if isinstance(target, Path) else target
+        self._container = av.open(file, "w", format=format, options=options)
         self._container.metadata.update(tags or {})
         stream: Any = self._container.add_stream(self._coding.codec, rate=RATE, layout="stereo")
         stream.codec_context.format = self._coding.layout

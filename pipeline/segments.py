@@ -127,7 +127,7 @@ def replay(directory: Path) -> Iterator[Block]:
     """
     found = index(directory)
     for number, start in enumerate(found.starts):
-        stems = {stem: _decode(segment(directory / stem, number)) for stem in [*found.folded, *found.stems]}
+        stems = {stem: load(segment(directory / stem, number)) for stem in [*found.folded, *found.stems]}
         for stem in found.folded:
             stems["other"] = stems["other"] - stems[stem]
         yield Block(start, min(start + SEGMENT, found.total), found.total, stems)
@@ -138,7 +138,7 @@ def fold(directory: Path, names: Collection[str]) -> None:
     found = index(directory)
     drawn = []
     for number in range(len(found.starts)):
-        audio = np.sum([_decode(segment(directory / stem, number)) for stem in ["other", *names]], axis=0)
+        audio = np.sum([load(segment(directory / stem, number)) for stem in ["other", *names]], axis=0)
         _encode(segment(directory / "other", number), audio)
         drawn.append(peaks(audio))
     np.concatenate(drawn).tofile(directory / "other" / "peaks.i8")
@@ -158,6 +158,7 @@ def _encode(path: Path, audio: Audio) -> None:
     part.replace(path)
 
 
-def _decode(path: Path) -> Audio:
+def load(path: Path) -> Audio:
+    """A segment at its true level, (2, samples)."""
     audio, _ = soundfile.read(path, dtype="float32", always_2d=True)
     return np.asarray(audio.T * np.float32(GAIN))

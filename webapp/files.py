@@ -8,6 +8,7 @@ import re
 from collections.abc import AsyncIterator
 from os import stat_result
 from pathlib import Path
+from typing import IO
 from uuid import UUID
 
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
@@ -46,7 +47,12 @@ async def download(request: HttpRequest, pk: UUID, name: str) -> HttpResponseBas
         raise Http404
     path = Path(stem.file.path)
     response = await send_file(request, path, TYPES.get(path.suffix, "application/octet-stream"))
-    filename = f"{_tame(stem.job.track.title)} - {name}{path.suffix}"
+    filename = f"{tame(stem.job.track.title)} - {name}{path.suffix}"
+    return as_attachment(response, filename)
+
+
+def as_attachment(response: HttpResponseBase, filename: str) -> HttpResponseBase:
+    """A response that browsers save under that name."""
     response["Content-Disposition"] = content_disposition_header(as_attachment=True, filename=filename) or ""
     return response
 
@@ -108,10 +114,15 @@ async def _read(path: Path, part: range) -> AsyncIterator[bytes]:
     """The file's bytes, read in another thread so that a slow disk holds nobody up."""
     with await asyncio.to_thread(path.open, "rb") as file:
         file.seek(part.start)
-        left = len(part)
-        while left and (chunk := await asyncio.to_thread(file.read, min(CHUNK, left))):
-            left -= len(chunk)
+        async for chunk in chunks(file, len(part)):
             yield chunk
+
+
+async def chunks(file: IO[bytes], count: int) -> AsyncIterator[bytes]:
+    """So many bytes of an open file, from where it stands."""
+    while count and (chunk := await asyncio.to_thread(file.read, min(CHUNK, count))):
+        count -= len(chunk)
+        yield chunk
 
 
 async def _stat(path: Path) -> stat_result:
@@ -130,6 +141,6 @@ async def _own_stem(request: HttpRequest, pk: UUID, name: str) -> Stem:
     return stem
 
 
-def _tame(title: str) -> str:
+def tame(title: str) -> str:
     """A title as a file name that every system takes."""
     return re.sub(r'[\x00-\x1f\x7f/\\:*?"<>|]+', "_", title).strip(" .") or "song"

@@ -74,6 +74,8 @@ def job_json(job: Job, queue: Queue | None = None) -> dict[str, Any]:
         "detection_url": _url("job-detection", job) if job.heard else None,
         "choices": stem_choices(),
         "stems_url": _url("api-job-stems", job),
+        "zip_url": _url("job-stems-zip", job) if job.state == State.DONE else None,
+        "mix_url": _url("job-mix", job) if job.state == State.DONE else None,
         "events_url": _url("job-events", job),
         "cancel_url": _url("api-job-cancel", job),
         "retry_url": _url("api-job-retry", job),

@@ -3,7 +3,7 @@
 from django.contrib import admin
 from django.urls import path
 
-from webapp import events, files, health, views
+from webapp import events, exports, files, health, views
 from webapp.api import JobViewSet
 
 STEM = "api/v1/jobs/<uuid:pk>/stems/<slug:name>"
@@ -25,6 +25,8 @@ urlpatterns = [
     path("api/v1/jobs/<uuid:pk>/stems/", JobViewSet.as_view({"post": "stems"}), name="api-job-stems"),
     path("api/v1/jobs/<uuid:pk>/detection/", files.detection, name="job-detection"),
     path("api/v1/jobs/<uuid:pk>/events/", events.one_job, name="job-events"),
+    path("api/v1/jobs/<uuid:pk>/stems.zip", exports.stems, name="job-stems-zip"),
+    path("api/v1/jobs/<uuid:pk>/mix", exports.mix, name="job-mix"),
     path(f"{STEM}/segments/<int:index>.flac", files.segment, name="stem-segment"),
     path(f"{STEM}/peaks", files.peaks, name="stem-peaks"),
     path(f"{STEM}/download", files.download, name="stem-download"),

@@ -101,7 +101,7 @@ class TestJson:
     KEYS = (
         "id url title filename state notice stage blocks_done blocks_total seconds_left position error warnings "
         "duration created_at format bleed null_db models provider events_url cancel_url retry_url api_url audio stems "
-        "stems_asked heard detection_url folded choices stems_url"
+        "stems_asked heard detection_url folded choices stems_url zip_url mix_url"
     )
 
     @pytest.mark.parametrize("state", State.values)

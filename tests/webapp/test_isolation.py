@@ -69,8 +69,8 @@ def test_lists_hold_ones_own_alone(make_job, stranger, browser):
 def test_the_owner_does_find_them(make_job, owner, fetch, browser):
     job = make_job(State.DONE)
     for address in addresses():
-        if "events" in address:
-            continue  # never ends; has its own tests
+        if "events" in address or address.endswith("/mix"):
+            continue  # never ends; needs real audio: both have tests of their own
         answer: Answer = fetch(address.format(pk=job.pk), owner)
         assert answer.status in (200, 405), address
     assert fresh(job).state == State.DONE

@@ -1,0 +1,105 @@
+"""What people take along: the archive is whole, and the mix is the mix they described."""
+
+import io
+import zipfile
+
+import numpy as np
+import pytest
+import soundfile
+
+from pipeline.segments import Block, SegmentWriter
+from webapp.models import State
+
+pytestmark = pytest.mark.django_db
+
+RATE, SECONDS = 44_100, 12
+
+
+@pytest.fixture
+def job(make_job):
+    """A finished one with real segments: vocals and drums of noise."""
+    done = make_job(State.DONE)
+    with SegmentWriter(done.directory) as writer:
+        writer.write(Block(0, RATE * SECONDS, RATE * SECONDS, noise()))
+        writer.close()
+    return done
+
+
+def noise():
+    rng = np.random.default_rng(5)
+    return {stem: rng.uniform(-0.9, 0.9, (2, RATE * SECONDS)).astype(np.float32) for stem in ("vocals", "drums")}
+
+
+def heard(answer):
+    audio, rate = soundfile.read(io.BytesIO(answer.body), dtype="float32")
+    assert rate == RATE
+    return audio.T
+
+
+def test_the_mix_is_what_was_described(job, owner, fetch):
+    query = "vocals=-6&drums=3&mute=drums&master=-2&start=9.5&end=11&format=wav&bits=float"
+    answer = fetch(f"/api/v1/jobs/{job.pk}/mix?{query}", owner)
+    assert answer.status == 200 and answer.headers["Content-Type"] == "audio/wav"
+    assert answer.headers["Content-Disposition"] == 'attachment; filename="Song - mix.wav"'
+    assert int(answer.headers["Content-Length"]) == len(answer.body)
+    expected = 10 ** (-8 / 20) * noise()["vocals"][:, round(9.5 * RATE) : 11 * RATE]
+    np.testing.assert_allclose(heard(answer), expected, atol=2e-6)
+
+
+def test_a_mix_of_nothing_said_is_the_song(job, owner, fetch):
+    answer = fetch(f"/api/v1/jobs/{job.pk}/mix", owner)
+    np.testing.assert_allclose(heard(answer), sum(noise().values()), atol=2e-6)
+    assert answer.headers["X-Lowered-dB"] == "0.00"
+
+
+def test_what_would_clip_is_lowered_and_told(job, owner, fetch):
+    answer = fetch(f"/api/v1/jobs/{job.pk}/mix?vocals=6&drums=6&format=flac", owner)
+    assert float(answer.headers["X-Lowered-dB"]) > 6
+    assert np.abs(heard(answer)).max() == pytest.approx(1, abs=1e-4)
+
+
+def test_nothing_is_left_behind(job, owner, fetch):
+    before = sorted(job.directory.iterdir())
+    fetch(f"/api/v1/jobs/{job.pk}/mix", owner)
+    assert sorted(job.directory.iterdir()) == before
+
+
+@pytest.mark.parametrize(
+    ("query", "told"),
+    [
+        ("vocals=7", "vocals: 7 dB"),
+        ("vocals=loud", "'loud' is not a number"),
+        ("kazoo=0", "kazoo"),
+        ("mute=kazoo", "vocals"),
+        ("start=5&end=4", "nothing between 5 and 4"),
+        ("start=99", "ends after 12.0 seconds"),
+        ("format=xyz", "wav, flac, mp3"),
+    ],
+)
+def test_a_mix_that_makes_no_sense_is_explained(job, owner, fetch, query, told):
+    answer = fetch(f"/api/v1/jobs/{job.pk}/mix?{query}", owner)
+    assert answer.status == 400 and told in answer.body.decode()
+
+
+def test_all_stems_come_in_one_archive(make_job, owner, fetch):
+    job = make_job(State.DONE, title="Blue: Monday?")
+    answer = fetch(f"/api/v1/jobs/{job.pk}/stems.zip", owner)
+    assert int(answer.headers["Content-Length"]) == len(answer.body)
+    with zipfile.ZipFile(io.BytesIO(answer.body)) as archive:
+        assert archive.testzip() is None
+        names = sorted(archive.namelist())
+        assert names == [f"Blue_ Monday_/Blue_ Monday_ - {stem}.wav" for stem in ("drums", "vocals")]
+        assert archive.read(names[1]) == b"vocals" * 1000
+
+
+@pytest.mark.parametrize("what", ["mix", "stems.zip"])
+@pytest.mark.parametrize("state", [State.QUEUED, State.RUNNING, State.FAILED])
+def test_nothing_to_take_before_it_is_done(make_job, owner, fetch, state, what):
+    assert fetch(f"/api/v1/jobs/{make_job(state).pk}/{what}", owner).status == 404
+
+
+@pytest.mark.parametrize("what", ["mix", "stems.zip"])
+def test_strangers_get_nothing(make_job, stranger, fetch, what):
+    job = make_job(State.DONE)
+    assert fetch(f"/api/v1/jobs/{job.pk}/{what}", stranger).status == 404
+    assert fetch(f"/api/v1/jobs/{job.pk}/{what}").status == 404
