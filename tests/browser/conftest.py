@@ -1,0 +1,156 @@
+"""The real site in a real browser: server, worker and model, and one song that every test of the page shares."""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from browser.player import STEMS, wait_for_sound
+from django.conf import settings
+
+from pipeline.options import model_cards
+
+if TYPE_CHECKING:
+    from playwright.sync_api import BrowserContext, Page, StorageState
+
+CHROMIUM = shutil.which("chromium")
+ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--autoplay-policy=no-user-gesture-required",
+]
+START = 120.0  # seconds until the site must answer
+SEPARATION = 420.0  # seconds for half a minute of music on a slow, busy machine
+REACTION = 15_000.0  # milliseconds within which the page must react
+
+
+@dataclass(frozen=True)
+class Separated:
+    """A finished job's address, and the cookies of the visitor whose it is."""
+
+    url: str
+    visitor: "StorageState"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def needs() -> None:
+    """Skips say what to do."""
+    pytest.importorskip("playwright.sync_api", reason="Playwright is not installed: pip install -e '.[test]'")
+    if CHROMIUM is None:
+        pytest.skip("Chromium is not installed: apt-get install chromium")
+    if not settings.WAVESURFER.is_dir():
+        pytest.skip("npm packages are not installed: npm ci")
+    missing = [card.name for card in model_cards() if not card.installed]
+    if missing:
+        pytest.skip(f"A model is not installed: python -m ensemble pull {' '.join(missing)}")
+
+
+@pytest.fixture(scope="session")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A fresh installation's data folder, with the demo song in it."""
+    folder = tmp_path_factory.mktemp("data")
+    manage = [sys.executable, "manage.py", "setup"]
+    subprocess.run(manage, cwd=settings.BASE_DIR, env=environment(folder), check=True)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def site(data: Path) -> Iterator[str]:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [sys.executable, "manage.py", "serve", "--port", str(port)]
+    server = subprocess.Popen(command, cwd=settings.BASE_DIR, env=environment(data))
+    try:
+        wait_until_healthy(f"http://127.0.0.1:{port}/healthz")
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        server.terminate()
+        server.wait(60)
+
+
+@pytest.fixture(scope="session")
+def separated(site: str, data: Path) -> Separated:
+    """A song that was uploaded, and separated, before our eyes."""
+    with browser_context() as context:
+        page = context.new_page()
+        page.goto(site)
+        page.set_input_files("#files", data / "demo.flac")
+        page.wait_for_url("**/jobs/*/")
+        page.locator("#mixer").wait_for(timeout=SEPARATION * 1000)
+        page.locator(".download").first.wait_for(timeout=SEPARATION * 1000)
+        return Separated(page.url, context.storage_state())
+
+
+@pytest.fixture(scope="module")
+def song(separated: Separated) -> Iterator["Page"]:
+    """The page of the separated song. Each module has its own: while Playwright runs, other tests have no database."""
+    with browser_context(storage_state=separated.visitor) as context:
+        page = context.new_page()
+        page.goto(separated.url)
+        page.locator(".download").first.wait_for()
+        yield page
+
+
+@pytest.fixture
+def mixer(song: "Page") -> Iterator["Page"]:
+    """The page, playing from the beginning, all faders at 0 dB; as it was afterwards."""
+    song.locator("#start").click()
+    song.locator("#play").click()
+    wait_for_sound(song, "master", heard=True)
+    yield song
+    song.keyboard.press("Escape")
+    song.evaluate(
+        """(names) => names.forEach((name) => {
+          document.querySelector('#mixer').engine.setLane(name, { db: 0, mute: false, solo: false });
+        })""",
+        STEMS,
+    )
+
+
+@contextmanager
+def browser_context(**options: Any) -> Iterator["BrowserContext"]:
+    """A visitor's browser, which must meet no error in any script."""
+    from playwright.sync_api import sync_playwright  # noqa: PLC0415  (a part of the test extra)
+
+    complaints: list[str] = []
+    with sync_playwright() as play:
+        browser = play.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        context = browser.new_context(**options)
+        context.set_default_timeout(REACTION)
+        context.on("weberror", lambda error: complaints.append(str(error.error)))
+        yield context
+        browser.close()
+    assert complaints == []
+
+
+def environment(data: Path) -> dict[str, str]:
+    """Our own, but with the defaults of database and queue, and a data folder of its own."""
+    ours = {name: value for name, value in os.environ.items() if name not in ("DATABASE_URL", "BROKER_URL")}
+    return ours | {"SOUNDSCAPE_DATA": str(data)}
+
+
+def wait_until_healthy(url: str) -> None:
+    deadline = time.monotonic() + START
+    while True:
+        try:
+            with urllib.request.urlopen(url, timeout=5):
+                return
+        except OSError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.2)

@@ -1,0 +1,65 @@
+"""What the tests of the page share: the player's own figures, read from the engine that the mixer's element carries."""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+STEMS = ["vocals", "drums", "bass", "other"]  # of the demo song
+SILENT = 1e-5  # RMS amplitude: -100 dB
+AUDIBLE = 1e-3
+
+# Plays the whole song through the mixer's own engine into memory, and the downloaded stems beside it.
+# Both in dB relative to the stems' sum: how much of it there is, and how far the engine is from it.
+COMPARE = """async () => {
+  const { Engine, LEAD } = await import('/static/webapp/engine.js');
+  const job = JSON.parse(document.getElementById('job-data').textContent);
+  const fresh = await (await fetch(job.api_url)).json();
+  const { rate, samples, segments_done } = fresh.audio;
+  const context = new OfflineAudioContext(2, samples + rate, rate);
+  const stems = fresh.stems.map((stem) => ({ name: stem.name, segmentsUrl: stem.segments_url }));
+  const engine = new Engine(stems, fresh.audio, context);
+  engine.setAvailable(segments_done);
+  while (Array.from({ length: segments_done }).some((_, index) => !engine.segments.column(index))) {
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+  await engine.play();
+  const heard = await context.startRendering();
+  const tracks = await Promise.all(fresh.stems.map(async (stem) =>
+    context.decodeAudioData(await (await fetch(stem.download_url)).arrayBuffer())));
+  let energy = 0, error = 0;
+  for (const channel of [0, 1]) {
+    const played = heard.getChannelData(channel).subarray(Math.ceil(LEAD * rate));
+    const expected = tracks.map((track) => track.getChannelData(channel));
+    for (let frame = 0; frame < samples; frame++) {
+      const sum = expected.reduce((total, track) => total + track[frame], 0);
+      energy += sum ** 2;
+      error += (sum - played[frame]) ** 2;
+    }
+  }
+  return { level: 10 * Math.log10(energy / samples), difference: 10 * Math.log10(error / energy) };
+}"""
+
+# Rows of a canvas with something in them.
+INKED_ROWS = """(canvas) => {
+  const { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
+  const row = (index) => data.subarray(index * canvas.width * 4, (index + 1) * canvas.width * 4);
+  return Array.from({ length: canvas.height }, (_, index) => row(index).some((value) => value > 0))
+    .filter(Boolean).length;
+}"""
+
+
+def engine(page: "Page", name: str) -> Any:
+    return page.evaluate("(name) => document.querySelector('#mixer').engine[name]", name)
+
+
+def wait_for_sound(page: "Page", lane: str, *, heard: bool) -> None:
+    """Wait until the lane, or "master", is audible or silent; fails after REACTION."""
+    page.wait_for_function(
+        """([lane, heard, silent, audible]) => {
+          const { lanes, master } = document.querySelector('#mixer').engine.levels();
+          const level = { ...lanes, master }[lane];
+          return heard ? level > audible : level < silent;
+        }""",
+        arg=[lane, heard, SILENT, AUDIBLE],
+    )

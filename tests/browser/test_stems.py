@@ -1,0 +1,164 @@
+"""What was heard in a song, and other choices of its stems, on the page of a song that is separated."""
+
+import json
+import math
+import re
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from browser.player import COMPARE, INKED_ROWS, engine
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page, Route
+
+KINDS = ["vocals", "drums", "bass", "guitar", "piano", "other", "strings", "winds", "synth"]
+LIKELY_AT_BEST = KINDS[4:]
+REMAKING = 120_000.0  # milliseconds for another choice on a slow, busy machine
+JOB_DATA = re.compile(r'(<script id="job-data"[^>]*>).*?(</script>)', re.DOTALL)
+
+
+@pytest.fixture
+def job(song: "Page") -> dict[str, Any]:
+    return fetch_job(song)
+
+
+@pytest.fixture
+def early(song: "Page", job: dict[str, Any]) -> Iterator["Page"]:
+    """The song's page as it is once the mix was heard and nothing is separated; `tell` brings it news."""
+    page = song.context.new_page()
+    show_instead(page, job | before_separation(job))
+    page.goto(song.url)
+    yield page
+    page.close()
+
+
+@pytest.fixture
+def playing(song: "Page") -> Iterator["Page"]:
+    """The page, playing with bass muted; all stems are there afterwards."""
+    song.evaluate("() => { const { engine } = document.querySelector('#mixer'); engine.seek(5); engine.play(); }")
+    song.get_by_role("button", name="Mute bass").click()
+    song.wait_for_function("() => document.querySelector('#mixer').engine.state === 'playing'")
+    yield song
+    song.evaluate("() => document.querySelector('#mixer').engine.stop()")
+
+
+def test_what_the_mix_suggests_is_shown_before_anything_is_separated(early: "Page", job: dict[str, Any]) -> None:
+    rows = early.locator("#instruments .instrument")
+    early.get_by_role("heading", name="Heard in this song").wait_for()
+    assert not early.locator("#mixer").is_visible()
+    assert [row.get_attribute("data-stem") for row in rows.all()] == [
+        kind for kind in KINDS if kind in job["heard"]["stems"]
+    ]
+    assert "the mix suggests" in early.locator("#basis").inner_text()
+    assert all(row.is_visible() for row in rows.all())
+    for kind in LIKELY_AT_BEST:
+        assert not early.locator(f"[data-stem={kind}] .presence").inner_text().startswith("Heard")
+
+
+def test_what_the_stems_confirm_moves_into_the_lanes(early: "Page", job: dict[str, Any]) -> None:
+    early.get_by_text("the mix suggests").wait_for()
+    tell(early, job)
+    early.get_by_text("the separated stems confirm").wait_for()
+    listed = [row.get_attribute("data-stem") for row in early.locator(".instrument:visible").all()]
+    lanes = [stem["name"] for stem in job["stems"]]
+    assert listed == [kind for kind in job["heard"]["stems"] if kind not in lanes]
+    assert re.match(r"(Heard|Perhaps|Not heard), ", early.locator(".lane[data-stem=drums] .presence").inner_text())
+
+
+def test_timelines_have_a_bar_a_second_and_say_the_same_in_words(song: "Page") -> None:
+    strip = song.locator(".lane[data-stem=drums] .timeline canvas")
+    song.wait_for_function("(canvas) => canvas.ariaLabel", arg=strip.element_handle())
+    assert re.fullmatch(r"drums: \d:\d\d to \d:\d\d(, \d:\d\d to \d:\d\d)*", strip.get_attribute("aria-label") or "")
+    assert strip.evaluate("(canvas) => canvas.width") == math.ceil(engine(song, "duration"))
+    assert strip.evaluate(INKED_ROWS) > 10
+
+
+def test_a_stem_is_put_back_into_other_and_separated_again(playing: "Page", job: dict[str, Any]) -> None:
+    """The lanes change under the music: it goes on, what was muted stays muted, and nothing of the song is lost."""
+    before = lanes(playing)
+    since = engine(playing, "position")
+    playing.locator("#fold summary").click()
+    choose(playing, "Drums: put it back into other")
+    assert lanes(playing) == [name for name in before if name != "drums"]
+    assert engine(playing, "position") > since
+    assert engine(playing, "state") in ("playing", "buffering")
+    assert playing.get_by_role("button", name="Mute bass").get_attribute("aria-pressed") == "true"
+    assert playing.evaluate("document.querySelectorAll('#ruler > *').length") == 1  # nothing of the old mixer is left
+    assert playing.evaluate(COMPARE)["difference"] < -90
+    assert "Drums: part of other." in playing.locator("#choice").inner_text()
+    choose(playing, "Separate it anyway: drums")
+    assert lanes(playing) == before
+    choose(playing, "As the song has them")
+    assert lanes(playing) == before
+    assert fetch_job(playing)["stems_asked"] == job["stems_asked"] == []
+
+
+def test_a_choice_that_is_refused_says_why_beside_its_button(song: "Page", job: dict[str, Any]) -> None:
+    reason = "Stems can be chosen again once the song is separated."
+    song.route(f"**{job['stems_url']}", lambda route: route.fulfill(status=409, json={"detail": reason}))
+    song.locator("#fold").evaluate("(details) => { details.open = true; }")
+    button = song.get_by_role("button", name="Bass: put it back into other")
+    button.click()
+    song.locator("#fold li", has=button).get_by_text(reason).wait_for()
+    assert button.is_enabled()
+    song.unroute(f"**{job['stems_url']}")
+    assert lanes(song) == [stem["name"] for stem in job["stems"]]
+
+
+def test_an_upload_asks_for_stems_only_if_they_were_chosen(song: "Page", site: str) -> None:
+    page = song.context.new_page()
+    page.goto(site)
+    asked = "() => new FormData(document.querySelector('#wishes')).getAll('stems')"
+    assert page.evaluate(asked) == []
+    page.locator("#stems-wish").select_option("Choose…")
+    assert page.evaluate(asked) == ["vocals"]
+    page.locator("#wishes").get_by_label("Bass").check()
+    assert page.evaluate(asked) == ["vocals", "bass"]
+    assert page.locator("#wishes").get_by_label("Vocals").is_disabled()
+    page.locator("#stems-wish").select_option("As the song has them")
+    assert page.evaluate(asked) == []
+    page.close()
+
+
+def before_separation(job: dict[str, Any]) -> dict[str, Any]:
+    nothing_yet: dict[str, Any] = {"state": "running", "stage": "separate", "audio": None, "stems": [], "folded": []}
+    return nothing_yet | {"heard": job["heard"] | {"stage": "mixture"}}
+
+
+def show_instead(page: "Page", job: dict[str, Any]) -> None:
+    """Let the song's page say of its job what is given."""
+
+    def answer(route: "Route") -> None:
+        response = route.fetch()
+        data = json.dumps(job).replace("<", "\\u003c")
+        route.fulfill(response=response, body=JOB_DATA.sub(lambda tags: tags[1] + data + tags[2], response.text()))
+
+    page.route(f"**{job['url']}", answer)
+    tell(page, job)
+
+
+def tell(page: "Page", job: dict[str, Any]) -> None:
+    """Give the page news of the job; it asks again at once."""
+    stream = f"retry: 100\n\nevent: job\ndata: {json.dumps(job)}\n\n"
+    page.route(f"**{job['events_url']}", lambda route: route.fulfill(content_type="text/event-stream", body=stream))
+
+
+def choose(page: "Page", button: str) -> None:
+    """Press a button that changes the stems, and wait until they are there."""
+    page.get_by_role("button", name=button, exact=True).click()
+    page.locator("#status").wait_for()
+    page.locator("#status").wait_for(state="hidden", timeout=REMAKING)
+    page.wait_for_function("() => document.querySelector('.download:not([hidden])')")
+
+
+def lanes(page: "Page") -> list[str]:
+    return [lane.get_attribute("data-stem") or "" for lane in page.locator(".lane").all()]
+
+
+def fetch_job(page: "Page") -> dict[str, Any]:
+    """As the server has it now."""
+    job: dict[str, Any] = page.evaluate(
+        "async () => (await fetch(JSON.parse(document.getElementById('job-data').textContent).api_url)).json()"
+    )
+    return job
