@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+import scipy.signal
 
 from detector import classifier, features
 from detector.classifier import ABSENT, CONFIRMED, KINDS, MIXTURE, PRESENT, UNCERTAIN
@@ -29,8 +30,8 @@ class TestJudge:
         assert (heard.presence, heard.probability, heard.spans) == (UNCERTAIN, 0.4, ())
 
     def test_a_long_song_needs_more_than_three_seconds(self):
-        assert classifier.judge(np.repeat([0.9, 0.0], [4, 296]), 0.6, 0.3).presence == ABSENT
-        assert classifier.judge(np.repeat([0.9, 0.0], [15, 285]), 0.6, 0.3).presence == PRESENT
+        assert classifier.judge(np.repeat([0.9, 0.0], [15, 285]), 0.6, 0.3).presence == ABSENT
+        assert classifier.judge(np.repeat([0.9, 0.0], [30, 270]), 0.6, 0.3).presence == PRESENT
 
     def test_less_than_three_seconds_in_all_are_judged_as_they_are(self):
         assert classifier.judge(line(0.9), 0.6, 0.3).presence == PRESENT
@@ -58,6 +59,20 @@ def parts() -> dict[str, np.ndarray]:
     return {name: part[:, 8 * RATE : (8 + SECONDS) * RATE] for name, part in demo.compose().items()}
 
 
+def spoken() -> np.ndarray:
+    """Five seconds of syllables: a buzz of falling pitch through the formants of five vowels, with gaps between."""
+    formants = [(730, 1090), (530, 1840), (270, 2290), (570, 840), (300, 870)]
+    pulses = (np.diff(np.cumsum(np.geomspace(140, 95, RATE // 5)) / RATE % 1, prepend=0) < 0).astype(float)
+    syllables = []
+    for index in range(20):
+        sound = pulses
+        for frequency in formants[index * 3 % 5]:
+            sound = scipy.signal.lfilter(*scipy.signal.iirpeak(frequency, 6, fs=RATE), sound)
+        syllables += [sound * np.hanning(sound.size), np.zeros(RATE // 20)]
+    words = np.concatenate(syllables)
+    return (0.2 * words / np.abs(words).max()).astype(np.float32)
+
+
 def listen(audio: np.ndarray) -> classifier.Detection:
     return classifier.listen(lambda start, stop: audio[:, start:stop], audio.shape[1], RATE)
 
@@ -77,6 +92,21 @@ class TestListen:
 
     def test_music_without_drums(self, parts):
         assert listen(parts["guitar"] + parts["piano"]).stems["drums"].presence != PRESENT
+
+    def test_a_song_with_a_singer_and_drums(self, parts):
+        found = listen(sum(parts.values()))
+        assert found.stems["vocals"].presence != ABSENT and found.stems["drums"].presence != ABSENT
+
+    def test_the_band_without_its_singer(self, parts):
+        band = sum(part for name, part in parts.items() if name != "vocals")
+        sung = listen(band + parts["vocals"]).stems["vocals"].probability
+        assert listen(band).stems["vocals"].probability < sung - 0.2
+
+    def test_speech_counts_as_a_voice(self):
+        speech = np.tile(spoken(), (2, 1))
+        heard = listen(speech).stems
+        assert heard["vocals"].presence != ABSENT
+        assert heard["vocals"].probability > max(heard[kind].probability for kind in ("drums", "bass", "guitar"))
 
     def test_drums_that_come_late(self, parts):
         audio = np.concatenate([parts["guitar"], parts["guitar"] + parts["drums"]], axis=1)
@@ -128,7 +158,7 @@ class TestConfirm:
         assert found.stems["drums"].presence == ABSENT
 
     def test_a_loud_stem_that_is_something_else(self, parts):
-        assert self.confirm({"drums": parts["drums"], "vocals": parts["drums"]}).stems["vocals"].presence == ABSENT
+        assert self.confirm({"drums": parts["drums"], "vocals": parts["drums"]}).stems["vocals"].presence != PRESENT
 
     def test_a_silent_song(self):
         silence = np.zeros((2, SECONDS * RATE), np.float32)
