@@ -14,7 +14,6 @@ from detector.classifier import Detection
 from detector.features import Array
 from ensemble.errors import InvalidAudio, SeparationError
 
-RATE = 44_100
 BARS = " ▁▂▃▄▅▆▇█"
 COLUMNS = 72
 
@@ -42,8 +41,8 @@ def hear(argv: Sequence[str]) -> None:
     parser.add_argument("song", type=Path, metavar="SONG", help="an audio file")
     parser.add_argument("--json", action="store_true", help="print JSON instead of text")
     arguments = parser.parse_args(argv)
-    audio = load(arguments.song)
-    found = classifier.listen(lambda start, stop: audio[:, start:stop], audio.shape[1], RATE)
+    audio, rate = load(arguments.song)
+    found = classifier.listen(lambda start, stop: audio[:, start:stop], audio.shape[1], rate)
     print(json.dumps(found.as_dict()) if arguments.json else bars(found))
 
 
@@ -72,18 +71,19 @@ def train(argv: Sequence[str]) -> None:
     training.main(argv)
 
 
-def load(path: Path) -> Array:
-    """Decode any audio file to (2, samples) at RATE. Raises InvalidAudio."""
-    resampler = av.AudioResampler(format="fltp", layout="stereo", rate=RATE)
+def load(path: Path) -> tuple[Array, int]:
+    """Decode any audio file to (2, samples) and its rate in Hz. Raises InvalidAudio."""
+    resampler = av.AudioResampler(format="fltp", layout="stereo")
     try:
         with av.open(str(path), metadata_errors="ignore") as container:
+            rate = container.streams.audio[0].rate
             frames = [part for frame in container.decode(audio=0) for part in resampler.resample(frame)]
             blocks = [part.to_ndarray() for part in [*frames, *resampler.resample(None)]]
     except (av.error.FFmpegError, IndexError) as error:
         raise InvalidAudio(f"{path} can't be read as audio ({error}). Export it again as WAV, FLAC or MP3.") from error
     if not sum(block.shape[1] for block in blocks):
         raise InvalidAudio(f"{path} holds no sound. Export it again from your audio program.")
-    return np.concatenate(blocks, axis=1)
+    return np.concatenate(blocks, axis=1), rate
 
 
 def bars(found: Detection) -> str:
