@@ -5,7 +5,7 @@ regression per kind of stem (head.npz, made by `python -m detector train`). Its 
 music: of all seconds called 0.7, about seven in ten hold the instrument.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
@@ -136,12 +136,16 @@ def window_times(spectrogram: Spectrogram) -> NDArray[np.float64]:
 def tag(spectrogram: Spectrogram) -> Array:
     """The tagger's outputs (windows, channels) in the order of FEATURES. Raises ModelUnavailable."""
     session = runtime.session(registry.verified(registry.TAGGER))
-    log = spectrogram.log()
-    log = np.resize(log, (max(len(log), WINDOW), log.shape[1]))  # what is shorter than a window is repeated
     starts = window_starts(spectrogram)
     groups = (starts[first : first + GROUP] for first in range(0, len(starts), GROUP))
-    answers = (session.run(frames=log[group[0] : group[-1] + WINDOW]) for group in groups)
+    answers = (session.run(frames=_frames(spectrogram, group[0], group[-1] + WINDOW)) for group in groups)
     return np.concatenate([np.concatenate([answer[name] for name in FEATURES], axis=1) for answer in answers])
+
+
+def _frames(spectrogram: Spectrogram, start: int, stop: int) -> Array:
+    """Frames as the tagger takes them; what is shorter than a window is repeated."""
+    log = spectrogram.log(start, stop)
+    return np.resize(log, (max(len(log), WINDOW), log.shape[1]))
 
 
 def loudness(spectrogram: Spectrogram) -> Array:
@@ -204,19 +208,19 @@ def logit(probability: NDArray[np.floating]) -> Array:
 # After separation
 
 
-def confirm(mixture: Spectrogram, stems: Mapping[str, Spectrogram], seconds: float) -> Detection:
+def confirm(mixture: Spectrogram, stems: Iterable[tuple[str, Spectrogram]], seconds: float) -> Detection:
     """What separated stems say of themselves: an instrument is there if its stem is loud enough and sounds like it.
 
-    stems: by kind, as long as the mixture. Kinds without a stem of their own are looked for in `other`, whose level
-    can speak against them, but not for them.
+    stems: by kind, as long as the mixture; each is let go before the next is asked for. Kinds without a stem of their
+    own are looked for in `other`, whose level can speak against them, but not for them.
     """
-    heard = {name: hear(stem) for name, stem in stems.items()}
-    levels = {name: _level_odds(stem, mixture) for name, stem in stems.items()}
+    heard = {name: (hear(stem), _level_odds(stem, mixture)) for name, stem in stems}
     probabilities = np.zeros((len(window_starts(mixture)), len(KINDS)), np.float32)
     for index, kind in enumerate(KINDS):
-        name, most = (kind, PROOF) if kind in stems else ("other", 0.0)
-        if name in stems:
-            probabilities[:, index] = expit(logit(heard[name][:, index]) + np.minimum(levels[name], most))
+        name, most = (kind, PROOF) if kind in heard else ("other", 0.0)
+        if name in heard:
+            sounds, level = heard[name]
+            probabilities[:, index] = expit(logit(sounds[:, index]) + np.minimum(level, most))
     return detection(mixture, probabilities, seconds, CONFIRMED)
 
 

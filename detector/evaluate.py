@@ -184,7 +184,7 @@ def confirm_stage(case: Case, separate: Separate, found: Tallies) -> None:
     """What the separated stems tell."""
     mixture = case.mixture
     stems = {name: features.from_array(stem, RATE) for name, stem in separate(mixture).items()}
-    confirmed = classifier.confirm(features.from_array(mixture, RATE), stems, mixture.shape[1] / RATE)
+    confirmed = classifier.confirm(features.from_array(mixture, RATE), stems.items(), mixture.shape[1] / RATE)
     for kind, heard in confirmed.stems.items():
         found.confirmed[kind].add(case.song, case.truth(kind), heard.probability, heard.presence)
 

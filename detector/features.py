@@ -29,10 +29,13 @@ class Spectrogram:
     power: Array
     rms: float
 
-    def log(self) -> Array:
-        """log10(1 + 10000 * power) at LEVEL_DB, silence as it is. In float32: loud music overflows float16."""
+    def log(self, start: int = 0, stop: int | None = None) -> Array:
+        """log10(1 + 10000 * power) of some frames at LEVEL_DB, silence as it is.
+
+        In float32: loud music overflows float16.
+        """
         gain = 10 ** (LEVEL_DB / 20) / self.rms if self.rms > SILENCE else 1.0
-        return np.asarray(np.log10(1 + np.float32(COMPRESSION * gain**2) * self.power), np.float32)
+        return np.asarray(np.log10(1 + np.float32(COMPRESSION * gain**2) * self.power[start:stop]), np.float32)
 
 
 def spectrogram(read: Read, samples: int, rate: int) -> Spectrogram:

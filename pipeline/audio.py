@@ -6,6 +6,7 @@ and the low-frequency effects channel is left out (ITU-R BS.775). Channels of un
 """
 
 import errno
+import os
 import struct
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field
@@ -43,13 +44,14 @@ TOO_LITTLE = "This file holds no sound. Export it again from your audio program.
 
 @dataclass
 class Recording:
-    """A decoded song on disk: interleaved float32 at RATE. mean and std: of its mono mix. energy: of both channels."""
+    """A decoded song on disk, interleaved float32 at RATE. mean, std: of its mono mix; energy, peak: of both sides."""
 
     path: Path
     samples: int = 0
     title: str = ""
     warnings: list[str] = field(default_factory=list)
     energy: float = 0.0
+    peak: float = 0.0
     mono_sum: float = 0.0
     mono_energy: float = 0.0
 
@@ -82,6 +84,7 @@ class Recording:
         self.mono_sum += float(mono.sum())
         self.mono_energy += float(mono @ mono)
         self.energy += float(np.square(audio, dtype=np.float64).sum())
+        self.peak = max(self.peak, float(np.abs(audio).max(initial=0.0)))
 
 
 def interleaved(audio: Audio) -> Audio:
@@ -103,7 +106,7 @@ def decode(source: Path, target: Path, max_seconds: float = float("inf")) -> Ite
     if only in part, is used, with a warning.
     """
     try:
-        if not source.stat().st_size:
+        if not _size(source):
             raise InvalidAudio("This file is empty. Choose the song itself, or export it again.")
         with av.open(str(source), metadata_errors="ignore", options={"format_whitelist": DEMUXERS}) as container:
             for recording in _decode(container, Recording(target), max_seconds):
@@ -117,6 +120,14 @@ def decode(source: Path, target: Path, max_seconds: float = float("inf")) -> Ite
             "This is not an audio file that can be read: it is damaged, incomplete, protected, or something else under "
             "an audio file's name. Play it in your audio program and export it again as WAV, FLAC or MP3."
         ) from error
+
+
+def _size(source: Path) -> int:
+    try:
+        with source.open("rb") as file:
+            return file.seek(0, os.SEEK_END)
+    except OSError as error:
+        raise InvalidAudio(f"{source} can't be opened: {error.strerror or error}.") from error
 
 
 def _decode(container: Any, recording: Recording, max_seconds: float) -> Iterator[Recording]:

@@ -15,7 +15,7 @@ import numpy as np
 from ensemble.errors import InvalidOption
 from pipeline import segments
 from pipeline.audio import CHANNELS, RATE, Audio, Encoder, clips
-from pipeline.segments import load, segment
+from pipeline.segments import load
 
 MAX_DB = 6.0
 
@@ -79,14 +79,14 @@ def blocks(directory: Path, mix: Mix) -> Iterator[Audio]:
     unknown = [lane.name for lane in mix.lanes if lane.name not in found.stems]
     if unknown:
         raise InvalidOption(f"There is no stem {unknown[0]!r}. There are: {', '.join(found.stems)}.")
-    start = round(mix.start * RATE)
-    stop = found.total if mix.end is None else min(round(mix.end * RATE), found.total)
+    seconds = found.total / RATE
+    start, stop = (round(min(time, seconds) * RATE) for time in (mix.start, inf if mix.end is None else mix.end))
     if start >= stop:
-        raise InvalidOption(f"The song ends after {found.total / RATE:.1f} seconds, before the stretch begins.")
+        raise InvalidOption(f"The song ends after {seconds:.1f} seconds, before the stretch begins.")
     master = 10 ** (mix.master_db / 20)
     heard = [(lane.name, gain * master) for lane, gain in zip(mix.lanes, gains(mix.lanes), strict=True) if gain]
     for number, first in enumerate(found.starts):
         a, b = max(start - first, 0), min(stop - first, segments.SEGMENT)
         if a < b:
-            parts = [np.float32(gain) * load(segment(directory / name, number))[:, a:b] for name, gain in heard]
+            parts = [np.float32(gain) * load(directory, name, number, found.gain)[:, a:b] for name, gain in heard]
             yield np.sum([np.zeros((CHANNELS, b - a), np.float32), *parts], axis=0)

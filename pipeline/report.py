@@ -17,9 +17,9 @@ FLOOR_DB = -200.0  # what "nothing at all" is called in decibels
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """done of total (0: not known yet): in "decode" seconds of audio, in "separate" blocks, in "encode" stems.
+    """done of total (0: not known yet): blocks in "separate", stems in "encode", else seconds of audio.
 
-    "listen" and "confirm", the detector's two turns, have no steps.
+    "listen" and "confirm" are the detector's two turns.
     """
 
     stage: str

@@ -6,7 +6,7 @@ were folded into `other` are kept as well: with them another choice of stems nee
 
 import json
 from collections.abc import Collection, Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import IO
 
@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from pipeline.audio import Audio, Encoder
 
 SEGMENT = 441_000  # samples: 10 s
-GAIN = 4.0  # segments are stored this much lower, so that a stem louder than full scale isn't clipped; players raise it
+HEADROOM = 4.0  # times the song's peak: a stem up to so loud isn't clipped
+QUIETEST = 2.0**-16  # peak below which a song is not raised further: nothing but noise of the recorder is there
 PEAKS_PER_SECOND = 100
 SAMPLES_PER_PEAK = 441
 FULL = 127  # of a peak's signed byte
@@ -29,6 +30,7 @@ class Block:
     """A finished piece of the song: samples start to stop of total.
 
     stems: (2, stop - start) each, what a player plays, RESIDUAL last. folded: stems whose sound is in `other` already.
+    gain: what segments are stored lower by and players must raise; the same throughout a song.
     """
 
     start: int
@@ -36,6 +38,12 @@ class Block:
     total: int
     stems: dict[str, Audio]
     folded: dict[str, Audio] = field(default_factory=dict)
+    gain: float = HEADROOM
+
+
+def gain_of(peak: float) -> float:
+    """The gain for a song with that peak: a power of two, so that quiet songs make good use of 24 bits too."""
+    return float(HEADROOM * 2.0 ** np.ceil(np.log2(max(peak, QUIETEST))))
 
 
 def peaks(audio: Audio) -> NDArray[np.int8]:
@@ -54,11 +62,11 @@ class SegmentWriter:
         self._pending: dict[str, Audio] = {}
         self._peaks: dict[str, IO[bytes]] = {}
         self._written = 0
-        self._index = Index(0, [], [])
+        self._index = Index(0, HEADROOM, [], [])
 
     def write(self, block: Block) -> int:
         """Add a block of every stem; returns how many segments of each are complete."""
-        self._index = Index(block.total, [*block.stems], [*block.folded])
+        self._index = Index(block.total, block.gain, [*block.stems], [*block.folded])
         for stem, audio in (block.stems | block.folded).items():
             self._pending[stem] = np.concatenate([self._pending.get(stem, audio[:, :0]), audio], axis=1)
         while all(audio.shape[1] >= SEGMENT for audio in self._pending.values()):
@@ -85,7 +93,7 @@ class SegmentWriter:
         if stem not in self._peaks:
             folder.mkdir(parents=True, exist_ok=True)
             self._peaks[stem] = (folder / "peaks.i8").open("wb")
-        _encode(segment(folder, self._written), audio)
+        _encode(segment(folder, self._written), audio, self._index.gain)
         self._peaks[stem].write(peaks(audio).tobytes())
         self._peaks[stem].flush()
 
@@ -99,9 +107,10 @@ class SegmentWriter:
 
 @dataclass(frozen=True, slots=True)
 class Index:
-    """What a folder of segments holds, once it is complete: samples in all, and the stems as in Block."""
+    """What a folder of segments holds, once it is complete: samples in all, and gain and stems as in Block."""
 
     total: int
+    gain: float
     stems: list[str]
     folded: list[str]
 
@@ -123,14 +132,14 @@ def index(directory: Path) -> Index:
 def replay(directory: Path) -> Iterator[Block]:
     """The song as it was separated: blocks of every stem, those folded into `other` taken out of it again.
 
-    Stems are the written ones to 24 bits, a quarter of full scale lower. Raises FileNotFoundError if not complete.
+    Stems are the written ones to 24 bits. Raises FileNotFoundError if not complete.
     """
     found = index(directory)
     for number, start in enumerate(found.starts):
-        stems = {stem: load(segment(directory / stem, number)) for stem in [*found.folded, *found.stems]}
+        stems = {stem: load(directory, stem, number, found.gain) for stem in [*found.folded, *found.stems]}
         for stem in found.folded:
             stems["other"] = stems["other"] - stems[stem]
-        yield Block(start, min(start + SEGMENT, found.total), found.total, stems)
+        yield Block(start, min(start + SEGMENT, found.total), found.total, stems, gain=found.gain)
 
 
 def fold(directory: Path, names: Collection[str]) -> None:
@@ -138,12 +147,12 @@ def fold(directory: Path, names: Collection[str]) -> None:
     found = index(directory)
     drawn = []
     for number in range(len(found.starts)):
-        audio = np.sum([load(segment(directory / stem, number)) for stem in ["other", *names]], axis=0)
-        _encode(segment(directory / "other", number), audio)
+        audio = np.sum([load(directory, stem, number, found.gain) for stem in ["other", *names]], axis=0)
+        _encode(segment(directory / "other", number), audio, found.gain)
         drawn.append(peaks(audio))
     np.concatenate(drawn).tofile(directory / "other" / "peaks.i8")
     stems = [stem for stem in found.stems if stem not in names]
-    Index(found.total, stems, [*found.folded, *names]).save(directory)
+    replace(found, stems=stems, folded=[*found.folded, *names]).save(directory)
 
 
 def segment(folder: Path, number: int) -> Path:
@@ -151,14 +160,15 @@ def segment(folder: Path, number: int) -> Path:
     return folder / f"{number:05d}.flac"
 
 
-def _encode(path: Path, audio: Audio) -> None:
+def load(directory: Path, stem: str, number: int, gain: float) -> Audio:
+    """A segment at its true level, (2, samples). Raises FileNotFoundError."""
+    with segment(directory / stem, number).open("rb") as file:
+        audio, _ = soundfile.read(file, dtype="float32", always_2d=True)
+    return np.asarray(audio.T * np.float32(gain))
+
+
+def _encode(path: Path, audio: Audio, gain: float) -> None:
     part = path.with_name("part")
     with Encoder(part, "flac", "24") as encoder:
-        encoder.write(audio / np.float32(GAIN))
+        encoder.write(audio / np.float32(gain))
     part.replace(path)
-
-
-def load(path: Path) -> Audio:
-    """A segment at its true level, (2, samples)."""
-    audio, _ = soundfile.read(path, dtype="float32", always_2d=True)
-    return np.asarray(audio.T * np.float32(GAIN))

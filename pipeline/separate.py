@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -18,7 +19,7 @@ from ensemble.errors import ModelUnavailable
 from ensemble.separator import Separator
 from pipeline import routing, segments
 from pipeline.audio import RATE, Audio, Recording, decode, disk_full
-from pipeline.options import RESIDUAL, STEMS, Options
+from pipeline.options import RESIDUAL, STEMS, Options, stem_choices
 from pipeline.report import FLOOR_DB, OnBlock, OnHeard, OnProgress, Progress, Report
 from pipeline.segments import Block
 from pipeline.spool import Spool, encode, safe_gain
@@ -56,7 +57,15 @@ def separate_file(
         return work.finish(report)
 
 
+def reusable(finished: Path, report: Report, options: Options) -> bool:
+    """Whether that separation's folder of segments holds all that these options ask for and any model here gives."""
+    found = segments.index(finished)
+    wanted = routing.wanted(options.stems, report.heard.get(MIXTURE))
+    return {*wanted} & {*stem_choices(report.preset)} <= {*found.stems, *found.folded}
+
+
 def choose_again(
+    source: Path,
     finished: Path,
     report: Report,
     directory: Path,
@@ -67,16 +76,26 @@ def choose_again(
 ) -> Report:
     """Write another choice of stems of a song that was separated before, from its complete folder of segments.
 
-    report: of that separation; a new one is returned. Raises SeparationError when the disk is full.
+    report: of that separation; a new one is returned. Raises as separate_file.
     """
     with _working(directory, options, on_progress, on_block) as work:
+        recording = work.timed("decode", lambda: _decode(work, source))
         found = segments.index(finished)
         sources = [stem for stem in STEMS if stem in (*found.stems, *found.folded)]
         stems = routing.delivered(sources, routing.wanted(options.stems, report.heard.get(MIXTURE)))
-        told = [warning for warning in report.warnings if warning != _lowered(report.gain_db)]
-        chosen = replace(report, asked=list(options.stems), stems=stems, files={}, gain_db=0.0, warnings=told)
-        for _ in work.through(segments.replay(finished), len(found.starts), sources, stems):
-            pass
+        blocks = segments.replay(finished)
+        null_db = work.timed("separate", lambda: work.through(blocks, len(found.starts), recording, sources, stems))
+        passing = [_lowered(report.gain_db), *map(_unseparated, STEMS)]
+        warnings = [warning for warning in report.warnings if warning not in passing]
+        chosen = replace(
+            report,
+            asked=list(options.stems),
+            stems=stems,
+            files={},
+            gain_db=0.0,
+            null_db=null_db,
+            warnings=[*warnings, *(_unseparated(stem) for stem in options.stems if stem not in sources)],
+        )
         _settle(chosen, sources)
         return work.finish(chosen)
 
@@ -85,12 +104,13 @@ def separate(recording: Recording, separator: Separator) -> Iterator[Block]:
     """Yield the song's finished blocks in time order, every separated stem by itself."""
     for start, audio in separator.blocks(recording.read, recording.samples):
         stems = dict(zip(separator.stems, audio, strict=True))
-        yield Block(start, start + audio.shape[-1], recording.samples, stems)
+        gain = segments.gain_of(recording.peak)
+        yield Block(start, start + audio.shape[-1], recording.samples, stems, gain=gain)
 
 
 @dataclass
 class _Work:
-    """One song being worked on: what was asked, who is told, the spooled stems, and the time spent by stage."""
+    """One song being worked on: what was asked, who is told, the spooled stems, and the seconds spent by stage."""
 
     directory: Path
     options: Options
@@ -111,17 +131,34 @@ class _Work:
         self.seconds[stage] = round(time.monotonic() - began, 3)
         return result
 
-    def through(self, blocks: Iterable[Block], count: int, sources: list[str], stems: list[str]) -> Iterator[Block]:
-        """Spool each of so many blocks, and hand it on with what is not among the stems put into `other`."""
-        began, folded = time.monotonic(), [stem for stem in sources if stem not in stems]
+    def through(
+        self, blocks: Iterable[Block], count: int, recording: Recording, sources: list[str], stems: list[str]
+    ) -> float:
+        """Spool each of so many blocks, and hand it on with what is not among the stems put into `other`.
+
+        Returns the energy that the stems miss of the recording, relative to its own, in dB.
+        """
+        began, missed = time.monotonic(), 0.0
+        folded = [stem for stem in sources if stem not in stems]
         self.on_progress(Progress("separate", 0, count))
         with self.spool:
             for done, block in enumerate(blocks, 1):
                 self.spool.write(block.stems)
                 self.on_block(_folded(block, folded))
-                yield block
+                summed = np.sum(list(block.stems.values()), axis=0, dtype=np.float64)
+                missed += float(np.square(recording.read(block.start, block.stop) - summed).sum())
                 left = (time.monotonic() - began) / done * (count - done)
                 self.on_progress(Progress("separate", done, count, left))
+        return _decibels(missed, recording.energy)
+
+    def telling(self, stage: str, read: features.Read, total: int, before: int = 0, of: int = 1) -> features.Read:
+        """The same reader, which tells how far it is with its stage: `before` of `of` such passes are over."""
+
+        def reading(start: int, stop: int) -> Audio:
+            self.on_progress(Progress(stage, (before * total + start) // RATE, of * total // RATE))
+            return read(start, stop)
+
+        return reading
 
     def finish(self, report: Report) -> Report:
         """Write the delivered stems and complete the report."""
@@ -166,7 +203,8 @@ def _listen(work: _Work, recording: Recording, on_heard: OnHeard) -> tuple[dict[
     """What the mixture tells, by stage, and why nothing if so: a song is separated without a detector too."""
     work.on_progress(Progress("listen"))
     try:
-        heard = classifier.listen(recording.read, recording.samples, RATE)
+        read = work.telling("listen", recording.read, recording.samples)
+        heard = classifier.listen(read, recording.samples, RATE)
     except ModelUnavailable as error:
         return {}, [f"Nobody listened for instruments, so every stem was separated. {error.message}"]
     on_heard(MIXTURE, heard)
@@ -176,11 +214,8 @@ def _listen(work: _Work, recording: Recording, on_heard: OnHeard) -> tuple[dict[
 def _separate(work: _Work, recording: Recording, wanted: list[str]) -> Report:
     level = Level(recording.mean, recording.std)
     separator = Separator(registry.ensemble(work.options.preset), level, work.options.bleed, wanted)
-    stems, missed = routing.delivered(separator.sources, wanted), 0.0
-    blocks = separate(recording, separator)
-    for block in work.through(blocks, separator.count(recording.samples), separator.sources, stems):
-        summed = np.sum(list(block.stems.values()), axis=0, dtype=np.float64)
-        missed += float(np.square(recording.read(block.start, block.stop) - summed).sum())
+    stems, count = routing.delivered(separator.sources, wanted), separator.count(recording.samples)
+    null_db = work.through(separate(recording, separator), count, recording, separator.sources, stems)
     report = Report(
         title="",
         samples=recording.samples,
@@ -191,7 +226,7 @@ def _separate(work: _Work, recording: Recording, wanted: list[str]) -> Report:
         bleed=work.options.bleed,
         models=[_told(member.model.name) for member in separator.loaded],
         provider=separator.loaded[0].provider,
-        null_db=_decibels(missed, recording.energy),
+        null_db=null_db,
         warnings=_shortcomings(separator, work.options.stems),
     )
     _settle(report, separator.sources)
@@ -201,16 +236,20 @@ def _separate(work: _Work, recording: Recording, wanted: list[str]) -> Report:
 def _confirm(work: _Work, recording: Recording, report: Report, on_heard: OnHeard) -> None:
     """Listen to the separated stems, and fold those that prove empty into `other`."""
     work.on_progress(Progress("confirm"))
-    sources = [*report.stems, *(stem.name for stem in report.folded)]
-    mixture = features.spectrogram(recording.read, recording.samples, RATE)
-    stems = {stem: features.spectrogram(_reader(work.spool, stem), recording.samples, RATE) for stem in sources}
-    report.heard[CONFIRMED] = classifier.confirm(mixture, stems, recording.samples / RATE)
-    _settle(report, [stem for stem in STEMS if stem in sources])
-    on_heard(CONFIRMED, report.heard[CONFIRMED])
-
-
-def _reader(spool: Spool, stem: str) -> features.Read:
-    return lambda start, stop: spool.read(stem, start, stop)
+    sources = [stem for stem in STEMS if stem in (*report.stems, *(stem.name for stem in report.folded))]
+    readers: list[features.Read] = [recording.read, *(partial(work.spool.read, stem) for stem in sources)]
+    spectrograms = (
+        features.spectrogram(
+            work.telling("confirm", read, recording.samples, before, len(readers)), recording.samples, RATE
+        )
+        for before, read in enumerate(readers)
+    )
+    mixture = next(spectrograms)
+    # One stem after the other is read and let go, so that there are never more than two in memory.
+    confirmed = classifier.confirm(mixture, zip(sources, spectrograms, strict=True), recording.samples / RATE)
+    report.heard[CONFIRMED] = confirmed
+    _settle(report, sources)
+    on_heard(CONFIRMED, confirmed)
 
 
 def _settle(report: Report, sources: list[str]) -> None:
@@ -241,10 +280,11 @@ def _shortcomings(separator: Separator, asked: tuple[str, ...]) -> list[str]:
     """What could not be done as wished."""
     left_out = [name for name in separator.missing if name in separator.preset.members]
     said = [f"The model {name} is not installed and was left out." for name in left_out]
-    for stem in asked:
-        if stem not in separator.sources:
-            said.append(f"No installed model separates {stem}: its sound is in other.")
-    return said
+    return [*said, *(_unseparated(stem) for stem in asked if stem not in separator.sources)]
+
+
+def _unseparated(stem: str) -> str:
+    return f"No installed model separates {stem}: its sound is in other."
 
 
 def _lowered(gain_db: float) -> str:

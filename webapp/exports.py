@@ -1,27 +1,37 @@
 """What people take along: all stems in one archive, or the mix exactly as they hear it."""
 
 import asyncio
+import errno
 import os
+import shutil
 import tempfile
 import threading
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
 from uuid import UUID
 
 from django.http import Http404, HttpRequest, HttpResponseBase, JsonResponse, QueryDict, StreamingHttpResponse
 from django.views.decorators.http import require_GET
 from zipstream import ZIP_STORED, ZipStream
 
-from pipeline.mix import Lane, Mix, render
 from pipeline.options import InvalidOption, Options
 from webapp.files import TYPES, as_attachment, chunks, tame
-from webapp.models import Job, State, Stem
+from webapp.models import Job, Stem
 
 NAMED = ("mute", "solo", "master", "start", "end", "format", "bits")  # of a mix's query, beside its stems
-rendering = threading.BoundedSemaphore(
-    2
-)  # more at a time would only take turns, and the rest of the site would feel it
+if TYPE_CHECKING:
+    from pipeline.mix import Mix
+
+AT_ONCE, WAITING = 2, 4  # renderings; beyond them a site that is busy says so
+SPARE = 2**30  # bytes of disk that renderings leave to the separations
+BUSY = "Several mixes are being written at the moment. Please try again in a few seconds."
+NO_ROOM = "The disk of the server is full. Once there is room, try again."
+
+renderer = ThreadPoolExecutor(AT_ONCE, "mix")  # of its own, so that playing doesn't wait for it
+admission = threading.BoundedSemaphore(AT_ONCE + WAITING)
 
 
 @require_GET
@@ -29,10 +39,10 @@ async def stems(request: HttpRequest, pk: UUID) -> HttpResponseBase:
     """Every finished stem in a ZIP file, packed while it is sent."""
     found = await _finished(request, pk)
     title = tame(found[0].job.track.title)
-    archive = ZipStream(compress_type=ZIP_STORED, sized=True)
-    for stem in found:
-        path = Path(stem.file.path)
-        archive.add_path(path, f"{title}/{title} - {stem.name}{path.suffix}")
+    try:
+        archive = await asyncio.to_thread(_archive, found, title)
+    except FileNotFoundError as error:  # deleted, or chosen anew, a moment ago
+        raise Http404 from error
     headers = {"Content-Length": str(len(archive)), "Content-Type": "application/zip"}
     return as_attachment(StreamingHttpResponse(_packed(archive), headers=headers), f"{title}.zip")
 
@@ -49,22 +59,34 @@ async def mix(request: HttpRequest, pk: UUID) -> HttpResponseBase:
     try:
         wish = Options(format=request.GET.get("format", "wav"), bits=request.GET.get("bits", "float"))
         described = describe(request.GET, [stem.name for stem in found])
-        file, size, lowered = await asyncio.to_thread(_render, job, described, wish)
     except InvalidOption as error:
-        return JsonResponse({"detail": error.message}, status=400)
-    except FileNotFoundError as error:  # deleted, or chosen anew, a moment ago
+        return _refusal(error.message, 400)
+    if not admission.acquire(blocking=False):
+        return _refusal(BUSY, 503, {"Retry-After": "5"})
+    rendering = renderer.submit(_render, job, described, wish)
+    rendering.add_done_callback(lambda _: admission.release())  # also when the browser doesn't wait for it
+    try:
+        file, size, lowered = await asyncio.wrap_future(rendering)
+    except InvalidOption as error:
+        return _refusal(error.message, 400)
+    except FileNotFoundError as error:
         raise Http404 from error
+    except OSError as error:
+        return _refusal(NO_ROOM if error.errno == errno.ENOSPC else str(error.strerror), 507)
     headers = {
         "Content-Length": str(size),
         "Content-Type": TYPES[f".{wish.format}"],
         "X-Lowered-dB": f"{lowered:.2f}",
     }
-    response = StreamingHttpResponse(chunks(file, size), headers=headers)
+    response = StreamingHttpResponse(_sent(file, size), headers=headers)
     return as_attachment(response, f"{title} - mix.{wish.format}")
 
 
-def describe(query: QueryDict, names: list[str]) -> Mix:
+def describe(query: QueryDict, names: list[str]) -> "Mix":
     """The mix of those stems that a query asks for. Raises InvalidOption."""
+    # Here, because it loads NumPy and ffmpeg, which a site that exports nothing does without.
+    from pipeline.mix import Lane, Mix  # noqa: PLC0415
+
     for key in query:
         if key not in (*names, *NAMED):
             raise InvalidOption(f"{key!r} is no part of a mix. Known: {', '.join([*names, *NAMED])}.")
@@ -88,14 +110,37 @@ def _number(query: QueryDict, key: str, default: float) -> float:
         raise InvalidOption(f"{key}: {query[key]!r} is not a number.") from error
 
 
-def _render(job: Job, described: Mix, wish: Options) -> tuple[IO[bytes], int, float]:
+def _render(job: Job, described: "Mix", wish: Options) -> tuple[IO[bytes], int, float]:
     """An open file that is gone once it is closed, its size, and the dB by which the mix was lowered."""
-    file = tempfile.TemporaryFile(dir=job.directory)  # noqa: SIM115  the response closes it
-    with rendering:
-        lowered = render(job.directory, described, file, wish.format, wish.bits, f"{job.track.title} - mix")
-    size = file.seek(0, os.SEEK_END)
-    file.seek(0)
-    return file, size, lowered
+    from pipeline.mix import render  # noqa: PLC0415
+
+    if shutil.disk_usage(job.published).free < SPARE:
+        raise OSError(errno.ENOSPC, NO_ROOM)
+    with ExitStack() as stack:
+        file = stack.enter_context(tempfile.TemporaryFile(dir=job.published))
+        lowered = render(job.published, described, file, wish.format, wish.bits, f"{job.track.title} - mix")
+        size = file.seek(0, os.SEEK_END)
+        file.seek(0)
+        stack.pop_all()  # from here on it is the response's to close
+        return file, size, lowered
+
+
+async def _sent(file: IO[bytes], size: int) -> AsyncIterator[bytes]:
+    with file:
+        async for chunk in chunks(file, size):
+            yield chunk
+
+
+def _archive(found: list[Stem], title: str) -> ZipStream:
+    archive = ZipStream(compress_type=ZIP_STORED, sized=True)
+    for stem in found:
+        path = Path(stem.file.path)
+        archive.add_path(path, f"{title}/{title} - {stem.name}{path.suffix}")
+    return archive
+
+
+def _refusal(detail: str, status: int, headers: dict[str, str] | None = None) -> JsonResponse:
+    return JsonResponse({"detail": detail}, status=status, headers=headers)
 
 
 async def _packed(archive: ZipStream) -> AsyncIterator[bytes]:
@@ -109,7 +154,7 @@ async def _finished(request: HttpRequest, pk: UUID) -> list[Stem]:
     """One's finished stems, with job and track. 404 if there are none."""
     user = await request.auser()
     mine = Stem.objects.select_related("job__track").exclude(file="")
-    found = [stem async for stem in mine.filter(job__track__owner_id=user.pk, job_id=pk, job__state=State.DONE)]
+    found = [stem async for stem in mine.filter(job__track__owner_id=user.pk, job_id=pk, job__finished__isnull=False)]
     if not found:
         raise Http404
     return found

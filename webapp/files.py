@@ -16,7 +16,7 @@ from django.utils.cache import get_conditional_response
 from django.utils.http import content_disposition_header, http_date
 from django.views.decorators.http import require_safe
 
-from webapp.models import Job, State, Stem
+from webapp.models import DETECTION, Job, Stem
 
 CHUNK = 256 * 1024
 TYPES = {".flac": "audio/flac", ".wav": "audio/wav", ".mp3": "audio/mpeg"}
@@ -29,21 +29,21 @@ async def segment(request: HttpRequest, pk: UUID, name: str, index: int) -> Http
     stem = await _own_stem(request, pk, name)
     if index >= stem.job.segments_done:
         raise Http404
-    return await send_file(request, stem.job.directory / name / f"{index:05d}.flac", "audio/flac")
+    return await send_file(request, stem.job.published / name / f"{index:05d}.flac", "audio/flac")
 
 
 @require_safe
 async def peaks(request: HttpRequest, pk: UUID, name: str) -> HttpResponseBase:
     """The waveform as far as it is known."""
     stem = await _own_stem(request, pk, name)
-    return await send_file(request, stem.job.directory / name / "peaks.i8", "application/octet-stream")
+    return await send_file(request, stem.job.published / name / "peaks.i8", "application/octet-stream")
 
 
 @require_safe
 async def download(request: HttpRequest, pk: UUID, name: str) -> HttpResponseBase:
     """A finished stem."""
     stem = await _own_stem(request, pk, name)
-    if stem.job.state != State.DONE or not stem.file:
+    if not stem.file:
         raise Http404
     path = Path(stem.file.path)
     response = await send_file(request, path, TYPES.get(path.suffix, "application/octet-stream"))
@@ -64,7 +64,7 @@ async def detection(request: HttpRequest, pk: UUID) -> HttpResponseBase:
     job = await Job.objects.filter(track__owner_id=user.pk, pk=pk).afirst()
     if job is None:
         raise Http404
-    return await send_file(request, job.detection_path, "application/json")
+    return await send_file(request, job.published / DETECTION, "application/json")
 
 
 async def send_file(request: HttpRequest, path: Path, content_type: str) -> HttpResponseBase:

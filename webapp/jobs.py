@@ -8,6 +8,7 @@ person, or a worker that everyone took for dead cannot both have their way. A me
 import logging
 import shutil
 from collections.abc import Iterable
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -39,18 +40,15 @@ STALLED = (
     "it happens again, ask whoever runs this site to look at the worker's log."
 )
 
-FRESH: dict[str, Any] = {
+IDLE: dict[str, Any] = {
     "stage": "",
     "blocks_done": 0,
     "blocks_total": 0,
     "seconds_left": None,
-    "samples": None,
-    "segments_done": 0,
     "error": "",
-    "heard": {},
-    "report": {},
     "finished_at": None,
 }
+FRESH: dict[str, Any] = IDLE | {"samples": None, "segments_done": 0, "heard": {}, "report": {}}
 
 
 class JobLost(Exception):
@@ -80,34 +78,33 @@ def create_demo(owner: User) -> Job:
 
 
 def cancel(job: Job) -> bool:
-    """Stop a job that waits or runs. False if it was already over."""
+    """Stop a job that waits or runs; what it had finished before stays. False if it was already over."""
     live = Job.objects.filter(pk=job.pk, state__in=[State.QUEUED, State.RUNNING])
     with transaction.atomic():
-        if not _change(live, FRESH, state=State.CANCELLED, finished_at=timezone.now()):
+        if not _end(live, State.CANCELLED):
             return False
-        job.stems.all().delete()
-        transaction.on_commit(lambda: _clear(job))
+        transaction.on_commit(lambda: _clear(job.pk))
     return True
 
 
 def retry(job: Job) -> bool:
     """Queue a failed or cancelled job again, at the end. False if it is neither."""
     over = Job.objects.filter(pk=job.pk, state__in=[State.FAILED, State.CANCELLED])
-    with transaction.atomic():
-        changed = _change(over, FRESH, state=State.QUEUED, losses=0, queued_at=timezone.now())
-        if changed:
-            transaction.on_commit(wake)
-    return bool(changed)
+    return _queue(over, FRESH)
 
 
 def choose(job: Job, stems: Iterable[str]) -> bool:
-    """Queue a finished job again for another choice of stems, which takes seconds. False if it isn't finished."""
+    """Queue a finished job again for another choice of stems, which mostly takes seconds. False if it isn't finished.
+
+    Until then people go on with the stems they have.
+    """
     done = Job.objects.filter(pk=job.pk, state=State.DONE)
-    wish = job.options | {"stems": list(stems)}
+    return _queue(done, IDLE | {"options": job.options | {"stems": list(stems)}})
+
+
+def _queue(rows: QuerySet[Job], fields: dict[str, Any]) -> bool:
     with transaction.atomic():
-        changed = _change(
-            done, FRESH, state=State.QUEUED, options=wish, finished=F("attempts"), losses=0, queued_at=timezone.now()
-        )
+        changed = _change(rows, fields, state=State.QUEUED, losses=0, queued_at=timezone.now())
         if changed:
             transaction.on_commit(wake)
     return bool(changed)
@@ -138,20 +135,21 @@ def claim(pk: UUID, worker: str) -> Job | None:
     beat(worker)
     now = timezone.now()
     with transaction.atomic():
-        claimed = _change(
-            Job.objects.filter(pk=pk, state=State.QUEUED),
-            FRESH,
-            state=State.RUNNING,
-            worker=worker,
-            attempts=F("attempts") + 1,
-            claimed_at=now,
-            beat_at=now,
-        )
-        if not claimed:
+        waiting = Job.objects.filter(pk=pk, state=State.QUEUED)
+        claim: dict[str, Any] = {
+            "state": State.RUNNING,
+            "worker": worker,
+            "attempts": F("attempts") + 1,
+            "claimed_at": now,
+            "beat_at": now,
+        }
+        # One of the two finds the row: what was finished before stays in sight.
+        if not _change(waiting.filter(finished=None), FRESH | claim) + _change(waiting, IDLE | claim):
             return None
         job = Job.objects.select_related("track").get(pk=pk)
-        job.stems.all().delete()
-    _clear(job)  # what an interrupted attempt left behind
+        if job.finished is None:
+            job.stems.all().delete()
+    _clear(pk)  # what an interrupted attempt left behind
     return job
 
 
@@ -167,13 +165,12 @@ def finish(job: Job, report: dict[str, Any], files: dict[str, Path], **fields: A
     """Done. files: path of each stem, inside the media folder. Raises JobLost."""
     end = {"state": State.DONE, "report": report, "seconds_left": None, "finished_at": timezone.now()}
     with transaction.atomic():
-        progress(job, files, **(fields | end))
+        progress(job, files, **(fields | end | {"finished": job.attempts}))
         job.stems.exclude(name__in=files).delete()
         for name, path in files.items():
             job.stems.filter(name=name).update(file=str(path.relative_to(settings.MEDIA_ROOT)))
         Worker.objects.filter(name=job.worker).update(provider=report.get("provider", ""))
-        if earlier := job.finished_directory:
-            transaction.on_commit(lambda: _remove(earlier))
+    _clear(job.pk)
 
 
 def options_of(job: Job) -> Options:
@@ -185,10 +182,9 @@ def options_of(job: Job) -> Options:
 def fail(job: Job, message: str) -> None:
     """Over, with a reason that a musician understands. What was written is removed. Raises JobLost."""
     with transaction.atomic():
-        if not _change(_held(job), FRESH, state=State.FAILED, error=message, finished_at=timezone.now()):
+        if not _end(_held(job), State.FAILED, error=message):
             raise JobLost(str(job.pk))
-        job.stems.all().delete()
-    _clear(job)
+    _clear(job.pk)
 
 
 def release(worker: str) -> int:
@@ -221,7 +217,7 @@ def requeue_stale() -> int:
     """Put back the jobs of dead workers; give up on a job that has killed several. How many were put back."""
     orphans = Job.objects.filter(state=State.RUNNING).exclude(worker__in=Worker.objects.alive().values("name"))
     hopeless = orphans.filter(losses__gte=MAX_LOSSES - 1)
-    _change(hopeless, FRESH, state=State.FAILED, error=LOST, losses=F("losses") + 1, finished_at=timezone.now())
+    _end(hopeless, State.FAILED, error=LOST, losses=F("losses") + 1)
     # The place in the queue and the finished segments stay, so that people can go on listening meanwhile.
     return _change(orphans, {}, state=State.QUEUED, losses=F("losses") + 1, seconds_left=None)
 
@@ -229,7 +225,7 @@ def requeue_stale() -> int:
 def fail_stalled(worker: str) -> bool:
     """Fail a living worker's job that has not moved for a long time. True if there was one: the worker hangs."""
     stalled = Job.objects.filter(state=State.RUNNING, worker=worker, beat_at__lt=timezone.now() - STALLED_AFTER)
-    return bool(_change(stalled, FRESH, state=State.FAILED, error=STALLED, finished_at=timezone.now()))
+    return bool(_end(stalled, State.FAILED, error=STALLED))
 
 
 def forget_workers() -> None:
@@ -267,12 +263,23 @@ def _change(rows: QuerySet[Job], fields: dict[str, Any], **more: Any) -> int:
     return rows.update(**(fields | more | {"updated_at": timezone.now()}))
 
 
-def _clear(job: Job) -> None:
-    """Remove what was written for a job, but not the work that another choice of stems is made from."""
-    if job.finished_directory is None:
-        _remove(job.folder)
-    for attempt in set(job.folder.glob("*")) - {job.finished_directory}:
-        _remove(attempt)
+def _end(rows: QuerySet[Job], state: State, **fields: Any) -> int:
+    """End jobs before their time. Those that had finished before are done with what they had."""
+    end = fields | {"finished_at": timezone.now()}
+    Stem.objects.filter(job__in=rows, job__finished=None).delete()
+    return _change(rows.filter(finished=None), FRESH | end, state=state) + _change(rows, IDLE | end, state=State.DONE)
+
+
+def _clear(pk: UUID) -> None:
+    """Remove what attempts wrote, but for a running one's and for what people play."""
+    job = Job.objects.filter(pk=pk).first()
+    if job is None:
+        return
+    last = job.attempts - 1 if job.state == State.RUNNING else job.attempts  # later ones began while we looked
+    for attempt in set(range(last + 1)) - {job.finished}:
+        _remove(job.folder / str(attempt))
+    with suppress(OSError):  # it isn't empty, or isn't there
+        job.folder.rmdir()
 
 
 def _remove(folder: Path) -> None:

@@ -16,6 +16,7 @@ from django.utils import timezone
 
 LOST_AFTER = timedelta(seconds=20)  # a worker that has not beaten for so long is taken for dead
 SAMPLE_RATE = 44_100
+DETECTION = "detection.json"  # beside an attempt's stems: what was heard, second by second
 
 
 class User(AbstractUser):
@@ -60,7 +61,8 @@ class Job(models.Model):
 
     attempts counts claims and never goes down: with the worker's name it tells one claim from every other.
     losses counts workers that died on the job since a person last asked for it. heard is the detector's answer, without
-    its timelines, which are a file. finished is the last attempt that ended well: other choices are made from it.
+    its timelines, which are a file. finished is the last attempt that ended well: people keep its stems until another
+    choice of stems is ready, and also if that fails.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -78,6 +80,7 @@ class Job(models.Model):
     seconds_left = models.FloatField(null=True, blank=True)
     samples = models.PositiveBigIntegerField(null=True, blank=True)
     segments_done = models.PositiveIntegerField(default=0)
+    segment_gain = models.FloatField(default=4.0)
 
     error = models.TextField(blank=True)
     heard = models.JSONField(default=dict, blank=True)
@@ -126,14 +129,14 @@ class Job(models.Model):
         return self.folder / str(self.attempts)
 
     @property
-    def detection_path(self) -> Path:
-        """What the detector heard in the current attempt, in full."""
-        return self.directory / "detection.json"
-
-    @property
     def finished_directory(self) -> Path | None:
         """The files of the last attempt that ended well, if there was one."""
         return None if self.finished is None else self.folder / str(self.finished)
+
+    @property
+    def published(self) -> Path:
+        """The files that people play: finished ones, or else what there is so far."""
+        return self.finished_directory or self.directory
 
     @property
     def duration(self) -> float | None:

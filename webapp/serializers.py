@@ -15,7 +15,6 @@ from webapp.validators import validate_upload
 
 # Repeated from `pipeline.segments`, which is the worker's and loads NumPy; a test compares.
 SEGMENT = 441_000
-SEGMENT_GAIN = 4.0
 
 
 class Choice(serializers.Serializer[Job]):
@@ -58,7 +57,7 @@ def job_json(job: Job, queue: Queue | None = None) -> dict[str, Any]:
         "title": job.track.title,
         "filename": job.track.filename,
         "state": job.state,
-        "notice": queue.notice(job),
+        "notice": queue.notice(job) or (job.error if job.state == State.DONE else ""),
         "position": queue.position(job),
         "stage": job.stage,
         "blocks_done": job.blocks_done,
@@ -69,13 +68,13 @@ def job_json(job: Job, queue: Queue | None = None) -> dict[str, Any]:
         "created_at": job.created_at.isoformat(),
         "format": job.options.get("format", "wav"),
         "bleed": job.options.get("bleed", DEFAULT_BLEED),
-        "stems_asked": in_order(job.options.get("stems", [])),
+        "stems_asked": in_order(_wish(job)),
         "heard": job.heard or None,
         "detection_url": _url("job-detection", job) if job.heard else None,
         "choices": stem_choices(),
         "stems_url": _url("api-job-stems", job),
-        "zip_url": _url("job-stems-zip", job) if job.state == State.DONE else None,
-        "mix_url": _url("job-mix", job) if job.state == State.DONE else None,
+        "zip_url": _url("job-stems-zip", job) if job.finished else None,
+        "mix_url": _url("job-mix", job) if job.finished else None,
         "events_url": _url("job-events", job),
         "cancel_url": _url("api-job-cancel", job),
         "retry_url": _url("api-job-retry", job),
@@ -109,24 +108,29 @@ def _audio(job: Job) -> dict[str, Any]:
         "samples": job.samples,
         "segment": SEGMENT,
         "segments_done": job.segments_done,
-        "gain": SEGMENT_GAIN,
+        "gain": job.segment_gain,
     }
 
 
 def _stem_json(job: Job, stem: Stem) -> dict[str, Any]:
-    ready = job.state == State.DONE and bool(stem.file)
     # "{index}" is for the player to fill in; reverse() would escape the braces.
     segment = reverse("stem-segment", args=[job.pk, stem.name, 0])
     return {
         "name": stem.name,
         "peaks_url": reverse("stem-peaks", args=[job.pk, stem.name]),
         "segments_url": segment.removesuffix("0.flac") + "{index}.flac",
-        "download_url": reverse("stem-download", args=[job.pk, stem.name]) if ready else None,
+        "download_url": reverse("stem-download", args=[job.pk, stem.name]) if stem.file else None,
     }
 
 
 def _url(name: str, job: Job) -> str:
     return reverse(name, args=[job.pk])
+
+
+def _wish(job: Job) -> list[str]:
+    """The stems asked for: those of what is there, or of what is being made."""
+    asked: list[str] = job.options.get("stems", [])
+    return job.report.get("asked", asked) if job.state == State.DONE else asked
 
 
 def in_order(stems: Iterable[str]) -> list[str]:

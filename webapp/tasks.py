@@ -14,7 +14,7 @@ from django.db.utils import InterfaceError, OperationalError
 
 from pipeline.options import SeparationError
 from webapp import jobs, worker
-from webapp.models import Job
+from webapp.models import DETECTION, Job
 
 if TYPE_CHECKING:
     from pipeline.report import Detection, Progress, Report
@@ -65,7 +65,7 @@ def _separate(job: Job) -> None:
     _fold(job, report)
     told = report.as_dict()
     (job.directory / REPORT).write_text(json.dumps(told), "utf-8")
-    _end(job, lambda: jobs.finish(job, told | {"heard": {}}, report.files, **note.fields))
+    _end(job, lambda: jobs.finish(job, told | {"heard": {}}, report.files, **note.fields, **note.result))
 
 
 def _separated(job: Job, note: "Note") -> "Report":
@@ -84,19 +84,25 @@ def _separated(job: Job, note: "Note") -> "Report":
 def _chosen_again(job: Job, note: "Note") -> "Report | None":
     """The stems from an earlier attempt's work, if that has all that is asked for."""
     from pipeline.report import Report  # noqa: PLC0415
-    from pipeline.segments import index  # noqa: PLC0415
-    from pipeline.separate import choose_again  # noqa: PLC0415
+    from pipeline.separate import choose_again, reusable  # noqa: PLC0415
 
     finished, options = job.finished_directory, jobs.options_of(job)
-    if finished is None or not (finished / REPORT).exists():
-        return None
-    found = index(finished)
-    if not {*options.stems} <= {*found.stems, *found.folded}:
+    if finished is None:
         return None
     report = Report.from_dict(json.loads((finished / REPORT).read_text("utf-8")))
+    if not reusable(finished, report, options):
+        return None
     for stage, heard in report.heard.items():
         note.heard(stage, heard)
-    return choose_again(finished, report, job.directory, options, on_progress=note.progress, on_block=note.block)
+    return choose_again(
+        Path(job.track.file.path),
+        finished,
+        report,
+        job.directory,
+        options,
+        on_progress=note.progress,
+        on_block=note.block,
+    )
 
 
 def _fold(job: Job, report: "Report") -> None:
@@ -109,13 +115,18 @@ def _fold(job: Job, report: "Report") -> None:
 
 
 class Note:
-    """Carries progress into the row, at most twice a second except when a new stage begins."""
+    """Carries progress into the row, at most twice a second except when a new stage begins.
+
+    fields tell how far the work is. result is what people see and hear: at once if they have nothing yet, else not
+    before all of it is ready.
+    """
 
     def __init__(self, job: Job, segments: "SegmentWriter"):
         self.job = job
         self.segments = segments
         self.stems: tuple[str, ...] = ()
         self.fields: dict[str, Any] = {}
+        self.result: dict[str, Any] = {}
         self._written = 0.0
 
     def progress(self, progress: "Progress") -> None:
@@ -130,11 +141,11 @@ class Note:
     def heard(self, stage: str, heard: "Detection") -> None:
         """The detector has listened: in short for the row, in full as a file."""
         full = heard.as_dict() | {"stage": stage}
-        part = self.job.detection_path.with_suffix(".part")
+        part = self.job.directory / f"{DETECTION}.part"
         part.write_text(json.dumps(full), "utf-8")
-        part.replace(self.job.detection_path)
+        part.replace(self.job.directory / DETECTION)
         short = {kind: {name: row[name] for name in SHORT} for kind, row in full["stems"].items()}
-        self.fields |= {"heard": {"stage": stage, "stems": short}}
+        self.result |= {"heard": {"stage": stage, "stems": short}}
         self._write()
 
     def block(self, block: "Block") -> None:
@@ -143,12 +154,13 @@ class Note:
         if block.stop == block.total:
             segments = self.segments.close()
         self.stems = tuple(block.stems)
-        self.fields |= {"samples": block.total, "segments_done": segments}
+        self.result |= {"samples": block.total, "segments_done": segments, "segment_gain": block.gain}
 
     def _write(self) -> None:
         self._written = monotonic()
+        stems, shown = (self.stems, self.fields | self.result) if self.job.finished is None else ((), self.fields)
         try:
-            jobs.progress(self.job, self.stems, **self.fields)
+            jobs.progress(self.job, stems, **shown)
         except (OperationalError, InterfaceError) as error:
             log.warning("Job %s: progress not noted (%s); the next note catches up.", self.job.pk, error)
             close_old_connections()

@@ -148,7 +148,7 @@ class TestListen:
 class TestConfirm:
     def confirm(self, stems: dict[str, np.ndarray]) -> classifier.Detection:
         mixture = features.from_array(sum(stems.values()), RATE)
-        return classifier.confirm(mixture, {n: features.from_array(s, RATE) for n, s in stems.items()}, SECONDS)
+        return classifier.confirm(mixture, ((n, features.from_array(s, RATE)) for n, s in stems.items()), SECONDS)
 
     def test_a_loud_stem_that_sounds_like_itself(self, parts):
         assert self.confirm(parts).stems["drums"].probability > 0.5

@@ -169,7 +169,8 @@ def segmented(song, folder, options=None):
 
 def joined(folder, stem):
     numbers = range(len(segments.index(folder).starts))
-    return segments.GAIN * np.concatenate([read(segments.segment(folder / stem, k)) for k in numbers], axis=1)
+    gain = segments.index(folder).gain
+    return gain * np.concatenate([read(segments.segment(folder / stem, k)) for k in numbers], axis=1)
 
 
 def test_another_choice_needs_no_separation(decide, song, tmp_path, monkeypatch):
@@ -184,13 +185,13 @@ def test_another_choice_needs_no_separation(decide, song, tmp_path, monkeypatch)
     told = Report.from_dict(json.loads(json.dumps(first.as_dict())))
     with SegmentWriter(tmp_path / "2") as writer:
         options = Options(stems=("drums", "bass"), format="flac", bits="24")
-        second = choose_again(tmp_path / "1", told, tmp_path / "2", options, on_block=writer.write)
+        second = choose_again(song, tmp_path / "1", told, tmp_path / "2", options, on_block=writer.write)
         writer.close()
     assert shares(second, song) == SHARES
     assert second.folded == [] and second.models == first.models and second.asked == ["drums", "bass"]
     np.testing.assert_allclose(joined(tmp_path / "2", "other"), 0.1 * read(song), atol=1e-5)
 
-    third = choose_again(tmp_path / "2", second, tmp_path / "3", Options())
+    third = choose_again(song, tmp_path / "2", second, tmp_path / "3", Options())
     assert shares(third, song) == {"vocals": 0.4, "other": 0.6}
 
 

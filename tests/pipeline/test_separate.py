@@ -20,7 +20,7 @@ from pipeline import spool
 from pipeline.audio import Encoder
 from pipeline.options import Options
 from pipeline.report import Report
-from pipeline.segments import GAIN, SAMPLES_PER_PEAK, SEGMENT, Block, SegmentWriter, peaks
+from pipeline.segments import HEADROOM, SAMPLES_PER_PEAK, SEGMENT, Block, SegmentWriter, peaks
 from pipeline.separate import separate_file
 
 STEMS = ["vocals", "drums", "bass", "other"]
@@ -203,7 +203,7 @@ def test_segments_join_to_the_stems_without_a_gap(tmp_path):
     for index, stem in enumerate(["vocals", "drums"]):
         parts = [read(tmp_path / stem / f"{k:05d}.flac") for k in range(3)]
         assert [part.shape[1] for part in parts] == [SEGMENT, SEGMENT, 12_345]
-        np.testing.assert_allclose(GAIN * np.concatenate(parts, axis=1), song[index], atol=GAIN * 2**-23)
+        np.testing.assert_allclose(HEADROOM * np.concatenate(parts, axis=1), song[index], atol=HEADROOM * 2**-23)
         stored = np.fromfile(tmp_path / stem / "peaks.i8", np.int8).reshape(-1, 2)
         assert len(stored) == 2000 + -(-12_345 // SAMPLES_PER_PEAK)
 

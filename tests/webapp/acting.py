@@ -12,7 +12,7 @@ from django.test import Client
 from django.utils import timezone
 
 from webapp import jobs
-from webapp.models import LOST_AFTER, Job, Worker
+from webapp.models import DETECTION, LOST_AFTER, Job, Worker
 
 HEARD = {"stage": "confirmed", "stems": {"vocals": {"probability": 0.9, "presence": "present"}}}
 SONG = b"any bytes will do: only the worker looks inside"
@@ -33,9 +33,9 @@ def finish(job: Job, stems: tuple[str, ...] = ("vocals", "drums")) -> None:
         for index in range(2):
             (folder / f"{index:05d}.flac").write_bytes(f"{stem} {index}".encode())
         (job.directory / f"{stem}.wav").write_bytes(stem.encode() * 1000)
-    job.detection_path.write_text('{"stage": "confirmed"}')
+    (job.directory / DETECTION).write_text('{"stage": "confirmed"}')
     models = [{"name": "m", "licence": "MIT"}]
-    report = {"provider": "CPU", "null_db": -120.0, "warnings": ["Quiet."], "models": models}
+    report = {"asked": [], "provider": "CPU", "null_db": -120.0, "warnings": ["Quiet."], "models": models}
     files = {stem: job.directory / f"{stem}.wav" for stem in stems}
     jobs.finish(job, report, files, samples=882_000, segments_done=2, blocks_done=3, blocks_total=3, heard=HEARD)
 

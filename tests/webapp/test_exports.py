@@ -6,8 +6,10 @@ import zipfile
 import numpy as np
 import pytest
 import soundfile
+from acting import claimed, fresh
 
 from pipeline.segments import Block, SegmentWriter
+from webapp import exports, jobs
 from webapp.models import State
 
 pytestmark = pytest.mark.django_db
@@ -58,10 +60,18 @@ def test_what_would_clip_is_lowered_and_told(job, owner, fetch):
     assert np.abs(heard(answer)).max() == pytest.approx(1, abs=1e-4)
 
 
-def test_nothing_is_left_behind(job, owner, fetch):
-    before = sorted(job.directory.iterdir())
+@pytest.mark.parametrize("end", ["inf", "1e308", "12"])
+def test_an_end_after_the_end_is_the_end(job, owner, fetch, end):
+    assert heard(fetch(f"/api/v1/jobs/{job.pk}/mix?end={end}", owner)).shape[1] == RATE * SECONDS
+
+
+def test_nothing_is_left_behind(job, owner, fetch, monkeypatch):
+    files = []
+    make = exports.tempfile.TemporaryFile
+    monkeypatch.setattr(exports.tempfile, "TemporaryFile", lambda **where: files.append(make(**where)) or files[-1])
     fetch(f"/api/v1/jobs/{job.pk}/mix", owner)
-    assert sorted(job.directory.iterdir()) == before
+    fetch(f"/api/v1/jobs/{job.pk}/mix?start=99", owner)
+    assert [file.closed for file in files] == [True, True]
 
 
 @pytest.mark.parametrize(
@@ -73,6 +83,9 @@ def test_nothing_is_left_behind(job, owner, fetch):
         ("mute=kazoo", "vocals"),
         ("start=5&end=4", "nothing between 5 and 4"),
         ("start=99", "ends after 12.0 seconds"),
+        ("start=inf&end=inf", "nothing between"),
+        ("start=1e308", "ends after 12.0 seconds"),
+        ("end=nan", "nothing between"),
         ("format=xyz", "wav, flac, mp3"),
     ],
 )
@@ -99,7 +112,38 @@ def test_nothing_to_take_before_it_is_done(make_job, owner, fetch, state, what):
 
 
 @pytest.mark.parametrize("what", ["mix", "stems.zip"])
-def test_strangers_get_nothing(make_job, stranger, fetch, what):
-    job = make_job(State.DONE)
+def test_what_is_finished_can_be_taken_while_another_choice_is_made(job, owner, fetch, what):
+    jobs.choose(job, ["drums"])
+    claimed(fresh(job))
+    assert fetch(f"/api/v1/jobs/{job.pk}/{what}", owner).status == 200
+
+
+@pytest.mark.parametrize("what", ["mix", "stems.zip"])
+def test_strangers_get_nothing(job, owner, stranger, fetch, what):
+    assert fetch(f"/api/v1/jobs/{job.pk}/{what}", owner).status == 200
     assert fetch(f"/api/v1/jobs/{job.pk}/{what}", stranger).status == 404
     assert fetch(f"/api/v1/jobs/{job.pk}/{what}").status == 404
+
+
+@pytest.mark.parametrize("what", ["mix", "stems.zip"])
+def test_files_that_are_gone_are_not_found(job, owner, fetch, what):
+    jobs._remove(job.published)
+    assert fetch(f"/api/v1/jobs/{job.pk}/{what}", owner).status == 404
+
+
+def test_a_busy_site_says_so_and_recovers(job, owner, fetch):
+    """Whoever waits in line is counted, and whoever leaves it, too."""
+    taken = [exports.admission.acquire(blocking=False) for _ in range(exports.AT_ONCE + exports.WAITING)]
+    answer = fetch(f"/api/v1/jobs/{job.pk}/mix", owner)
+    for _ in taken:
+        exports.admission.release()
+    assert all(taken) and (answer.status, answer.headers["Retry-After"]) == (503, "5")
+    for query in ("", "?vocals=7", "?start=99"):
+        for _ in range(exports.AT_ONCE + exports.WAITING + 1):
+            assert fetch(f"/api/v1/jobs/{job.pk}/mix{query}", owner).status == (400 if query else 200)
+
+
+def test_a_disk_without_room_to_spare_is_told(job, owner, fetch, monkeypatch):
+    monkeypatch.setattr(exports, "SPARE", 2**70)
+    answer = fetch(f"/api/v1/jobs/{job.pk}/mix", owner)
+    assert answer.status == 507 and "full" in answer.body.decode()

@@ -375,37 +375,57 @@ class TestQueue:
 
 
 class TestChoose:
-    def test_queues_a_finished_job_and_keeps_its_work(self, make_job, sent, committing):
+    def test_queues_a_finished_job_and_keeps_its_stems_in_sight(self, make_job, sent, committing, browser):
         job = make_job(State.DONE)
+        before = browser.get(f"/api/v1/jobs/{job.pk}/").json()
         with committing():
             assert jobs.choose(job, ["drums"])
         queued = fresh(job)
         assert (queued.state, queued.options["stems"], queued.finished) == (State.QUEUED, ["drums"], 1)
         assert sent[-1] == "webapp.tasks.separate"
         again = claimed(queued)
-        assert (again.attempts, again.finished_directory) == (2, job.directory)
+        assert (again.attempts, again.published, again.directory) == (2, job.directory, job.folder / "2")
         assert "vocals/00000.flac" in files_below(job.directory)
+        after = browser.get(f"/api/v1/jobs/{job.pk}/").json()
+        assert (after["audio"], after["stems"], after["heard"]) == (before["audio"], before["stems"], before["heard"])
 
-    def test_the_earlier_work_goes_once_the_new_is_whole(self, make_job, committing):
+    def test_the_earlier_work_goes_once_the_new_is_whole(self, make_job):
         job = make_job(State.DONE)
         jobs.choose(job, [])
-        again = claimed(fresh(job))
-        with committing():
-            finish(again, ("vocals", "bass"))
+        finish(claimed(fresh(job)), ("vocals", "bass"))
         assert [path.name for path in job.folder.iterdir()] == ["2"]
         assert {stem.name for stem in fresh(job).stems.all()} == {"vocals", "bass"}
 
-    @pytest.mark.parametrize("end", [jobs.cancel, lambda job: jobs.fail(job, "The disk is full.")])
-    def test_an_end_on_the_way_costs_nothing_of_the_earlier_work(self, make_job, end, committing):
+    @pytest.mark.parametrize(
+        ("end", "told"),
+        [
+            (jobs.cancel, ""),
+            (lambda job: jobs.fail(job, "The disk is full."), "The disk is full."),
+            (lambda job: jobs.fail_stalled(job.worker), jobs.STALLED),
+        ],
+    )
+    def test_an_end_on_the_way_leaves_what_there_was(self, make_job, end, told, committing, browser, fetch, owner):
         job = make_job(State.DONE)
+        before = browser.get(f"/api/v1/jobs/{job.pk}/").json()
         jobs.choose(job, ["drums"])
         again = claimed(fresh(job))
         again.directory.mkdir()
+        Job.objects.filter(pk=job.pk).update(beat_at=timezone.now() - 2 * jobs.STALLED_AFTER)
         with committing():
             end(again)
-        assert [path.name for path in job.folder.iterdir()] == ["1"]
-        assert jobs.retry(fresh(job))
-        assert claimed(fresh(job)).finished_directory == job.directory
+        after = browser.get(f"/api/v1/jobs/{job.pk}/").json()
+        assert after == before | {"notice": told, "error": told, "blocks_done": 0, "blocks_total": 0}
+        assert fetch(after["stems"][0]["download_url"], owner).status == 200
+
+    def test_a_row_read_too_early_deletes_nothing(self, make_job, committing):
+        """A page that was opened before the job was done, and its stems chosen anew in another."""
+        early = claimed(make_job())
+        finish(early)
+        jobs.choose(fresh(early), [])
+        early.finished = None
+        with committing():
+            assert jobs.cancel(early)
+        assert "1/vocals/00000.flac" in files_below(early.folder)
 
     @pytest.mark.parametrize("state", [state for state in State.values if state != State.DONE])
     def test_only_of_finished_jobs(self, make_job, state):

@@ -112,7 +112,7 @@ def test_the_stems_can_be_played_while_the_rest_is_made(make_job, engine, browse
 
 
 def test_the_numbers_given_to_players_are_the_writers():
-    assert (serializers.SEGMENT, serializers.SEGMENT_GAIN) == (segments.SEGMENT, segments.GAIN)
+    assert serializers.SEGMENT == segments.SEGMENT
 
 
 def test_the_format_asked_for_is_used(owner, engine):
@@ -264,7 +264,8 @@ def test_another_choice_of_stems_is_made_of_finished_work(make_job, engine, monk
     monkeypatch.delattr(separate, "separate_file")
     asked = []
 
-    def choose_again(finished, report, directory, options, *, on_progress, on_block):
+    def choose_again(source, finished, report, directory, options, *, on_progress, on_block):
+        assert source.read_bytes() == SONG
         asked.append((finished, report.heard, options.stems))
         path = directory / "vocals.wav"
         path.write_bytes(b"again")
@@ -273,6 +274,7 @@ def test_another_choice_of_stems_is_made_of_finished_work(make_job, engine, monk
         return replace(report, files={"vocals": path})
 
     monkeypatch.setattr(separate, "choose_again", choose_again)
+    monkeypatch.setattr(separate, "reusable", lambda *_: True)
     assert jobs.choose(fresh(job), ["drums"])
     tasks.separate()
     done = fresh(job)
