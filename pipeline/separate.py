@@ -179,6 +179,9 @@ class _Work:
             self.spool, files, self.directory, self.options, title=report.title, gain=gain,
             on_file=lambda done: self.on_progress(Progress("encode", done, len(files))),
         )  # fmt: skip
+        for stem in {*STEMS, RESIDUAL} - {*files}:
+            # Of an earlier run: beside the new ones it would count twice.
+            (self.directory / f"{stem}.{self.options.format}").unlink(missing_ok=True)
         self.on_progress(Progress("encode", len(files), len(files), 0.0))
 
 

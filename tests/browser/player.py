@@ -40,6 +40,39 @@ COMPARE = """async () => {
   return { level: 10 * Math.log10(energy / samples), difference: 10 * Math.log10(error / energy) };
 }"""
 
+# As COMPARE, with the mixer's own faders, mutes and solos against the file that "This mix" gives.
+COMPARE_MIX = """async (url) => {
+  const { Engine, LEAD } = await import('/static/webapp/engine.js');
+  const { engine: mixer } = document.querySelector('#mixer');
+  const { rate, samples, segment } = mixer.song;
+  const context = new OfflineAudioContext(2, samples + rate, rate);
+  const engine = new Engine(mixer.segments.stems, mixer.song, context);
+  for (const { name, db, mute, solo } of mixer.lanes) {
+    engine.setLane(name, { db, mute });
+    if (solo) engine.setSolo(name, true, false);
+  }
+  engine.setMaster(mixer.masterDb);
+  const columns = Math.ceil(samples / segment);
+  engine.setAvailable(columns);
+  while (Array.from({ length: columns }).some((_, index) => !engine.segments.column(index))) {
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+  await engine.play();
+  const heard = await context.startRendering();
+  const written = await context.decodeAudioData(await (await fetch(url)).arrayBuffer());
+  let energy = 0, error = 0;
+  for (const channel of [0, 1]) {
+    const played = heard.getChannelData(channel).subarray(Math.ceil(LEAD * rate));
+    const file = written.getChannelData(channel);
+    for (let frame = rate; frame < samples; frame++) {  // the first ramp to these levels is over
+      energy += file[frame] ** 2;
+      error += (file[frame] - played[frame]) ** 2;
+    }
+  }
+  const [level, difference] = [energy / samples, error / energy].map((power) => 10 * Math.log10(power));
+  return { length: written.length - samples, level, difference };
+}"""
+
 # Rows of a canvas with something in them.
 INKED_ROWS = """(canvas) => {
   const { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);

@@ -4,13 +4,16 @@ Nothing is asserted from the looks of a button alone: what is heard is read from
 engine that the mixer's element carries as a property.
 """
 
+import json
 import time
+import zipfile
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import av
 import pytest
-from browser.player import COMPARE, INKED_ROWS, STEMS, engine, wait_for_sound
+from browser.player import COMPARE, COMPARE_MIX, INKED_ROWS, STEMS, engine, wait_for_sound
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -134,6 +137,41 @@ def test_a_stem_is_downloaded_whole(song: "Page") -> None:
     with av.open(str(download.value.path())) as file:
         frames = sum(frame.samples for frame in file.decode(audio=0))
     assert frames == song.evaluate("() => document.querySelector('#mixer').engine.song.samples")
+
+
+def test_the_gain_law_is_the_servers(song: "Page") -> None:
+    vectors = json.loads((Path(__file__).parent.parent / "mix_vectors.json").read_text())
+    gains = song.evaluate(
+        """async (vectors) => {
+          const { laneGains } = await import('/static/webapp/gain.js');
+          return vectors.map(({ lanes }) => laneGains(lanes.map((lane) => ({ ...lane, db: lane.db ?? -Infinity }))));
+        }""",
+        vectors,
+    )
+    for found, vector in zip(gains, vectors, strict=True):
+        assert found == pytest.approx(vector["gains"], abs=1e-12)
+
+
+def test_the_mix_that_is_taken_along_is_the_mix_that_is_heard(mixer: "Page") -> None:
+    mixer.get_by_role("slider", name="Volume of vocals").fill("0.6")
+    mixer.get_by_role("slider", name="Volume of other").fill("0")
+    mixer.get_by_role("button", name="Mute drums").click()
+    with mixer.expect_download() as download:
+        mixer.get_by_role("link", name="This mix").click()
+    assert download.value.suggested_filename == "demo - mix.wav"
+    figures = mixer.evaluate(COMPARE_MIX, download.value.url)
+    assert figures["length"] == 0
+    assert figures["level"] > -40
+    assert figures["difference"] < -80
+
+
+def test_all_stems_are_taken_along_in_one_archive(song: "Page") -> None:
+    with song.expect_download() as download:
+        song.get_by_role("link", name="All stems").click()
+    assert download.value.suggested_filename == "demo.zip"
+    with zipfile.ZipFile(download.value.path()) as archive:
+        assert archive.testzip() is None
+        assert {f"demo/demo - {stem}.wav" for stem in STEMS} <= set(archive.namelist())
 
 
 def test_the_page_says_how_the_stems_were_made(song: "Page") -> None:

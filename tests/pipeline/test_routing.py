@@ -18,7 +18,7 @@ from pipeline.options import Options, stem_choices
 from pipeline.report import Report
 from pipeline.routing import Folded
 from pipeline.segments import SEGMENT, SegmentWriter
-from pipeline.separate import choose_again, separate_file
+from pipeline.separate import choose_again, reusable, separate_file
 
 FOUR = ["vocals", "drums", "bass", "other"]
 SHARES = {"vocals": 0.4, "drums": 0.3, "bass": 0.2, "other": 0.1}
@@ -158,6 +158,60 @@ def test_asking_for_what_no_model_gives_is_answered(decide, song, tmp_path):
     assert report.stems == ["vocals", "other"]
     assert "No installed model separates piano: its sound is in other." in report.warnings
     assert "piano" not in stem_choices()
+
+
+def test_stems_of_an_earlier_run_dont_count_twice(decide, song, tmp_path):
+    decide(detection())
+    separate_file(song, tmp_path / "out")
+    (tmp_path / "out" / "notes.wav").write_text("mine")
+    report = separate_file(song, tmp_path / "out", Options(stems=("vocals",)))
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"vocals.wav", "other.wav", "notes.wav"}
+    assert shares(report, song) == {"vocals": 0.4, "other": 0.6}
+
+
+def test_a_quiet_song_keeps_its_digits_through_another_choice(decide, tmp_path):
+    """At -75 dBFS, where segments of a fixed level would leave the sum at -57 dB."""
+    song = tmp_path / "quiet.wav"
+    with Encoder(song, "wav", "float") as encoder:
+        encoder.write(music(SECONDS) * np.float32(3e-4))
+    decide(detection())
+    first = segmented(song, tmp_path / "1")
+    second = choose_again(song, tmp_path / "1", first, tmp_path / "2", Options(stems=("vocals",)))
+    assert second.null_db < -90
+    mixture, stems = read(song), [read(path) for path in second.files.values()]
+    assert 10 * np.log10(np.square(mixture - sum(stems)).sum() / np.square(mixture).sum()) < -90
+
+
+def test_a_loud_song_is_not_clipped_in_segments(decide, tmp_path):
+    song = tmp_path / "loud.wav"
+    with Encoder(song, "wav", "float") as encoder:
+        encoder.write(music(SECONDS) * np.float32(30))
+    decide(detection())
+    segmented(song, tmp_path / "1")
+    np.testing.assert_allclose(joined(tmp_path / "1", "vocals"), 0.4 * read(song), atol=1e-4)
+
+
+@pytest.mark.parametrize(("first", "then"), [((), ("drums",)), (("vocals",), ()), (("vocals",), ("piano",))])
+def test_what_no_model_gives_needs_no_new_separation(decide, song, tmp_path, first, then):
+    decide(detection(piano=PRESENT))
+    report = segmented(song, tmp_path / "1", Options(stems=first))
+    assert reusable(tmp_path / "1", report, Options(stems=then))
+
+
+def test_a_model_that_came_since_is_a_reason_to_separate_again(decide, song, tmp_path, monkeypatch):
+    decide(detection(piano=PRESENT, guitar=ABSENT))
+    report = segmented(song, tmp_path / "1", Options(stems=("vocals",)))
+    monkeypatch.setattr(module, "stem_choices", lambda _: list(STEMS))
+    assert not reusable(tmp_path / "1", report, Options())
+    assert not reusable(tmp_path / "1", report, Options(stems=("guitar",)))
+    assert reusable(tmp_path / "1", report, Options(stems=("bass",)))
+
+
+def test_a_wish_that_is_over_is_not_warned_of(decide, song, tmp_path):
+    decide(detection())
+    first = segmented(song, tmp_path / "1", Options(stems=("piano",)))
+    second = choose_again(song, tmp_path / "1", first, tmp_path / "2", Options(stems=("drums",)))
+    assert (len(first.warnings), second.warnings) == (1, [])
 
 
 def segmented(song, folder, options=None):

@@ -36,7 +36,6 @@ export class HeardList {
     if (!job.heard) return;
     this.root.hidden = false;
     write(find(this.root, "#basis"), BASIS[job.heard.stage] + (lanes.length ? " Instruments with a lane are shown there." : ""));
-    write(find(this.root, "#heard-end"), clock(job.duration ?? 0));
     for (const kind of Object.keys(job.heard.stems)) {
       const row = this.#row(kind);
       row.hidden = lanes.includes(kind);
@@ -73,6 +72,7 @@ export class HeardList {
   /** @param {Heard} heard @param {Detection} detection */
   #take(heard, detection) {
     this.detection = detection;
+    write(find(this.root, "#heard-end"), clock(detection.seconds));
     for (const [kind, row] of this.#rows) showInstrument(row, kind, heard, detection);
     this.onDetection(heard, detection);
   }

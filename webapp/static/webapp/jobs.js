@@ -71,6 +71,8 @@
  * @property {Heard | null} heard
  * @property {string | null} detection_url
  * @property {string} stems_url
+ * @property {string | null} zip_url all stems in one archive; null until there are finished ones
+ * @property {string | null} mix_url the mix that a query describes
  * @property {string} events_url
  * @property {string} cancel_url
  * @property {string} retry_url

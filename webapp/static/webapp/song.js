@@ -6,6 +6,7 @@ import { HeardList } from "./heard.js";
 import { pageData, watch } from "./jobs.js";
 import { Mixer } from "./mixer.js";
 import { clock, decibels, isLive } from "./status.js";
+import { Take } from "./take.js";
 
 /** @typedef {import("./jobs.js").Job} Job */
 
@@ -19,6 +20,7 @@ const initial = pageData("job-data");
 const page = find(document, "#song");
 const card = new JobCard(find(page, "#status"), initial, { onJob: show, onDeleted: goHome });
 const choice = new Choice(find(page, "#choice"), show);
+const take = new Take(find(page, "#take"), () => mixer?.engine);
 const heardList = new HeardList(find(page, "#heard"), (heard, detection) => mixer?.showHeard(heard, detection));
 
 show(initial);
@@ -43,6 +45,7 @@ function show(job) {
   showMaking(job);
   heardList.update(job, mixer?.lanes.map(({ name }) => name) ?? []);
   choice.update(job);
+  take.update(job);
 }
 
 /** Another list of stems, or the same made anew, takes another mixer; it goes on where the last one was. @param {Job} job */
