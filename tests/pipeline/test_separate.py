@@ -116,6 +116,16 @@ def test_silence_gives_silence(htdemucs, tmp_path):
         assert np.abs(read(path)).max() < 1e-6
 
 
+def test_an_offset_is_in_the_sum_once_and_not_in_every_stem(htdemucs, tmp_path):
+    """Recordings with a constant offset exist; the reference gives it to each of its stems."""
+    with Encoder(tmp_path / "offset.wav", "wav", "float") as encoder:
+        encoder.write(music(6) + np.float32(0.1))
+    report = separate_file(tmp_path / "offset.wav", tmp_path / "out", ALL)
+    means = {stem: abs(float(read(path).mean())) for stem, path in report.files.items()}
+    assert report.null_db < -90
+    assert max(means[stem] for stem in STEMS) < 0.02 and means["residual"] == pytest.approx(0.1, abs=0.02)
+
+
 def test_a_very_short_clip(htdemucs, tmp_path):
     with Encoder(tmp_path / "click.wav", "wav", "16") as encoder:
         encoder.write(music(0.05))
