@@ -140,7 +140,8 @@ def test_a_song_survives_the_death_of_its_worker(site):
     assert done["duration"] == 25.0
     assert done["blocks_done"] == done["blocks_total"] > 1
     assert done["null_db"] <= -90
-    assert [stem["name"] for stem in done["stems"]] == ["vocals", "drums", "bass", "other", "residual"]
+    names = [stem["name"] for stem in done["stems"]]  # and what else the detector hears in a chord
+    assert names[0] == "vocals" and names[-2:] == ["other", "residual"]
     for stem in done["stems"]:
         pieces = [samples(site.get(stem["segments_url"].format(index=index))) for index in range(3)]
         assert pieces == [441_000, 441_000, 25 * RATE - 882_000]
