@@ -19,8 +19,7 @@ from pipeline.audio import Audio, Encoder
 SEGMENT = 441_000  # samples: 10 s
 HEADROOM = 4.0  # times the song's peak: a stem up to so loud isn't clipped
 QUIETEST = 2.0**-16  # peak below which a song is not raised further: nothing but noise of the recorder is there
-PEAKS_PER_SECOND = 100
-SAMPLES_PER_PEAK = 441
+SAMPLES_PER_PEAK = 441  # 100 peaks a second
 FULL = 127  # of a peak's signed byte
 INDEX = "index.json"
 

@@ -102,9 +102,9 @@ def choose_again(
 
 def separate(recording: Recording, separator: Separator) -> Iterator[Block]:
     """Yield the song's finished blocks in time order, every separated stem by itself."""
+    gain = segments.gain_of(recording.peak)
     for start, audio in separator.blocks(recording.read, recording.samples):
         stems = dict(zip(separator.stems, audio, strict=True))
-        gain = segments.gain_of(recording.peak)
         yield Block(start, start + audio.shape[-1], recording.samples, stems, gain=gain)
 
 

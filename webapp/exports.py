@@ -19,6 +19,7 @@ from zipstream import ZIP_STORED, ZipStream
 
 from pipeline.options import InvalidOption, Options
 from webapp.files import TYPES, as_attachment, chunks, tame
+from webapp.jobs import DISK_FULL
 from webapp.models import Job, Stem
 
 NAMED = ("mute", "solo", "master", "start", "end", "format", "bits")  # of a mix's query, beside its stems
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
 AT_ONCE, WAITING = 2, 4  # renderings; beyond them a site that is busy says so
 SPARE = 2**30  # bytes of disk that renderings leave to the separations
 BUSY = "Several mixes are being written at the moment. Please try again in a few seconds."
-NO_ROOM = "The disk of the server is full. Once there is room, try again."
 
 renderer = ThreadPoolExecutor(AT_ONCE, "mix")  # of its own, so that playing doesn't wait for it
 admission = threading.BoundedSemaphore(AT_ONCE + WAITING)
@@ -72,7 +72,7 @@ async def mix(request: HttpRequest, pk: UUID) -> HttpResponseBase:
     except FileNotFoundError as error:
         raise Http404 from error
     except OSError as error:
-        return _refusal(NO_ROOM if error.errno == errno.ENOSPC else str(error.strerror), 507)
+        return _refusal(DISK_FULL if error.errno == errno.ENOSPC else str(error.strerror), 507)
     headers = {
         "Content-Length": str(size),
         "Content-Type": TYPES[f".{wish.format}"],
@@ -115,7 +115,7 @@ def _render(job: Job, described: "Mix", wish: Options) -> tuple[IO[bytes], int, 
     from pipeline.mix import render  # noqa: PLC0415
 
     if shutil.disk_usage(job.published).free < SPARE:
-        raise OSError(errno.ENOSPC, NO_ROOM)
+        raise OSError(errno.ENOSPC, DISK_FULL)
     with ExitStack() as stack:
         file = stack.enter_context(tempfile.TemporaryFile(dir=job.published))
         lowered = render(job.published, described, file, wish.format, wish.bits, f"{job.track.title} - mix")

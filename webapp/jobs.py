@@ -31,6 +31,7 @@ log = logging.getLogger(__name__)
 MAX_LOSSES = 3
 STALLED_AFTER = timedelta(minutes=15)  # far above the slowest single step: decoding a three-hour song
 
+DISK_FULL = "The disk of the server is full. Once there is room, try again."
 LOST = (
     f"The worker stopped {MAX_LOSSES} times while it separated this song, perhaps because the computer ran "
     "out of memory. Try a shorter song, or ask whoever runs this site to look at the worker's log."

@@ -114,11 +114,6 @@ class Job(models.Model):
         return reverse("job", args=[self.pk])
 
     @property
-    def is_live(self) -> bool:
-        """True while something is still going to happen by itself."""
-        return self.state in (State.QUEUED, State.RUNNING)
-
-    @property
     def folder(self) -> Path:
         """All files of the job."""
         return Path(settings.MEDIA_ROOT) / "jobs" / str(self.pk)

@@ -29,7 +29,6 @@ BROKEN = (
     "Something went wrong on our side while separating this song. Please try again; if it happens again, ask "
     "whoever runs this site to look at the worker's log."
 )
-DISK_FULL = "The disk of the server is full. Once there is room, try again."
 
 
 @shared_task(name="webapp.tasks.separate")
@@ -51,7 +50,7 @@ def work(job: Job) -> None:
         _fail(job, error.message)
     except Exception as error:
         log.exception("Job %s failed.", job.pk)
-        _fail(job, DISK_FULL if getattr(error, "errno", None) == errno.ENOSPC else BROKEN)
+        _fail(job, jobs.DISK_FULL if getattr(error, "errno", None) == errno.ENOSPC else BROKEN)
 
 
 def _separate(job: Job) -> None:

@@ -169,7 +169,7 @@ def test_a_bad_file_is_failed_with_the_engines_words(make_job, engine, settings)
     [
         (RuntimeError("index 7 out of range"), tasks.BROKEN),
         (MemoryError(), tasks.BROKEN),
-        (OSError(28, "No space left on device"), tasks.DISK_FULL),
+        (OSError(28, "No space left on device"), jobs.DISK_FULL),
         (ModelUnavailable("The model is not installed."), "The model is not installed."),
     ],
 )

@@ -33,8 +33,8 @@ export function showInstrument(root, kind, heard, detection) {
 
 /** @param {HTMLElement} element @param {string} kind @param {Evidence} evidence */
 function showPresence(element, kind, { probability, presence }) {
-  const sure = probability < 0.5 ? "Perhaps" : SURE.includes(kind) ? "Heard" : "Likely";
-  const words = { present: sure, uncertain: "Perhaps", absent: "Not heard" }[presence];
+  const certain = SURE.includes(kind) ? "Heard" : "Likely";
+  const words = { present: probability < 0.5 ? "Perhaps" : certain, uncertain: "Perhaps", absent: "Not heard" }[presence];
   write(element, `${words}, ${percent(probability)}`);
   element.title = `How likely the song has ${kind === "other" ? "other instruments" : kind}`;
   element.dataset.presence = presence;
