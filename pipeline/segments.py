@@ -1,7 +1,8 @@
 """Stems for players: short FLAC segments and waveform peaks, written while the song is still being separated.
 
 A segment can be decoded alone and holds an exact number of samples, so that players join them without a gap. Stems that
-were folded into `other` are kept as well: with them another choice of stems needs no separation.
+were folded into `other` are kept as well: with them another choice of stems needs no separation. So is the song itself,
+to be played where its stems are not ready and to be compared with them.
 """
 
 import json
@@ -14,7 +15,7 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
-from pipeline.audio import Audio, Encoder
+from pipeline.audio import Audio, Encoder, Recording
 
 SEGMENT = 441_000  # samples: 10 s
 HEADROOM = 4.0  # times the song's peak: a stem up to so loud isn't clipped
@@ -22,6 +23,7 @@ QUIETEST = 2.0**-16  # peak below which a song is not raised further: nothing bu
 SAMPLES_PER_PEAK = 441  # 100 peaks a second
 FULL = 127  # of a peak's signed byte
 INDEX = "index.json"
+ORIGINAL = "original"  # the folder of the song itself
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +104,19 @@ class SegmentWriter:
     def __exit__(self, *_: object) -> None:
         for file in self._peaks.values():
             file.close()
+
+
+def write_original(directory: Path, recording: Recording) -> int:
+    """Write the song itself to <directory>/original as stems are written, with the same gain; returns its segments."""
+    folder, gain = directory / ORIGINAL, gain_of(recording.peak)
+    folder.mkdir(parents=True, exist_ok=True)
+    starts = range(0, recording.samples, SEGMENT)
+    with (folder / "peaks.i8").open("wb") as drawn:
+        for number, start in enumerate(starts):
+            audio = recording.read(start, min(start + SEGMENT, recording.samples))
+            _encode(segment(folder, number), audio, gain)
+            drawn.write(peaks(audio).tobytes())
+    return len(starts)
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,10 +17,20 @@ from ensemble.separator import Separator
 from pipeline import __main__ as command_line
 from pipeline import separate as module
 from pipeline import spool
-from pipeline.audio import Encoder
+from pipeline.audio import Encoder, decode
 from pipeline.options import Options
 from pipeline.report import Report
-from pipeline.segments import HEADROOM, SAMPLES_PER_PEAK, SEGMENT, Block, SegmentWriter, peaks
+from pipeline.segments import (
+    HEADROOM,
+    SAMPLES_PER_PEAK,
+    SEGMENT,
+    Block,
+    SegmentWriter,
+    gain_of,
+    load,
+    peaks,
+    write_original,
+)
 from pipeline.separate import separate_file
 
 STEMS = ["vocals", "drums", "bass", "other"]
@@ -216,6 +226,25 @@ def test_segments_join_to_the_stems_without_a_gap(tmp_path):
         np.testing.assert_allclose(HEADROOM * np.concatenate(parts, axis=1), song[index], atol=HEADROOM * 2**-23)
         stored = np.fromfile(tmp_path / stem / "peaks.i8", np.int8).reshape(-1, 2)
         assert len(stored) == 2000 + -(-12_345 // SAMPLES_PER_PEAK)
+
+
+@pytest.mark.parametrize("level", [0.001, 1.0, 3.5])
+def test_the_song_itself_is_cut_as_its_stems_are(level, tmp_path):
+    samples = SEGMENT + 12_345
+    audio = level * np.random.default_rng(0).uniform(-1, 1, (2, samples)).astype(np.float32)
+    with Encoder(tmp_path / "song.wav", "wav", "float") as encoder:
+        encoder.write(audio)
+    *_, recording = decode(tmp_path / "song.wav", tmp_path / "raw.f32")
+    assert write_original(tmp_path / "job", recording) == 2
+    gain = gain_of(recording.peak)
+    parts = [load(tmp_path / "job", "original", number, gain) for number in range(2)]
+    assert [part.shape for part in parts] == [(2, SEGMENT), (2, 12_345)]
+    np.testing.assert_allclose(np.concatenate(parts, axis=1), audio, atol=gain * 2**-23)
+    drawn = np.fromfile(tmp_path / "job" / "original" / "peaks.i8", np.int8).reshape(-1, 2)
+    np.testing.assert_array_equal(drawn, peaks(audio))
+    assert sorted(path.name for path in (tmp_path / "job" / "original").iterdir()) == [
+        "00000.flac", "00001.flac", "peaks.i8",
+    ]  # fmt: skip
 
 
 def test_peaks_are_the_extremes():
