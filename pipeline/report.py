@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from detector.classifier import Detection
-from pipeline.audio import RATE
+from pipeline.audio import RATE, Recording
 from pipeline.routing import Folded
 from pipeline.segments import Block
 
-__all__ = ["FLOOR_DB", "Detection", "Folded", "OnBlock", "OnHeard", "OnProgress", "Progress", "Report"]
+__all__ = ["FLOOR_DB", "Detection", "Folded", "OnBlock", "OnDecoded", "OnHeard", "OnProgress", "Progress", "Report"]
 
 FLOOR_DB = -200.0  # what "nothing at all" is called in decibels
 
@@ -30,6 +30,8 @@ class Progress:
 
 OnProgress = Callable[[Progress], None]
 OnBlock = Callable[[Block], None]
+OnDecoded = Callable[[Recording], None]
+"""Before anything is listened to or separated: the song itself, readable as long as the call lasts."""
 OnHeard = Callable[[str, Detection], None]
 """("mixture" or "confirmed", what the detector says)"""
 
@@ -39,9 +41,9 @@ class Report:
     """What came out and how.
 
     asked: the caller's wish, empty for "as the song has them". stems: those that came out. folded: those that were
-    separated, but whose sound is in `other`. residual: whether files also holds what the bleed filter took out of the
-    stems, which belongs to their sum. heard: what the detector says, by stage. null_db: energy of mixture minus that
-    sum over the mixture's, before encoding.
+    separated, but whose sound is in `other`; also among stems if it comes as silence. residual: whether files also holds
+    what the bleed filter took out of the stems, which belongs to their sum. heard: what the detector says, by stage.
+    null_db: energy of mixture minus that sum over the mixture's, before encoding.
     """
 
     title: str

@@ -2,7 +2,8 @@
 
 Vocals come always, and `other`, because what is ruled out must be somewhere. Beyond that a caller's wish is law;
 without one the song decides, twice: listening to the mixture rules out what is clearly absent, which may save a network
-its work; then the separated stems are listened to, and one that proves empty is folded back into `other`.
+its work; then the separated stems are listened to, and one that proves empty is folded back into `other`. Vocals that
+prove empty come as silence.
 """
 
 from collections.abc import Collection, Sequence
@@ -42,10 +43,22 @@ def proven(stems: Sequence[str], asked: Sequence[str], confirmed: Detection | No
     return [stem for stem in stems if stem in ALWAYS or confirmed.stems[stem].presence != ABSENT]
 
 
+def silent(asked: Sequence[str], mixture: Detection | None, confirmed: Detection | None) -> list[str]:
+    """Those of the stems that always come whose sound is in `other` nevertheless: vocals that nobody sings.
+
+    What a network takes for a voice in an instrumental is another instrument. Both stages must agree, because a voice
+    that isn't where people look for it is the worse fault.
+    """
+    if "vocals" in asked or mixture is None or confirmed is None:
+        return []
+    unheard = mixture.stems["vocals"].presence != PRESENT and confirmed.stems["vocals"].presence == ABSENT
+    return ["vocals"] if unheard else []
+
+
 def folded(
     sources: Sequence[str], stems: Sequence[str], asked: Sequence[str], confirmed: Detection | None
 ) -> list[Folded]:
-    """The separated stems that don't come out. What the caller left out on purpose is not offered."""
+    """The separated stems that aren't among those heard. What the caller left out on purpose is not offered."""
     presence = {stem: confirmed.stems[stem].presence if confirmed else "" for stem in sources}
     return [
         Folded(stem, presence[stem], not asked and presence[stem] == PRESENT) for stem in sources if stem not in stems
@@ -53,5 +66,7 @@ def folded(
 
 
 def parts(stem: str, folded: Collection[str]) -> list[str]:
-    """The separated stems that a delivered one is the sum of."""
-    return [stem, *folded] if stem == "other" else [stem]
+    """The separated stems that a delivered one is the sum of; none: it is silence."""
+    if stem == "other":
+        return [stem, *folded]
+    return [] if stem in folded else [stem]

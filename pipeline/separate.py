@@ -20,7 +20,7 @@ from ensemble.separator import Separator
 from pipeline import routing, segments
 from pipeline.audio import RATE, Audio, Recording, decode, disk_full
 from pipeline.options import RESIDUAL, STEMS, Options, stem_choices
-from pipeline.report import FLOOR_DB, OnBlock, OnHeard, OnProgress, Progress, Report
+from pipeline.report import FLOOR_DB, OnBlock, OnDecoded, OnHeard, OnProgress, Progress, Report
 from pipeline.segments import Block
 from pipeline.spool import Spool, encode, safe_gain
 
@@ -35,6 +35,7 @@ def separate_file(
     options: Options | None = None,
     *,
     on_progress: OnProgress = lambda _: None,
+    on_decoded: OnDecoded = lambda _: None,
     on_heard: OnHeard = lambda *_: None,
     on_block: OnBlock = lambda _: None,
 ) -> Report:
@@ -46,6 +47,7 @@ def separate_file(
     """
     with _working(directory, options or Options(), on_progress, on_block) as work:
         recording = work.timed("decode", lambda: _decode(work, source))
+        on_decoded(recording)
         heard, problems = work.timed("listen", lambda: _listen(work, recording, on_heard))
         wanted = routing.wanted(work.options.stems, heard.get(MIXTURE))
         report = work.timed("separate", lambda: _separate(work, recording, wanted))
@@ -72,6 +74,7 @@ def choose_again(
     options: Options,
     *,
     on_progress: OnProgress = lambda _: None,
+    on_decoded: OnDecoded = lambda _: None,
     on_block: OnBlock = lambda _: None,
 ) -> Report:
     """Write another choice of stems of a song that was separated before, from its complete folder of segments.
@@ -80,6 +83,7 @@ def choose_again(
     """
     with _working(directory, options, on_progress, on_block) as work:
         recording = work.timed("decode", lambda: _decode(work, source))
+        on_decoded(recording)
         found = segments.index(finished)
         sources = [stem for stem in STEMS if stem in (*found.stems, *found.folded)]
         stems = routing.delivered(sources, routing.wanted(options.stems, report.heard.get(MIXTURE)))
@@ -259,7 +263,9 @@ def _settle(report: Report, sources: list[str]) -> None:
     """Decide by what is known of the stems which of them stay; the rest is folded."""
     confirmed = report.heard.get(CONFIRMED)
     report.stems = routing.proven(report.stems, report.asked, confirmed)
-    report.folded = routing.folded(sources, report.stems, report.asked, confirmed)
+    silent = routing.silent(report.asked, report.heard.get(MIXTURE), confirmed)
+    heard = [stem for stem in report.stems if stem not in silent]
+    report.folded = routing.folded(sources, heard, report.asked, confirmed)
 
 
 def _folded(block: Block, names: list[str]) -> Block:

@@ -35,10 +35,11 @@ class Spool:
         return stored.reshape(-1, CHANNELS).T
 
     def sums(self, stems: Sequence[str]) -> Iterator[Audio]:
-        """The sum of some stems, CHUNK samples at a time."""
+        """The sum of some stems, silence for none, CHUNK samples at a time."""
         for start in range(0, self.samples, CHUNK):
             stop = min(start + CHUNK, self.samples)
-            yield np.sum([self.read(stem, start, stop) for stem in stems], axis=0)
+            silence = np.zeros((CHANNELS, stop - start), np.float32)
+            yield np.sum([silence, *(self.read(stem, start, stop) for stem in stems)], axis=0)
 
     def peak(self, stems: Sequence[str]) -> float:
         """Greatest absolute sample of the sum of some stems."""
