@@ -41,9 +41,9 @@ class Report:
     """What came out and how.
 
     asked: the caller's wish, empty for "as the song has them". stems: those that came out. folded: those that were
-    separated, but whose sound is in `other`; also among stems if it comes as silence. residual: whether files also holds
-    what the bleed filter took out of the stems, which belongs to their sum. heard: what the detector says, by stage.
-    null_db: energy of mixture minus that sum over the mixture's, before encoding.
+    separated, but whose sound is in `other`; also among stems if it comes as silence. residual: whether files also
+    holds what the bleed filter took out of the stems, which belongs to their sum. heard: what the detector says, by
+    stage. null_db: energy of mixture minus that sum over the mixture's, before encoding.
     """
 
     title: str

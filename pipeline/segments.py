@@ -6,6 +6,7 @@ to be played where its stems are not ready and to be compared with them.
 """
 
 import json
+import shutil
 from collections.abc import Collection, Iterator
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -15,7 +16,7 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
-from pipeline.audio import Audio, Encoder, Recording
+from pipeline.audio import CHANNELS, Audio, Encoder, Recording
 
 SEGMENT = 441_000  # samples: 10 s
 HEADROOM = 4.0  # times the song's peak: a stem up to so loud isn't clipped
@@ -23,6 +24,7 @@ QUIETEST = 2.0**-16  # peak below which a song is not raised further: nothing bu
 SAMPLES_PER_PEAK = 441  # 100 peaks a second
 FULL = 127  # of a peak's signed byte
 INDEX = "index.json"
+UNHEARD = "unheard"  # where the sound of stems that come as silence is kept
 ORIGINAL = "original"  # the folder of the song itself
 
 
@@ -121,7 +123,10 @@ def write_original(directory: Path, recording: Recording) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Index:
-    """What a folder of segments holds, once it is complete: samples in all, and gain and stems as in Block."""
+    """What a folder of segments holds, once it is complete: samples in all, and gain and stems as in Block.
+
+    What is among both stems and folded is silent.
+    """
 
     total: int
     gain: float
@@ -150,14 +155,18 @@ def replay(directory: Path) -> Iterator[Block]:
     """
     found = index(directory)
     for number, start in enumerate(found.starts):
-        stems = {stem: load(directory, stem, number, found.gain) for stem in [*found.folded, *found.stems]}
+        names = dict.fromkeys([*found.folded, *found.stems])
+        stems = {stem: load(_separated(directory, stem).parent, stem, number, found.gain) for stem in names}
         for stem in found.folded:
             stems["other"] = stems["other"] - stems[stem]
         yield Block(start, min(start + SEGMENT, found.total), found.total, stems, gain=found.gain)
 
 
-def fold(directory: Path, names: Collection[str]) -> None:
-    """Put stems of a complete folder into its `other`. Whoever plays meanwhile hears one or the other."""
+def fold(directory: Path, names: Collection[str], silent: Collection[str] = ()) -> None:
+    """Put stems of a complete folder into its `other`; the silent ones of them still come, as silence.
+
+    Whoever plays meanwhile hears one or the other.
+    """
     found = index(directory)
     drawn = []
     for number in range(len(found.starts)):
@@ -165,8 +174,25 @@ def fold(directory: Path, names: Collection[str]) -> None:
         _encode(segment(directory / "other", number), audio, found.gain)
         drawn.append(peaks(audio))
     np.concatenate(drawn).tofile(directory / "other" / "peaks.i8")
-    stems = [stem for stem in found.stems if stem not in names]
+    for stem in silent:
+        _silence(directory, stem, found)
+    stems = [stem for stem in found.stems if stem not in names or stem in silent]
     replace(found, stems=stems, folded=[*found.folded, *names]).save(directory)
+
+
+def _silence(directory: Path, stem: str, found: Index) -> None:
+    shutil.copytree(directory / stem, directory / UNHEARD / stem)
+    for number, start in enumerate(found.starts):
+        nothing = np.zeros((CHANNELS, min(SEGMENT, found.total - start)), np.float32)
+        _encode(segment(directory / stem, number), nothing, found.gain)
+    path = directory / stem / "peaks.i8"
+    np.zeros(path.stat().st_size, np.int8).tofile(path)
+
+
+def _separated(directory: Path, stem: str) -> Path:
+    """The folder with a stem's own sound."""
+    kept = directory / UNHEARD / stem
+    return kept if kept.is_dir() else directory / stem
 
 
 def segment(folder: Path, number: int) -> Path:

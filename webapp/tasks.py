@@ -110,7 +110,7 @@ def _fold(job: Job, report: "Report") -> None:
 
     late = {*index(job.directory).stems} & {stem.name for stem in report.folded}
     if late:
-        fold(job.directory, sorted(late))
+        fold(job.directory, sorted(late), silent=sorted(late & {*report.stems}))
 
 
 class Note:

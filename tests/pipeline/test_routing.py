@@ -270,3 +270,27 @@ def test_command_line_tells_what_was_heard_and_folded(decide, song, tmp_path, ca
     assert "bass is hardly there" in shown
     assert command_line.main([str(song), "-o", str(tmp_path / "out"), "--stems", "kazoo"]) == 2
     assert "kazoo" in capsys.readouterr().err
+
+
+def test_vocals_that_nobody_sings_come_as_silence_and_can_be_had_back(decide, song, tmp_path):
+    decide(detection(vocals=UNCERTAIN), detection(vocals=ABSENT))
+    first = segmented(song, tmp_path / "1")
+    assert shares(first, song) == {"vocals": 0.0, "drums": 0.3, "bass": 0.2, "other": 0.5}
+    assert not read(first.files["vocals"]).any() and first.folded == [Folded("vocals", ABSENT, False)]
+    segments.fold(tmp_path / "1", ["vocals"], silent=["vocals"])
+    assert not joined(tmp_path / "1", "vocals").any()
+    assert not np.fromfile(tmp_path / "1" / "vocals" / "peaks.i8", np.int8).any()
+    np.testing.assert_allclose(joined(tmp_path / "1", "other"), 0.5 * read(song), atol=1e-5)
+
+    assert reusable(tmp_path / "1", first, Options(stems=("vocals", "drums")))
+    second = choose_again(song, tmp_path / "1", first, tmp_path / "2", Options(stems=("vocals", "drums")))
+    assert shares(second, song) == {"vocals": 0.4, "drums": 0.3, "other": 0.3}
+
+
+@pytest.mark.parametrize(
+    ("asked", "mixture", "confirmed"),
+    [((), PRESENT, ABSENT), ((), ABSENT, UNCERTAIN), ((), UNCERTAIN, None), (("vocals",), ABSENT, ABSENT)],
+)
+def test_vocals_are_silenced_only_when_both_stages_agree_and_nobody_asked(asked, mixture, confirmed):
+    heard = confirmed and detection(vocals=confirmed)
+    assert routing.silent(asked, detection(vocals=mixture), heard) == []
