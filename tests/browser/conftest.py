@@ -1,5 +1,6 @@
 """The real site in a real browser: server, worker and model, and one song that every test of the page shares."""
 
+import json
 import os
 import shutil
 import socket
@@ -36,6 +37,7 @@ ARGUMENTS = [
 START = 120.0  # seconds until the site must answer
 SEPARATION = 420.0  # seconds for half a minute of music on a slow, busy machine
 REACTION = 15_000.0  # milliseconds within which the page must react
+SEED = Path(__file__).with_name("seed.py")
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,19 @@ class Separated:
 
     url: str
     visitor: "StorageState"
+
+
+@dataclass(frozen=True)
+class Seeded:
+    """The id of a job made by `seed.py`, and the cookies of its owner."""
+
+    job: str
+    visitor: "StorageState"
+
+    @property
+    def path(self) -> str:
+        """Of its page."""
+        return f"/jobs/{self.job}/"
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -94,6 +109,25 @@ def separated(site: str, data: Path) -> Separated:
         page.locator("#mixer").wait_for(timeout=SEPARATION * 1000)
         page.locator(".download").first.wait_for(timeout=SEPARATION * 1000)
         return Separated(page.url, context.storage_state())
+
+
+def seeded(data: Path, seconds: float, stems: list[str], **more: Any) -> Seeded:
+    """A song as if it had been separated, in the site of that data folder. more: see `seed.Wish`. Takes seconds."""
+    wish = json.dumps({"seconds": seconds, "stems": stems} | more)
+    command = [sys.executable, str(SEED)]
+    made = subprocess.run(
+        command, input=wish, cwd=settings.BASE_DIR, env=environment(data), check=True, stdout=subprocess.PIPE, text=True
+    )
+    answer = json.loads(made.stdout)
+    return Seeded(answer["job"], {"cookies": [session_cookie(answer["session"])], "origins": []})
+
+
+def session_cookie(value: str) -> dict[str, Any]:
+    """As Playwright takes it."""
+    return {
+        "name": settings.SESSION_COOKIE_NAME, "value": value, "domain": "127.0.0.1", "path": "/",
+        "expires": -1, "httpOnly": True, "secure": False, "sameSite": "Lax",
+    }  # fmt: skip
 
 
 @pytest.fixture(scope="module")
