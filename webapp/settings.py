@@ -204,8 +204,10 @@ USE_TZ = True
 
 STATIC_URL = "/static/"
 STATIC_ROOT = DATA / "static"
-WAVESURFER = BASE_DIR / "node_modules" / "wavesurfer.js" / "dist"
-STATICFILES_DIRS = [("vendor/wavesurfer", WAVESURFER)] if WAVESURFER.is_dir() else []
+NODE_MODULES = BASE_DIR / "node_modules"
+WAVESURFER = NODE_MODULES / "wavesurfer.js" / "dist"
+VENDOR = {"wavesurfer": WAVESURFER, "signalsmith": NODE_MODULES / "signalsmith-stretch"}
+STATICFILES_DIRS = [(f"vendor/{name}", folder) for name, folder in VENDOR.items() if folder.is_dir()]
 # File names are not hashed: our ES modules import one another by plain relative names, and Django rewrites
 # those by regular expressions that also catch type imports in comments and then miss the file. Browsers ask
 # each time instead and mostly hear "304 Not Modified".
