@@ -17,7 +17,7 @@ from pipeline.options import Options
 from webapp import jobs
 from webapp.accounts import become_guest
 from webapp.models import Job, User
-from webapp.serializers import Choice, Upload, in_order, job_json, jobs_json, jobs_of
+from webapp.serializers import Choice, Title, Upload, in_order, job_json, jobs_json, jobs_of
 from webapp.validators import TOO_LARGE
 
 NO_GUESTS = "Please log in or sign up to separate songs: this site is for members only."
@@ -68,10 +68,25 @@ class JobViewSet(ViewSet):
         """One."""
         return Response(job_json(_own(request, pk)))
 
+    def partial_update(self, request: Request, pk: UUID) -> Response:
+        """Rename."""
+        job, title = _own(request, pk), Title(data=request.data)
+        title.is_valid(raise_exception=True)
+        jobs.rename(job, title.validated_data["title"])
+        return Response(job_json(_own(request, pk)))
+
     def destroy(self, request: Request, pk: UUID) -> Response:
-        """Delete with all files."""
+        """Delete, with some minutes to think better of it."""
         jobs.delete(_own(request, pk))
         return Response(status=status.HTTP_204_NO_CONTENT)
+
+    @action(detail=True, methods=["post"])
+    def restore(self, request: Request, pk: UUID) -> Response:
+        """Bring back what was deleted a moment ago."""
+        job = get_object_or_404(Job.objects.filter(track__owner_id=request.user.pk), pk=pk)
+        if not jobs.restore(job):
+            raise Conflict(f"Only a song deleted in the last {jobs.UNDO.seconds // 60} minutes can be brought back.")
+        return Response(job_json(_own(request, pk)))
 
     @action(detail=True, methods=["post"])
     def cancel(self, request: Request, pk: UUID) -> Response:

@@ -11,4 +11,4 @@ class WebappConfig(AppConfig):
 
     def ready(self) -> None:
         """Connect the receivers."""
-        from webapp import checks, jobs  # noqa: F401, PLC0415 - models are ready only now
+        from webapp import checks, cleanup  # noqa: F401, PLC0415 - models are ready only now

@@ -19,7 +19,7 @@ from django.http import Http404, HttpRequest, StreamingHttpResponse
 from django.views.decorators.http import require_GET
 
 from webapp.accounts import guest_name
-from webapp.models import Job, State
+from webapp.models import LIVE, Job
 from webapp.queue import Queue
 from webapp.serializers import all_jobs, job_json, jobs_of
 
@@ -81,8 +81,7 @@ class Watch:
         return [("job", data) for job in oldest_first if (data := self._difference(job, queue))]
 
     def _may_have_changed(self, pk: UUID, updated: datetime, state: str) -> bool:
-        live = state in (State.QUEUED, State.RUNNING)
-        return live or pk not in self._told or self._told[pk][0] != updated
+        return state in LIVE or pk not in self._told or self._told[pk][0] != updated
 
     def _difference(self, job: Job, queue: Queue) -> dict[str, Any] | None:
         """The job's JSON if it is not what was told last."""

@@ -154,7 +154,8 @@ async def _finished(request: HttpRequest, pk: UUID) -> list[Stem]:
     """One's finished stems, with job and track. 404 if there are none."""
     user = await request.auser()
     mine = Stem.objects.select_related("job__track").exclude(file="")
-    found = [stem async for stem in mine.filter(job__track__owner_id=user.pk, job_id=pk, job__finished__isnull=False)]
+    own = {"job__track__owner_id": user.pk, "job_id": pk, "job__deleted_at": None, "job__finished__isnull": False}
+    found = [stem async for stem in mine.filter(**own)]
     if not found:
         raise Http404
     return found

@@ -1,4 +1,4 @@
-"""Audio out: segments, peaks and finished stems, with Range and ETag, for the owner alone.
+"""Audio out: segments, peaks, pictures and finished files, with Range and ETag, for the owner alone.
 
 The body is an asynchronous iterator: under ASGI a FileResponse would read the whole file into memory first.
 """
@@ -16,7 +16,7 @@ from django.utils.cache import get_conditional_response
 from django.utils.http import content_disposition_header, http_date
 from django.views.decorators.http import require_safe
 
-from webapp.models import DETECTION, Job, Stem
+from webapp.models import COVER, DETECTION, THUMBNAIL, Job, Stem
 
 CHUNK = 256 * 1024
 TYPES = {".flac": "audio/flac", ".wav": "audio/wav", ".mp3": "audio/mpeg"}
@@ -30,6 +30,36 @@ async def segment(request: HttpRequest, pk: UUID, name: str, index: int) -> Http
     if index >= stem.job.segments_done:
         raise Http404
     return await send_file(request, stem.job.published / name / f"{index:05d}.flac", "audio/flac")
+
+
+@require_safe
+async def original_segment(request: HttpRequest, pk: UUID, index: int) -> HttpResponseBase:
+    """Ten seconds of the song itself, there before any stem."""
+    job = await own_job(request, pk)
+    if index >= job.original_done:
+        raise Http404
+    return await send_file(request, job.original / f"{index:05d}.flac", "audio/flac")
+
+
+@require_safe
+async def original_peaks(request: HttpRequest, pk: UUID) -> HttpResponseBase:
+    """The waveform of the song itself."""
+    job = await own_job(request, pk)
+    return await send_file(request, job.original / "peaks.i8", "application/octet-stream")
+
+
+@require_safe
+async def thumbnail(request: HttpRequest, pk: UUID) -> HttpResponseBase:
+    """The same in few peaks, for a list."""
+    job = await own_job(request, pk)
+    return await send_file(request, job.original / THUMBNAIL, "application/octet-stream")
+
+
+@require_safe
+async def cover(request: HttpRequest, pk: UUID) -> HttpResponseBase:
+    """The picture that came with the upload."""
+    job = await own_job(request, pk)
+    return await send_file(request, job.original / COVER, job.tags.get("cover_type", "application/octet-stream"))
 
 
 @require_safe
@@ -60,10 +90,7 @@ def as_attachment(response: HttpResponseBase, filename: str) -> HttpResponseBase
 @require_safe
 async def detection(request: HttpRequest, pk: UUID) -> HttpResponseBase:
     """What the detector heard, second by second."""
-    user = await request.auser()
-    job = await Job.objects.filter(track__owner_id=user.pk, pk=pk).afirst()
-    if job is None:
-        raise Http404
+    job = await own_job(request, pk)
     return await send_file(request, job.published / DETECTION, "application/json")
 
 
@@ -132,10 +159,19 @@ async def _stat(path: Path) -> stat_result:
         raise Http404 from error
 
 
+async def own_job(request: HttpRequest, pk: UUID) -> Job:
+    """One's job, with its track. 404 for others' and deleted ones."""
+    user = await request.auser()
+    job = await Job.objects.select_related("track").filter(track__owner_id=user.pk, pk=pk, deleted_at=None).afirst()
+    if job is None:
+        raise Http404
+    return job
+
+
 async def _own_stem(request: HttpRequest, pk: UUID, name: str) -> Stem:
     user = await request.auser()
-    mine = Stem.objects.select_related("job__track").filter(job__track__owner_id=user.pk, job_id=pk, name=name)
-    stem = await mine.afirst()
+    mine = Stem.objects.select_related("job__track").filter(job__track__owner_id=user.pk, job__deleted_at=None)
+    stem = await mine.filter(job_id=pk, name=name).afirst()
     if stem is None:
         raise Http404
     return stem

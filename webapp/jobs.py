@@ -6,7 +6,6 @@ person, or a worker that everyone took for dead cannot both have their way. A me
 """
 
 import logging
-import shutil
 from collections.abc import Iterable
 from contextlib import suppress
 from datetime import timedelta
@@ -18,17 +17,18 @@ from django.conf import settings
 from django.core.files import File
 from django.db import transaction
 from django.db.models import F, QuerySet
-from django.db.models.signals import post_delete
-from django.dispatch import receiver
 from django.utils import timezone
 
 from pipeline.options import Options
 from webapp.celery import app
-from webapp.models import Job, State, Stem, Track, User, Worker
+from webapp.cleanup import remove
+from webapp.models import LIVE, Export, Job, State, Stem, Track, User, Worker
 
 log = logging.getLogger(__name__)
 
 MAX_LOSSES = 3
+UNDO = timedelta(minutes=10)  # how long a deleted job can be brought back
+SPARE = timedelta(minutes=1)  # beyond UNDO: clocks of several machines differ
 STALLED_AFTER = timedelta(minutes=15)  # far above the slowest single step: decoding a three-hour song
 
 DISK_FULL = "The disk of the server is full. Once there is room, try again."
@@ -49,7 +49,14 @@ IDLE: dict[str, Any] = {
     "error": "",
     "finished_at": None,
 }
-FRESH: dict[str, Any] = IDLE | {"samples": None, "segments_done": 0, "heard": {}, "report": {}}
+FRESH: dict[str, Any] = IDLE | {
+    "samples": None,
+    "original_done": 0,
+    "segments_done": 0,
+    "tags": {},
+    "heard": {},
+    "report": {},
+}
 
 
 class JobLost(Exception):
@@ -80,7 +87,7 @@ def create_demo(owner: User) -> Job:
 
 def cancel(job: Job) -> bool:
     """Stop a job that waits or runs; what it had finished before stays. False if it was already over."""
-    live = Job.objects.filter(pk=job.pk, state__in=[State.QUEUED, State.RUNNING])
+    live = Job.objects.filter(pk=job.pk, state__in=LIVE)
     with transaction.atomic():
         if not _end(live, State.CANCELLED):
             return False
@@ -111,13 +118,36 @@ def _queue(rows: QuerySet[Job], fields: dict[str, Any]) -> bool:
     return bool(changed)
 
 
-def delete(job: Job) -> None:
-    """Remove a job with its files, and the track with its last job. A worker busy on it will notice."""
+def rename(job: Job, title: str) -> None:
+    """Give the song another title, on all that is taken along from now on too."""
     with transaction.atomic():
-        track = Track.objects.select_for_update().filter(pk=job.track_id).first()
-        Job.objects.filter(pk=job.pk).delete()
-        if track and not track.jobs.exists():
-            track.delete()
+        Track.objects.filter(pk=job.track_id).update(title=title)
+        _change(Job.objects.filter(track=job.track_id), {})
+
+
+def delete(job: Job) -> None:
+    """Hide a job, which stops. For UNDO it can be brought back, then `purge` removes it."""
+    kept = Job.objects.filter(pk=job.pk, deleted_at=None)
+    live = kept.filter(state__in=LIVE)
+    gone: dict[str, Any] = {"deleted_at": timezone.now()}
+    with transaction.atomic():
+        Stem.objects.filter(job__in=live, job__finished=None).delete()
+        # A live one goes back to the queue, where it is passed over until it is brought back.
+        _change(live.filter(finished=None), FRESH | gone, state=State.QUEUED)
+        _change(live, IDLE | gone, state=State.QUEUED)
+        _change(kept, gone)
+        Export.objects.filter(job=job, state__in=LIVE).delete()
+        transaction.on_commit(lambda: _clear(job.pk))
+
+
+def restore(job: Job) -> bool:
+    """Bring a deleted job back. False if it isn't deleted, or too long ago."""
+    hidden = Job.objects.filter(pk=job.pk, deleted_at__gt=timezone.now() - UNDO)
+    with transaction.atomic():
+        changed = _change(hidden, {}, deleted_at=None)
+        if changed:
+            transaction.on_commit(wake)
+    return bool(changed)
 
 
 # -- what a worker does --------------------------------------------------------------------------------------
@@ -136,7 +166,7 @@ def claim(pk: UUID, worker: str) -> Job | None:
     beat(worker)
     now = timezone.now()
     with transaction.atomic():
-        waiting = Job.objects.filter(pk=pk, state=State.QUEUED)
+        waiting = Job.objects.filter(pk=pk, state=State.QUEUED, deleted_at=None)
         claim: dict[str, Any] = {
             "state": State.RUNNING,
             "worker": worker,
@@ -196,9 +226,9 @@ def release(worker: str) -> int:
 
 def abandon(job: Job) -> None:
     """Remove what a worker wrote for a job that was taken from it. A later attempt's files stay."""
-    _remove(job.directory)
+    remove(job.directory)
     if not Job.objects.filter(pk=job.pk).exists():
-        _remove(job.folder)
+        remove(job.folder)
 
 
 # -- what keeps the queue moving -----------------------------------------------------------------------------
@@ -234,6 +264,16 @@ def forget_workers() -> None:
     Worker.objects.filter(beat_at__lt=timezone.now() - timedelta(days=1)).delete()
 
 
+def purge() -> None:
+    """Remove jobs deleted longer ago than anybody may bring them back, with their files, and tracks with their last."""
+    for job in Job.objects.filter(deleted_at__lt=timezone.now() - UNDO - SPARE):
+        with transaction.atomic():
+            track = Track.objects.select_for_update().filter(pk=job.track_id).first()
+            job.delete()
+            if track and not track.jobs.exists():
+                track.delete()
+
+
 def wake_if_idle(worker: str) -> None:
     """Send the hint again if jobs wait while this worker has none: their messages were lost."""
     if _waiting().exists() and not Job.objects.filter(state=State.RUNNING, worker=worker).exists():
@@ -252,7 +292,7 @@ def wake() -> None:
 
 
 def _waiting() -> QuerySet[Job]:
-    return Job.objects.filter(state=State.QUEUED).order_by("queued_at", "pk")
+    return Job.objects.filter(state=State.QUEUED, deleted_at=None).order_by("queued_at", "pk")
 
 
 def _held(job: Job) -> QuerySet[Job]:
@@ -278,23 +318,6 @@ def _clear(pk: UUID) -> None:
         return
     last = job.attempts - 1 if job.state == State.RUNNING else job.attempts  # later ones began while we looked
     for attempt in set(range(last + 1)) - {job.finished}:
-        _remove(job.folder / str(attempt))
+        remove(job.folder / str(attempt))
     with suppress(OSError):  # it isn't empty, or isn't there
         job.folder.rmdir()
-
-
-def _remove(folder: Path) -> None:
-    shutil.rmtree(folder, ignore_errors=True)
-
-
-@receiver(post_delete, sender=Job)
-def _remove_job_files(instance: Job, **_: Any) -> None:
-    """Whoever deletes a row, directly or by cascade, deletes its files: once that is certain."""
-    folder = instance.folder
-    transaction.on_commit(lambda: _remove(folder))
-
-
-@receiver(post_delete, sender=Track)
-def _remove_track_file(instance: Track, **_: Any) -> None:
-    file = instance.file
-    transaction.on_commit(lambda: file.storage.delete(file.name) if file.name else None)

@@ -1,4 +1,4 @@
-"""What is kept: accounts, uploaded tracks, jobs, their stems, and the workers that were seen.
+"""What is kept: accounts, uploaded tracks, jobs, their stems, files to take along, and the workers that were seen.
 
 Rows only; every action on a job is a verb in `jobs`. A stem is a row, never a column, so that any set of
 instruments fits. Only a track has an owner.
@@ -17,6 +17,9 @@ from django.utils import timezone
 LOST_AFTER = timedelta(seconds=20)  # a worker that has not beaten for so long is taken for dead
 SAMPLE_RATE = 44_100
 DETECTION = "detection.json"  # beside an attempt's stems: what was heard, second by second
+ORIGINAL = "original"  # beside an attempt's stems: the song itself, as segments, and in it
+THUMBNAIL = "thumbnail.i8"  # its waveform in few peaks
+COVER = "cover"  # the picture that came with the upload
 
 
 class User(AbstractUser):
@@ -56,13 +59,17 @@ class State(models.TextChoices):
     CANCELLED = "cancelled"
 
 
+LIVE = (State.QUEUED, State.RUNNING)
+
+
 class Job(models.Model):
     """One separation of a track. The row is the truth about it; messages in the queue are only hints.
 
     attempts counts claims and never goes down: with the worker's name it tells one claim from every other.
     losses counts workers that died on the job since a person last asked for it. heard is the detector's answer, without
     its timelines, which are a file. finished is the last attempt that ended well: people keep its stems until another
-    choice of stems is ready, and also if that fails.
+    choice of stems is ready, and also if that fails. tags are what the upload says about itself, without its picture.
+    A job with deleted_at is gone for everyone but its owner's undo.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -79,10 +86,12 @@ class Job(models.Model):
     blocks_total = models.PositiveIntegerField(default=0)
     seconds_left = models.FloatField(null=True, blank=True)
     samples = models.PositiveBigIntegerField(null=True, blank=True)
+    original_done = models.PositiveIntegerField(default=0)
     segments_done = models.PositiveIntegerField(default=0)
     segment_gain = models.FloatField(default=4.0)
 
     error = models.TextField(blank=True)
+    tags = models.JSONField(default=dict, blank=True)
     heard = models.JSONField(default=dict, blank=True)
     report = models.JSONField(default=dict, blank=True)
 
@@ -92,12 +101,14 @@ class Job(models.Model):
     beat_at = models.DateTimeField(null=True, blank=True)
     finished_at = models.DateTimeField(null=True, blank=True)
     updated_at = models.DateTimeField(default=timezone.now)
+    deleted_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
         indexes = [
             models.Index(fields=["-created_at"], name="job_newest"),
             models.Index(fields=["queued_at", "id"], name="job_queue", condition=models.Q(state=State.QUEUED)),
             models.Index(fields=["worker"], name="job_running", condition=models.Q(state=State.RUNNING)),
+            models.Index(fields=["deleted_at"], name="job_deleted", condition=models.Q(deleted_at__isnull=False)),
         ]
         constraints = [
             models.CheckConstraint(name="job_state_known", condition=models.Q(state__in=State.values)),
@@ -134,6 +145,11 @@ class Job(models.Model):
         return self.finished_directory or self.directory
 
     @property
+    def original(self) -> Path:
+        """The song itself as people play it, with its thumbnail and cover."""
+        return self.published / ORIGINAL
+
+    @property
     def duration(self) -> float | None:
         """Seconds, known once decoding is over."""
         return None if self.samples is None else self.samples / SAMPLE_RATE
@@ -151,6 +167,34 @@ class Stem(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+class Export(models.Model):
+    """A file made for somebody to take along: a mix, stems, all in an archive.
+
+    beat_at is the last sign of life of the web process that makes it. lowered_db: by how much it was lowered so as not
+    to clip.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    job = models.ForeignKey(Job, on_delete=models.CASCADE, related_name="exports")
+    filename = models.CharField(max_length=255)
+    process = models.CharField(max_length=255)
+    state = models.CharField(max_length=16, choices=State.choices, default=State.QUEUED)
+    progress = models.FloatField(default=0.0)
+    error = models.TextField(blank=True)
+    size = models.PositiveBigIntegerField(null=True, blank=True)
+    lowered_db = models.FloatField(default=0.0)
+    created_at = models.DateTimeField(default=timezone.now, db_index=True)
+    beat_at = models.DateTimeField(default=timezone.now)
+
+    def __str__(self) -> str:
+        return self.filename
+
+    @property
+    def path(self) -> Path:
+        """The file, once it is done."""
+        return self.job.folder / "exports" / f"{self.pk}{Path(self.filename).suffix}"
 
 
 class WorkerQuerySet(models.QuerySet["Worker"]):

@@ -21,7 +21,7 @@ class Queue:
 
     @cached_property
     def _places(self) -> dict[UUID, int]:
-        waiting = Job.objects.filter(state=State.QUEUED).order_by("queued_at", "pk")
+        waiting = Job.objects.filter(state=State.QUEUED, deleted_at=None).order_by("queued_at", "pk")
         return {pk: place for place, pk in enumerate(waiting.values_list("pk", flat=True))}
 
     @cached_property

@@ -17,6 +17,14 @@ from webapp.validators import validate_upload
 SEGMENT = 441_000
 
 
+class Title(serializers.Serializer[Job]):
+    """Another name for a song."""
+
+    title = serializers.CharField(
+        max_length=255, error_messages=dict.fromkeys(("required", "blank", "null", "invalid"), "Please give it a name.")
+    )
+
+
 class Choice(serializers.Serializer[Job]):
     """Another choice of stems for a finished job; none: as the song has them."""
 
@@ -38,8 +46,9 @@ class Upload(serializers.Serializer[Job]):
 
 
 def all_jobs() -> QuerySet[Job]:
-    """Jobs with all that their JSON needs, newest first."""
-    return Job.objects.select_related("track").prefetch_related("stems").order_by("-created_at", "pk")
+    """Jobs with all that their JSON needs, newest first. Deleted ones are gone."""
+    kept = Job.objects.filter(deleted_at=None)
+    return kept.select_related("track").prefetch_related("stems").order_by("-created_at", "pk")
 
 
 def jobs_of(user: AbstractBaseUser | AnonymousUser) -> QuerySet[Job]:
@@ -73,13 +82,16 @@ def job_json(job: Job, queue: Queue | None = None) -> dict[str, Any]:
         "detection_url": _url("job-detection", job) if job.heard else None,
         "choices": stem_choices(),
         "stems_url": _url("api-job-stems", job),
+        "thumbnail_url": _url("job-thumbnail", job) if job.original_done else None,
+        "cover_url": _url("job-cover", job) if job.tags.get("cover_type") else None,
         "zip_url": _url("job-stems-zip", job) if job.finished else None,
         "mix_url": _url("job-mix", job) if job.finished else None,
         "events_url": _url("job-events", job),
         "cancel_url": _url("api-job-cancel", job),
         "retry_url": _url("api-job-retry", job),
+        "restore_url": _url("api-job-restore", job),
         "api_url": _url("api-job", job),
-        "audio": _audio(job) if stems else None,
+        "audio": _audio(job) if stems or job.original_done else None,
         "stems": [_stem_json(job, stem) for stem in stems],
     } | _evidence(job)
 
@@ -109,18 +121,24 @@ def _audio(job: Job) -> dict[str, Any]:
         "segment": SEGMENT,
         "segments_done": job.segments_done,
         "gain": job.segment_gain,
+        "original_done": job.original_done,
+        "original_url": _segments("original-segment", job.pk) if job.original_done else None,
+        "original_peaks_url": _url("original-peaks", job) if job.original_done else None,
     }
 
 
 def _stem_json(job: Job, stem: Stem) -> dict[str, Any]:
-    # "{index}" is for the player to fill in; reverse() would escape the braces.
-    segment = reverse("stem-segment", args=[job.pk, stem.name, 0])
     return {
         "name": stem.name,
         "peaks_url": reverse("stem-peaks", args=[job.pk, stem.name]),
-        "segments_url": segment.removesuffix("0.flac") + "{index}.flac",
+        "segments_url": _segments("stem-segment", job.pk, stem.name),
         "download_url": reverse("stem-download", args=[job.pk, stem.name]) if stem.file else None,
     }
+
+
+def _segments(name: str, *args: Any) -> str:
+    """An address in which the player fills in "{index}"; reverse() would escape the braces."""
+    return reverse(name, args=[*args, 0]).removesuffix("0.flac") + "{index}.flac"
 
 
 def _url(name: str, job: Job) -> str:

@@ -17,6 +17,7 @@ from webapp import jobs, worker
 from webapp.models import DETECTION, Job
 
 if TYPE_CHECKING:
+    from pipeline.audio import Recording
     from pipeline.report import Detection, Progress, Report
     from pipeline.segments import Block, SegmentWriter
 
@@ -75,6 +76,7 @@ def _separated(job: Job, note: "Note") -> "Report":
         job.directory,
         jobs.options_of(job),
         on_progress=note.progress,
+        on_decoded=note.decoded,
         on_heard=note.heard,
         on_block=note.block,
     )
@@ -100,6 +102,7 @@ def _chosen_again(job: Job, note: "Note") -> "Report | None":
         job.directory,
         options,
         on_progress=note.progress,
+        on_decoded=note.decoded,
         on_block=note.block,
     )
 
@@ -136,6 +139,13 @@ class Note:
             self.fields |= {"blocks_done": progress.done, "blocks_total": progress.total}
         if begins or monotonic() - self._written >= WRITE_EVERY:
             self._write()
+
+    def decoded(self, recording: "Recording") -> None:
+        """The song itself can be played, long before the first stem."""
+        from webapp.original import keep  # noqa: PLC0415
+
+        self.result |= keep(self.job, recording)
+        self._write()
 
     def heard(self, stage: str, heard: "Detection") -> None:
         """The detector has listened: in short for the row, in full as a file."""

@@ -6,6 +6,8 @@ from django.urls import path
 from webapp import events, exports, files, health, views
 from webapp.api import JobViewSet
 
+ONE_JOB = {"get": "retrieve", "patch": "partial_update", "delete": "destroy"}
+ORIGINAL = "api/v1/jobs/<uuid:pk>/original"
 STEM = "api/v1/jobs/<uuid:pk>/stems/<slug:name>"
 
 urlpatterns = [
@@ -19,14 +21,19 @@ urlpatterns = [
     path("api/v1/jobs/", JobViewSet.as_view({"get": "list", "post": "create"}), name="api-jobs"),
     path("api/v1/jobs/demo/", JobViewSet.as_view({"post": "demo"}), name="api-demo"),
     path("api/v1/jobs/events/", events.my_jobs, name="jobs-events"),
-    path("api/v1/jobs/<uuid:pk>/", JobViewSet.as_view({"get": "retrieve", "delete": "destroy"}), name="api-job"),
+    path("api/v1/jobs/<uuid:pk>/", JobViewSet.as_view(ONE_JOB), name="api-job"),
     path("api/v1/jobs/<uuid:pk>/cancel/", JobViewSet.as_view({"post": "cancel"}), name="api-job-cancel"),
     path("api/v1/jobs/<uuid:pk>/retry/", JobViewSet.as_view({"post": "retry"}), name="api-job-retry"),
+    path("api/v1/jobs/<uuid:pk>/restore/", JobViewSet.as_view({"post": "restore"}), name="api-job-restore"),
     path("api/v1/jobs/<uuid:pk>/stems/", JobViewSet.as_view({"post": "stems"}), name="api-job-stems"),
     path("api/v1/jobs/<uuid:pk>/detection/", files.detection, name="job-detection"),
     path("api/v1/jobs/<uuid:pk>/events/", events.one_job, name="job-events"),
     path("api/v1/jobs/<uuid:pk>/stems.zip", exports.stems, name="job-stems-zip"),
     path("api/v1/jobs/<uuid:pk>/mix", exports.mix, name="job-mix"),
+    path("api/v1/jobs/<uuid:pk>/thumbnail", files.thumbnail, name="job-thumbnail"),
+    path("api/v1/jobs/<uuid:pk>/cover", files.cover, name="job-cover"),
+    path(f"{ORIGINAL}/segments/<int:index>.flac", files.original_segment, name="original-segment"),
+    path(f"{ORIGINAL}/peaks", files.original_peaks, name="original-peaks"),
     path(f"{STEM}/segments/<int:index>.flac", files.segment, name="stem-segment"),
     path(f"{STEM}/peaks", files.peaks, name="stem-peaks"),
     path(f"{STEM}/download", files.download, name="stem-download"),

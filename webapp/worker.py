@@ -36,6 +36,7 @@ def pulse(worker: str = NAME) -> None:
         _give_up()
     jobs.wake_if_idle(worker)
     jobs.forget_workers()
+    jobs.purge()
 
 
 def run() -> None:

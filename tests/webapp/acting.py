@@ -12,7 +12,7 @@ from django.test import Client
 from django.utils import timezone
 
 from webapp import jobs
-from webapp.models import DETECTION, LOST_AFTER, Job, Worker
+from webapp.models import COVER, DETECTION, LOST_AFTER, ORIGINAL, THUMBNAIL, Job, Worker
 
 HEARD = {"stage": "confirmed", "stems": {"vocals": {"probability": 0.9, "presence": "present"}}}
 SONG = b"any bytes will do: only the worker looks inside"
@@ -34,10 +34,24 @@ def finish(job: Job, stems: tuple[str, ...] = ("vocals", "drums")) -> None:
             (folder / f"{index:05d}.flac").write_bytes(f"{stem} {index}".encode())
         (job.directory / f"{stem}.wav").write_bytes(stem.encode() * 1000)
     (job.directory / DETECTION).write_text('{"stage": "confirmed"}')
+    original = write_original(job)
     models = [{"name": "m", "licence": "MIT"}]
     report = {"asked": [], "provider": "CPU", "null_db": -120.0, "warnings": ["Quiet."], "models": models}
     files = {stem: job.directory / f"{stem}.wav" for stem in stems}
-    jobs.finish(job, report, files, samples=882_000, segments_done=2, blocks_done=3, blocks_total=3, heard=HEARD)
+    done = {"segments_done": 2, "blocks_done": 3, "blocks_total": 3, "heard": HEARD}
+    jobs.finish(job, report, files, **original, **done)
+
+
+def write_original(job: Job) -> dict[str, Any]:
+    """Write the song itself, as a worker does before the first stem; the fields it then notes."""
+    folder = job.directory / ORIGINAL
+    folder.mkdir(parents=True)
+    for index in range(2):
+        (folder / f"{index:05d}.flac").write_bytes(f"original {index}".encode())
+    (folder / "peaks.i8").write_bytes(bytes(range(100)))
+    (folder / THUMBNAIL).write_bytes(bytes(range(10)))
+    (folder / COVER).write_bytes(b"picture")
+    return {"samples": 882_000, "original_done": 2, "tags": {"artist": "Somebody", "cover_type": "image/png"}}
 
 
 @dataclass

@@ -4,9 +4,10 @@ import json
 from datetime import datetime
 
 import pytest
-from acting import SONG, claimed, finish, fresh, upload
+from acting import SONG, claimed, finish, fresh, upload, write_original
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
 from webapp import jobs
 from webapp.models import Job, State, Track, User
@@ -101,8 +102,24 @@ class TestJson:
     KEYS = (
         "id url title filename state notice stage blocks_done blocks_total seconds_left position error warnings "
         "duration created_at format bleed null_db models provider events_url cancel_url retry_url api_url audio stems "
-        "stems_asked heard detection_url folded choices stems_url zip_url mix_url"
+        "stems_asked heard detection_url folded choices stems_url zip_url mix_url "
+        "thumbnail_url cover_url restore_url"
     )
+
+    def test_the_original_can_be_played_before_there_are_stems(self, browser, make_job):
+        job = claimed(make_job())
+        assert browser.get(f"/api/v1/jobs/{job.pk}/").json()["audio"] is None
+        jobs.progress(job, **write_original(job))
+        data = browser.get(f"/api/v1/jobs/{job.pk}/").json()
+        assert (data["audio"]["original_done"], data["audio"]["segments_done"], data["stems"]) == (2, 0, [])
+        assert data["duration"] == 20.0
+
+    def test_a_job_made_before_originals_were_kept_has_none(self, browser, make_job):
+        job = make_job(State.DONE)
+        Job.objects.update(original_done=0, tags={})
+        data = browser.get(f"/api/v1/jobs/{job.pk}/").json()
+        assert (data["thumbnail_url"], data["cover_url"], data["audio"]["original_url"]) == (None, None, None)
+        assert data["audio"]["segments_done"] == 2
 
     @pytest.mark.parametrize("state", State.values)
     def test_has_every_key_in_every_state(self, browser, make_job, state):
@@ -116,7 +133,18 @@ class TestJson:
     def test_a_done_job_tells_all(self, browser, make_job):
         job = make_job(State.DONE)
         data = browser.get(f"/api/v1/jobs/{job.pk}/").json()
-        assert data["audio"] == {"rate": 44100, "samples": 882000, "segment": 441000, "segments_done": 2, "gain": 4.0}
+        assert data["audio"] == {
+            "rate": 44100,
+            "samples": 882000,
+            "segment": 441000,
+            "segments_done": 2,
+            "gain": 4.0,
+            "original_done": 2,
+            "original_url": f"/api/v1/jobs/{job.pk}/original/segments/{{index}}.flac",
+            "original_peaks_url": f"/api/v1/jobs/{job.pk}/original/peaks",
+        }
+        assert data["thumbnail_url"] == f"/api/v1/jobs/{job.pk}/thumbnail"
+        assert data["cover_url"] == f"/api/v1/jobs/{job.pk}/cover"
         assert data["duration"] == 20.0
         assert (data["null_db"], data["provider"], data["warnings"]) == (-120.0, "CPU", ["Quiet."])
         assert data["models"][0]["licence"] == "MIT"
@@ -151,16 +179,61 @@ class TestVerbs:
         assert browser.post(f"/api/v1/jobs/{job.pk}/retry/").status_code == 409
         assert fresh(job).state == State.QUEUED
 
-    def test_delete(self, browser, make_job, committing):
+    def test_deleted_is_gone_from_everywhere(self, browser, make_job, fetch, owner):
         job = make_job(State.DONE)
-        with committing():
-            assert browser.delete(f"/api/v1/jobs/{job.pk}/").status_code == 204
-        assert browser.get(f"/api/v1/jobs/{job.pk}/").status_code == 404
-        assert not job.folder.exists()
+        data = browser.get(f"/api/v1/jobs/{job.pk}/").json()
+        assert browser.delete(data["api_url"]).status_code == 204
+        assert browser.get("/api/v1/jobs/").json() == []
+        assert browser.get("/").context["jobs"] == []
+        addresses = [value for key, value in (data | data["stems"][0] | data["audio"]).items() if key.endswith("url")]
+        assert len(addresses) > 15
+        for address in addresses:
+            assert fetch(address.replace("{index}", "0"), owner).status in (404, 405), address
+        assert browser.delete(data["api_url"]).status_code == 404
 
-    @pytest.mark.parametrize("verb", ["cancel", "retry"])
+    def test_deleted_can_be_brought_back(self, browser, make_job):
+        job = make_job(State.DONE)
+        before = browser.get(f"/api/v1/jobs/{job.pk}/").json()
+        browser.delete(before["api_url"])
+        again = browser.post(before["restore_url"])
+        assert (again.status_code, again.json()) == (200, before)
+        assert browser.get("/api/v1/jobs/").json() == [before]
+
+    def test_what_was_not_deleted_or_too_long_ago_stays_as_it_is(self, browser, make_job):
+        job = make_job()
+        assert browser.post(f"/api/v1/jobs/{job.pk}/restore/").status_code == 409
+        browser.delete(f"/api/v1/jobs/{job.pk}/")
+        Job.objects.update(deleted_at=timezone.now() - jobs.UNDO)
+        answer = browser.post(f"/api/v1/jobs/{job.pk}/restore/")
+        assert answer.status_code == 409 and "10 minutes" in answer.json()["detail"]
+        assert fresh(job).deleted_at
+
+    def test_rename(self, browser, make_job, fetch, owner):
+        job, other = make_job(State.DONE), make_job()
+        stamp = job.updated_at
+        answer = rename(browser, job, "  Blue Monday ")
+        assert (answer.status_code, answer.json()["title"]) == (200, "Blue Monday")
+        assert browser.get(f"/api/v1/jobs/{job.pk}/").json()["title"] == "Blue Monday"
+        assert fresh(job).updated_at > stamp  # so that open pages hear of it
+        name = fetch(answer.json()["stems"][0]["download_url"], owner).headers["Content-Disposition"]
+        assert name == 'attachment; filename="Blue Monday - vocals.wav"'
+        assert fresh(other).track.title == "Song"
+
+    @pytest.mark.parametrize(
+        ("title", "words"), [("", "name"), ("   ", "name"), (None, "name"), ("x" * 256, "255"), ([], "name")]
+    )
+    def test_a_name_must_be_one(self, browser, make_job, title, words):
+        answer = rename(browser, make_job(), title)
+        assert answer.status_code == 400 and words in answer.json()["title"][0]
+        assert Track.objects.get().title == "Song"
+
+    @pytest.mark.parametrize("verb", ["cancel", "retry", "restore"])
     def test_verbs_want_post(self, browser, make_job, verb):
         assert browser.get(f"/api/v1/jobs/{make_job().pk}/{verb}/").status_code == 405
+
+
+def rename(browser, job, title):
+    return browser.patch(f"/api/v1/jobs/{job.pk}/", {"title": title}, content_type="application/json")
 
 
 class TestPages:

@@ -9,7 +9,7 @@ import soundfile
 from acting import claimed, fresh
 
 from pipeline.segments import Block, SegmentWriter
-from webapp import exports, jobs
+from webapp import cleanup, exports, jobs
 from webapp.models import State
 
 pytestmark = pytest.mark.django_db
@@ -127,7 +127,7 @@ def test_strangers_get_nothing(job, owner, stranger, fetch, what):
 
 @pytest.mark.parametrize("what", ["mix", "stems.zip"])
 def test_files_that_are_gone_are_not_found(job, owner, fetch, what):
-    jobs._remove(job.published)
+    cleanup.remove(job.published)
     assert fetch(f"/api/v1/jobs/{job.pk}/{what}", owner).status == 404
 
 

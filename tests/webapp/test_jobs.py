@@ -24,6 +24,11 @@ WORKERS_VERBS = [
 ]
 
 
+def age(job, ago):
+    """Make a deletion an old one."""
+    Job.objects.filter(pk=job.pk).update(deleted_at=timezone.now() - ago)
+
+
 class TestCreate:
     def test_keeps_the_file_and_wakes_a_worker(self, owner, sent, committing):
         with committing():
@@ -247,18 +252,73 @@ class TestCancelRetryDelete:
         assert fresh(job).state == state
 
     @pytest.mark.parametrize("state", State.values)
-    def test_delete_removes_rows_and_files(self, make_job, state, committing, settings):
+    def test_a_deleted_job_is_removed_once_it_cannot_be_brought_back(self, make_job, state, committing, settings):
         job, other = make_job(state), make_job(State.DONE, title="Other")
+        jobs.delete(job)
+        jobs.delete(other)
+        age(job, jobs.UNDO + 2 * jobs.SPARE)
+        age(other, jobs.UNDO)
         with committing():
-            jobs.delete(job)
+            jobs.purge()
         assert list(Job.objects.all()) == [other]
         assert list(Track.objects.all()) == [other.track]
         assert all(str(other.pk) in path or str(other.track.pk) in path for path in files_below(settings.MEDIA_ROOT))
+
+    def test_what_nobody_deleted_is_never_purged(self, make_job):
+        job = make_job(State.DONE)
+        jobs.purge()
+        assert fresh(job)
 
     def test_delete_twice_is_the_same(self, make_job):
         job = make_job()
         jobs.delete(job)
         jobs.delete(job)
+        assert jobs.restore(job)
+
+    @pytest.mark.parametrize("state", [State.DONE, State.FAILED, State.CANCELLED])
+    def test_what_is_over_comes_back_as_it_was(self, make_job, state, committing):
+        job = make_job(state)
+        before, files = Job.objects.values().get(pk=job.pk), files_below(job.folder)
+        with committing():
+            jobs.delete(job)
+            assert jobs.restore(job)
+        assert Job.objects.values().get(pk=job.pk) == before | {"updated_at": fresh(job).updated_at}
+        assert files_below(job.folder) == files
+
+    @pytest.mark.parametrize("state", [State.QUEUED, State.RUNNING])
+    def test_what_is_live_stops_and_goes_on_in_its_old_place(self, make_job, state, sent, committing):
+        job, later = make_job(state), make_job()
+        job.directory.mkdir(parents=True)
+        with committing():
+            jobs.delete(job)
+        assert not job.folder.exists()
+        assert jobs.claim(job.pk, "w") is None
+        assert Queue().position(later) == 0
+        sent.clear()
+        with committing():
+            assert jobs.restore(job)
+        assert sent == ["webapp.tasks.separate"]
+        assert (fresh(job).state, fresh(job).segments_done) == (State.QUEUED, 0)
+        assert jobs.claim_next("w").pk == job.pk
+
+    def test_another_choice_on_its_way_goes_on_too(self, make_job, committing):
+        job = make_job(State.DONE)
+        jobs.choose(job, ["drums"])
+        busy = claimed(fresh(job))
+        with committing():
+            jobs.delete(busy)
+        with pytest.raises(jobs.JobLost):
+            jobs.progress(busy)
+        jobs.restore(busy)
+        again = fresh(job)
+        assert (again.state, again.finished, again.options["stems"]) == (State.QUEUED, 1, ["drums"])
+        assert "1/vocals/00000.flac" in files_below(job.folder)
+
+    def test_a_deleted_job_waits_for_nobody(self, make_job, sent):
+        jobs.delete(make_job())
+        jobs.wake_if_idle("w")
+        assert sent == []
+        assert jobs.claim_next("w") is None
 
     def test_deleting_an_account_removes_its_files(self, make_job, owner, committing, settings):
         make_job(State.DONE)
@@ -266,11 +326,13 @@ class TestCancelRetryDelete:
             owner.delete()
         assert files_below(settings.MEDIA_ROOT) == []
 
-    def test_a_delete_that_is_rolled_back_removes_no_file(self, make_job, settings):
+    def test_a_purge_that_is_rolled_back_removes_no_file(self, make_job, settings):
         job = make_job(State.DONE)
         before = files_below(settings.MEDIA_ROOT)
+        jobs.delete(job)
+        age(job, 2 * jobs.UNDO)
         with pytest.raises(RuntimeError), transaction.atomic():
-            jobs.delete(job)
+            jobs.purge()
             raise RuntimeError
         assert files_below(settings.MEDIA_ROOT) == before
         assert fresh(job)

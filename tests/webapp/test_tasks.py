@@ -1,21 +1,24 @@
 """A worker at its work, with the engine replaced by a fast one: what ends up in the row, and that it lives on."""
 
+import io
 import json
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 from acting import SONG, claimed, files_below, fresh
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db.utils import OperationalError
 
 from detector.classifier import KINDS, Detection, Heard
 from pipeline import segments, separate
+from pipeline.audio import Recording
 from pipeline.options import InvalidAudio, ModelUnavailable, Options
 from pipeline.report import Progress, Report
 from pipeline.segments import Block
-from webapp import jobs, serializers, tasks, worker
+from webapp import jobs, original, serializers, tasks, worker
 from webapp.models import State
 
 pytestmark = pytest.mark.django_db
@@ -38,9 +41,10 @@ def engine(monkeypatch):
     """Installs an engine that reports blocks of five seconds; `between` is called after each."""
 
     def install(between=lambda _: None, error=None):
-        def separate_file(source, directory, options, *, on_progress, on_heard, on_block):
+        def separate_file(source, directory, options, *, on_progress, on_decoded, on_heard, on_block):
             assert source.read_bytes() == SONG
             on_progress(Progress("decode", 0, 0))
+            on_decoded(recording(directory))
             on_heard("mixture", HEARD)
             count = SECONDS // 5
             for done in range(1, count + 1):
@@ -75,6 +79,15 @@ def engine(monkeypatch):
     return install
 
 
+def recording(directory):
+    """The song as it was decoded: a tone that grows louder."""
+    song = Recording(directory / "mixture.f32")
+    tone = np.linspace(0, 0.504, SECONDS * SECOND) * np.sin(np.arange(SECONDS * SECOND))
+    with song.path.open("wb") as file:
+        song.append(np.stack([tone, tone]).astype(np.float32), file)
+    return song
+
+
 def test_a_song_becomes_stems(make_job, engine):
     seen = []
     job = make_job()
@@ -104,11 +117,40 @@ def test_the_stems_can_be_played_while_the_rest_is_made(make_job, engine, browse
     answers = []
     engine(lambda _: answers.append(browser.get(f"/api/v1/jobs/{job.pk}/").json()))
     tasks.separate()
-    assert answers[0]["audio"] is None
+    assert (answers[0]["audio"]["original_done"], answers[0]["audio"]["segments_done"]) == (3, 0)
     assert answers[0]["stems"] == []
     assert answers[1]["audio"]["segments_done"] == 1
     assert [stem["name"] for stem in answers[1]["stems"]] == ["vocals", "drums"]
     assert answers[1]["stems"][0]["download_url"] is None
+
+
+def test_the_song_itself_can_be_played_and_seen_before_its_stems(make_job, engine, browser, fetch, owner):
+    job = make_job()
+    told = []
+
+    def listen(done):
+        if done == 1:
+            data = browser.get(f"/api/v1/jobs/{job.pk}/").json()
+            addresses = data["audio"]["original_url"].format(index=2), data["thumbnail_url"]
+            told.extend(fetch(address, owner) for address in addresses)
+
+    engine(listen)
+    tasks.separate()
+    segment, thumbnail = told
+    audio, rate = soundfile.read(io.BytesIO(segment.body))
+    assert (segment.status, rate, len(audio)) == (200, SECOND, 5 * SECOND)
+    pairs = np.frombuffer(thumbnail.body, np.int8).reshape(-1, 2)
+    assert len(pairs) == original.PAIRS
+    assert (np.diff(pairs[:, 1]) >= 0).all() and pairs[-1].tolist() == [-64, 64]
+    assert "original/00002.flac" in files_below(fresh(job).published)
+
+
+@pytest.mark.parametrize("count", [1, 7, 240, 1000])
+def test_a_thumbnail_leaves_no_peak_out(count):
+    peaks = np.stack([-np.arange(count) % 100, np.arange(count) % 100], axis=1).astype(np.int8)
+    small = original.thumbnail(peaks)
+    assert small.shape == (original.PAIRS, 2)
+    assert (small[:, 0].min(), small[:, 1].max()) == (peaks[:, 0].min(), peaks[:, 1].max())
 
 
 def test_the_numbers_given_to_players_are_the_writers():
@@ -264,8 +306,9 @@ def test_another_choice_of_stems_is_made_of_finished_work(make_job, engine, monk
     monkeypatch.delattr(separate, "separate_file")
     asked = []
 
-    def choose_again(source, finished, report, directory, options, *, on_progress, on_block):
+    def choose_again(source, finished, report, directory, options, *, on_progress, on_decoded, on_block):
         assert source.read_bytes() == SONG
+        on_decoded(recording(directory))
         asked.append((finished, report.heard, options.stems))
         path = directory / "vocals.wav"
         path.write_bytes(b"again")
@@ -297,7 +340,7 @@ def test_what_is_heard_is_told_before_anything_is_separated(make_job, engine, br
     engine(lambda _: answers.append(browser.get(f"/api/v1/jobs/{job.pk}/").json()))
     answers = []
     tasks.separate()
-    assert answers[0]["audio"] is None
+    assert answers[0]["audio"]["segments_done"] == 0
     assert answers[0]["heard"]["stage"] == "mixture"
     assert answers[0]["heard"]["stems"]["vocals"] == {"probability": 0.9, "presence": "present"}
     full = json.loads(fetch(answers[0]["detection_url"], owner).body)

@@ -1,0 +1,34 @@
+"""Files go with their rows: whoever deletes a row, directly or by cascade, deletes its files, once that is certain."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+from django.db import transaction
+from django.db.models.signals import post_delete
+from django.dispatch import receiver
+
+from webapp.models import Export, Job, Track
+
+
+def remove(folder: Path) -> None:
+    """Remove a folder with all in it; there may be none."""
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@receiver(post_delete, sender=Job)
+def _remove_job_files(instance: Job, **_: Any) -> None:
+    folder = instance.folder
+    transaction.on_commit(lambda: remove(folder))
+
+
+@receiver(post_delete, sender=Export)
+def _remove_export_file(instance: Export, **_: Any) -> None:
+    path = instance.path
+    transaction.on_commit(lambda: path.unlink(missing_ok=True))
+
+
+@receiver(post_delete, sender=Track)
+def _remove_track_file(instance: Track, **_: Any) -> None:
+    file = instance.file
+    transaction.on_commit(lambda: file.storage.delete(file.name) if file.name else None)

@@ -1,0 +1,31 @@
+"""The song itself, as a worker keeps it for people before its stems are there: to be heard, and seen in lists."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline import segments
+from pipeline.audio import Recording
+from webapp.models import ORIGINAL, THUMBNAIL, Job
+
+PAIRS = 240  # of a thumbnail
+
+
+def keep(job: Job, recording: Recording) -> dict[str, Any]:
+    """Write segments and thumbnail beside where the stems will be; returns the fields of the row that tell of them."""
+    folder = job.directory / ORIGINAL
+    count = segments.write_original(job.directory, recording)
+    thumbnail(np.fromfile(folder / "peaks.i8", np.int8).reshape(-1, 2)).tofile(folder / THUMBNAIL)
+    return {
+        "samples": recording.samples,
+        "segment_gain": segments.gain_of(recording.peak),
+        "original_done": count,
+    }
+
+
+def thumbnail(peaks: NDArray[np.int8]) -> NDArray[np.int8]:
+    """Any number of (lowest, highest) as PAIRS of them; of a very short song some are repeated."""
+    starts = np.arange(PAIRS) * len(peaks) // PAIRS
+    ends = np.minimum.reduceat(peaks[:, 0], starts), np.maximum.reduceat(peaks[:, 1], starts)
+    return np.stack(ends, axis=1)
