@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from scipy import signal
 
 from pipeline.audio import RATE, Audio, Encoder
+from pipeline.tags import Tags
 
 Signal = NDArray[np.float64]
 Random = np.random.Generator
@@ -445,6 +446,6 @@ def write(path: Path) -> None:
     song = mix(compose())
     with TemporaryDirectory(dir=path.parent) as folder:
         scratch = Path(folder, path.name)
-        with Encoder(scratch, "flac", "24", {"title": "SoundScape demo", "artist": "SoundScape"}) as encoder:
+        with Encoder(scratch, "flac", "24", Tags("SoundScape demo", "SoundScape")) as encoder:
             encoder.write(song)
         scratch.replace(path)

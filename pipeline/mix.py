@@ -16,6 +16,7 @@ from ensemble.errors import InvalidOption
 from pipeline import segments
 from pipeline.audio import CHANNELS, RATE, Audio, Encoder, clips
 from pipeline.segments import load
+from pipeline.tags import Tags
 
 MAX_DB = 6.0
 
@@ -67,7 +68,7 @@ def render(directory: Path, mix: Mix, target: Path | IO[bytes], format: str, bit
     if clips(format, bits):
         loudest = max(float(np.abs(block).max()) for block in blocks(directory, mix))
     lowered = max(1.0, loudest)
-    with Encoder(target, format, bits, {"title": title}) as encoder:
+    with Encoder(target, format, bits, Tags(title)) as encoder:
         for block in blocks(directory, mix):
             encoder.write(block / np.float32(lowered))
     return float(20 * np.log10(lowered))

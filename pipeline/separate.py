@@ -18,11 +18,13 @@ from ensemble.demucs import Level
 from ensemble.errors import ModelUnavailable
 from ensemble.separator import Separator
 from pipeline import routing, segments
-from pipeline.audio import RATE, Audio, Recording, decode, disk_full
+from pipeline.audio import RATE, Audio, Recording, disk_full, suffix
+from pipeline.decode import decode
 from pipeline.options import RESIDUAL, STEMS, Options, stem_choices
 from pipeline.report import FLOOR_DB, OnBlock, OnDecoded, OnHeard, OnProgress, Progress, Report
 from pipeline.segments import Block
 from pipeline.spool import Spool, encode, safe_gain
+from pipeline.tags import Tags
 
 T = TypeVar("T")
 
@@ -51,12 +53,12 @@ def separate_file(
         heard, problems = work.timed("listen", lambda: _listen(work, recording, on_heard))
         wanted = routing.wanted(work.options.stems, heard.get(MIXTURE))
         report = work.timed("separate", lambda: _separate(work, recording, wanted))
-        report.title, report.heard = recording.title or source.stem, heard
+        report.title, report.heard = recording.tags.title or source.stem, heard
         report.warnings = [*recording.warnings, *problems, *report.warnings]
         if heard:
             report.models.append(_told(registry.TAGGER))
             work.timed("confirm", lambda: _confirm(work, recording, report, on_heard))
-        return work.finish(report)
+        return work.finish(report, recording.tags)
 
 
 def reusable(finished: Path, report: Report, options: Options) -> bool:
@@ -101,7 +103,7 @@ def choose_again(
             warnings=[*warnings, *(_unseparated(stem) for stem in options.stems if stem not in sources)],
         )
         _settle(chosen, sources)
-        return work.finish(chosen)
+        return work.finish(chosen, recording.tags)
 
 
 def separate(recording: Recording, separator: Separator) -> Iterator[Block]:
@@ -164,13 +166,13 @@ class _Work:
 
         return reading
 
-    def finish(self, report: Report) -> Report:
-        """Write the delivered stems and complete the report."""
-        self.timed("encode", lambda: self._encode(report))
+    def finish(self, report: Report, tags: Tags) -> Report:
+        """Write the delivered stems, tagged as the upload was, and complete the report."""
+        self.timed("encode", lambda: self._encode(report, replace(tags, title=report.title)))
         report.seconds = self.seconds
         return report
 
-    def _encode(self, report: Report) -> None:
+    def _encode(self, report: Report, tags: Tags) -> None:
         folded = [stem.name for stem in report.folded]
         files = {stem: routing.parts(stem, folded) for stem in report.stems}
         if report.residual:
@@ -180,12 +182,12 @@ class _Work:
             report.gain_db = round(20 * float(np.log10(gain)), 2)
             report.warnings.append(_lowered(report.gain_db))
         report.files = encode(
-            self.spool, files, self.directory, self.options, title=report.title, gain=gain,
+            self.spool, files, self.directory, self.options, tags=tags, gain=gain,
             on_file=lambda done: self.on_progress(Progress("encode", done, len(files))),
         )  # fmt: skip
         for stem in {*STEMS, RESIDUAL} - {*files}:
             # Of an earlier run: beside the new ones it would count twice.
-            (self.directory / f"{stem}.{self.options.format}").unlink(missing_ok=True)
+            (self.directory / f"{stem}.{suffix(self.options.format)}").unlink(missing_ok=True)
         self.on_progress(Progress("encode", len(files), len(files), 0.0))
 
 

@@ -6,8 +6,9 @@ from typing import IO
 
 import numpy as np
 
-from pipeline.audio import BYTES_PER_FRAME, CHANNELS, RATE, Audio, Encoder, clips, interleaved
+from pipeline.audio import BYTES_PER_FRAME, CHANNELS, RATE, Audio, Encoder, clips, interleaved, suffix
 from pipeline.options import Options
+from pipeline.tags import Tags
 
 CHUNK = 10 * RATE  # samples handled at a time
 
@@ -69,17 +70,20 @@ def encode(
     directory: Path,
     options: Options,
     *,
-    title: str,
+    tags: Tags,
     gain: float,
     on_file: Callable[[int], None],
 ) -> dict[str, Path]:
-    """Write directory/<name>.<format>, each the sum of some spooled stems; on_file(files done) before each."""
+    """Write directory/<name>.<suffix>, each the sum of some spooled stems; on_file(files done) before each.
+
+    tags: of the song; each file's title has its name behind the song's: "Title (vocals)".
+    """
     written = {}
     for done, (name, parts) in enumerate(files.items()):
         on_file(done)
         part = spool.folder / f"{name}.part"
-        with Encoder(part, options.format, options.bits, {"title": f"{title} - {name}"}) as encoder:
+        with Encoder(part, options.format, options.bits, tags.version(name)) as encoder:
             for chunk in spool.sums(parts):
                 encoder.write(chunk * np.float32(gain))
-        written[name] = part.replace(directory / f"{name}.{options.format}")
+        written[name] = part.replace(directory / f"{name}.{suffix(options.format)}")
     return written

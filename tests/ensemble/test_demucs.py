@@ -8,7 +8,8 @@ from sounds import RATE, music, read
 
 from ensemble import chunking, registry, runtime
 from ensemble.demucs import Demucs, Level, analyse, centred, from_channels, synthesise, to_channels
-from pipeline.audio import Encoder, decode
+from pipeline.audio import Encoder
+from pipeline.decode import decode
 
 SEGMENT = 343_980
 INAUDIBLE = 1e-6  # amplitude; where the reference itself is silent there is nothing to be 60 dB below

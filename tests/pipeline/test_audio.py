@@ -10,7 +10,8 @@ import pytest
 from sounds import RATE, music, read
 
 from ensemble.errors import InvalidAudio
-from pipeline.audio import MINUS_3_DB, Encoder, clips, decode, to_stereo
+from pipeline.audio import Encoder, clips
+from pipeline.decode import MINUS_3_DB, decode, to_stereo
 
 
 def decoded(source, tmp_path, **limits):
@@ -249,9 +250,3 @@ def test_too_long_is_refused_while_decoding(tmp_path):
         file.writeframes(bytes(2 * 8000 * 65))
     assert "longer than 1:00" in refused(song, tmp_path, max_seconds=60)
     assert (tmp_path / "raw.f32").stat().st_size < 63 * RATE * 8
-
-
-def test_title_comes_from_the_tags(tmp_path):
-    with Encoder(tmp_path / "a.flac", "flac", "24", {"title": "Ünïcode “Song” 🎸"}) as encoder:
-        encoder.write(music(0.2))
-    assert decoded(tmp_path / "a.flac", tmp_path).title == "Ünïcode “Song” 🎸"

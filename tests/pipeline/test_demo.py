@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from pipeline import demo
-from pipeline.audio import decode
+from pipeline.decode import decode
 
 PARTS = ["vocals", "drums", "bass", "guitar", "piano"]
 
@@ -65,7 +65,7 @@ def test_the_file_holds_the_same_song_again(parts, tmp_path):
     path = tmp_path / "demo.flac"
     demo.write(path)
     *_, recording = decode(path, tmp_path / "decoded")
-    assert (recording.samples, recording.title, recording.warnings) == (demo.SAMPLES, "SoundScape demo", [])
+    assert (recording.samples, recording.tags.title, recording.warnings) == (demo.SAMPLES, "SoundScape demo", [])
     np.testing.assert_allclose(recording.read(0, demo.SAMPLES), demo.mix(parts), atol=2**-23)
     with av.open(str(path)) as file:
         assert {key.lower(): value for key, value in file.metadata.items()}["artist"] == "SoundScape"

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from itertools import pairwise
 
+import av
 import numpy as np
 import pytest
 from sounds import RATE, music, read
@@ -17,7 +18,8 @@ from ensemble.separator import Separator
 from pipeline import __main__ as command_line
 from pipeline import separate as module
 from pipeline import spool
-from pipeline.audio import Encoder, decode
+from pipeline.audio import Encoder
+from pipeline.decode import decode
 from pipeline.options import Options
 from pipeline.report import Report
 from pipeline.segments import (
@@ -32,6 +34,8 @@ from pipeline.segments import (
     write_original,
 )
 from pipeline.separate import separate_file
+from pipeline.tags import Tags
+from pipeline.tags import read as read_tags
 
 STEMS = ["vocals", "drums", "bass", "other"]
 ALL = Options(stems=tuple(STEMS))
@@ -307,3 +311,18 @@ def test_bad_input_leaves_no_trace(quick, tmp_path):
     with pytest.raises(InvalidAudio):
         separate_file(tmp_path / "text.wav", tmp_path / "out")
     assert not list((tmp_path / "out").iterdir())
+
+
+def test_stems_keep_the_tags_of_the_song(quick, tmp_path):
+    with Encoder(tmp_path / "song.flac", "flac", "24", Tags("Night Drive", "Ada", "Roads", "1999", "3/12")) as encoder:
+        encoder.write(music(1))
+    report = separate_file(tmp_path / "song.flac", tmp_path / "out", Options(format="mp3"))
+    with av.open(str(report.files["drums"])) as stem:
+        found = read_tags(stem)
+    assert found == Tags("Night Drive (drums)", "Ada", "Roads", "1999", "3/12")
+
+
+def test_stems_of_a_song_without_tags_are_titled_by_its_name(quick, song, tmp_path):
+    report = separate_file(song, tmp_path, Options(format="flac"))
+    with av.open(str(report.files["other"])) as stem:
+        assert read_tags(stem) == Tags(f"{song.stem} (other)")
