@@ -4,6 +4,7 @@ Reads a wish (see Wish) as JSON from standard input; writes {"job": id, "session
 The stems are sines and bursts of noise that never repeat, so that each can be found again in what is played.
 """
 
+import base64
 import json
 import os
 import sys
@@ -29,8 +30,10 @@ from django.test import Client  # noqa: E402
 from django.utils import timezone  # noqa: E402
 
 from pipeline.audio import RATE, Recording  # noqa: E402
-from pipeline.segments import HEADROOM, SEGMENT, Block, SegmentWriter, gain_of, write_original  # noqa: E402
+from pipeline.segments import HEADROOM, SEGMENT, Block, SegmentWriter  # noqa: E402
+from pipeline.tags import Tags  # noqa: E402
 from webapp.models import DETECTION, Job, State, Stem, Track, User, Worker  # noqa: E402
+from webapp.original import keep  # noqa: E402
 
 Audio = NDArray[np.float32]
 
@@ -41,7 +44,7 @@ WORKER = "seed"
 
 @dataclass(frozen=True)
 class Wish:
-    """A song of `seconds`, of which the share `separated` has its stems. job: further fields of the row."""
+    """A song of `seconds`, of which the share `separated` has its stems. cover: PNG in base64. job: more of its row."""
 
     seconds: float
     stems: list[str]
@@ -49,6 +52,7 @@ class Wish:
     owner: str = "listener"
     state: str = State.DONE
     separated: float = 1.0
+    cover: str = ""
     job: dict[str, Any] = field(default_factory=dict)
 
 
@@ -82,6 +86,7 @@ def make(wish: Wish, owner: User) -> Job:
 
 
 NOW = timezone.now()
+NOTHING: dict[str, Any] = {"samples": None, "original_done": 0, "segments_done": 0, "heard": {}}
 STATES: dict[str, dict[str, Any]] = {
     State.DONE: {
         "finished_at": NOW,
@@ -94,9 +99,9 @@ STATES: dict[str, dict[str, Any]] = {
         "blocks_total": 8,
         "beat_at": NOW + FOREVER,
     },
-    State.QUEUED: {},
-    State.FAILED: {"finished_at": NOW, "error": "This file holds no sound.", "segments_done": 0},
-    State.CANCELLED: {"finished_at": NOW, "segments_done": 0},
+    State.QUEUED: NOTHING,
+    State.FAILED: NOTHING | {"finished_at": NOW, "error": "This file holds no sound."},
+    State.CANCELLED: NOTHING | {"finished_at": NOW},
 }
 
 
@@ -105,18 +110,14 @@ def write(wish: Wish, job: Job, upload: Path) -> dict[str, Any]:
     job.directory.mkdir(parents=True)
     upload.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory() as scratch:
-        recording = mix(wish, Recording(Path(scratch, "mix")), upload)
-        original = write_original(job.directory, recording)
-    gain = gain_of(recording.peak)
-    segments = write_stems(wish, job.directory, gain)
+        kept = keep(job, mix(wish, Recording(Path(scratch, "mix"), tags=tags(wish)), upload))
     (job.directory / DETECTION).write_text(json.dumps(detection(wish)), "utf-8")
-    return {
-        "samples": recording.samples,
-        "original_done": original,
-        "segments_done": segments,
-        "segment_gain": gain,
-        "heard": heard(wish),
-    }
+    return kept | {"segments_done": write_stems(wish, job.directory, kept["segment_gain"]), "heard": heard(wish)}
+
+
+def tags(wish: Wish) -> Tags:
+    """What the upload says about itself."""
+    return Tags(cover=base64.b64decode(wish.cover), cover_type="image/png" if wish.cover else "")
 
 
 def mix(wish: Wish, recording: Recording, upload: Path) -> Recording:

@@ -1,5 +1,6 @@
 /** What both pages show of a job: words, progress bar and the buttons that fit its state. */
 
+import { noteDeletion, takeDeletion } from "./deleted.js";
 import { cancelJob, deleteJob, retryJob } from "./jobs.js";
 import { describe, showFraction } from "./status.js";
 
@@ -22,13 +23,20 @@ export function find(root, selector) {
   return /** @type {T} */ (element);
 }
 
+/** @param {string} selector of a template with one element @returns {HTMLElement} */
+export function fromTemplate(selector) {
+  const template = /** @type {HTMLTemplateElement} */ (find(document, selector));
+  const content = /** @type {DocumentFragment} */ (template.content.cloneNode(true));
+  return /** @type {HTMLElement} */ (content.firstElementChild);
+}
+
 export class JobCard {
   /**
    * @param {HTMLElement} root holds [data-label], [data-detail], [data-problem], progress and [data-action] buttons
    * @param {Job} job
    * @param {object} listener
    * @param {(job: Job) => void} listener.onJob the server's answer to a button
-   * @param {() => void} listener.onDeleted
+   * @param {(job: Job) => void} listener.onDeleted
    */
   constructor(root, job, { onJob, onDeleted }) {
     this.root = root;
@@ -57,12 +65,16 @@ export class JobCard {
     }
   }
 
-  /** @param {() => void} onDeleted */
+  /** At once, without a question: there is undo. @param {(job: Job) => void} onDeleted */
   async #delete(onDeleted) {
-    if (!(await confirmDeletion(this.job.title))) return;
+    const { job } = this;
     await this.#try(async () => {
-      await deleteJob(this.job);
-      onDeleted();
+      noteDeletion(job);
+      await deleteJob(job).catch((error) => {
+        takeDeletion();
+        throw error;
+      });
+      onDeleted(job);
     });
   }
 
@@ -82,15 +94,4 @@ export class JobCard {
 /** Leaves equal text alone, so that screen readers do not hear it again. @param {HTMLElement} element @param {string} text */
 export function write(element, text) {
   if (element.textContent !== text) element.textContent = text;
-}
-
-/** @param {string} title @returns {Promise<boolean>} */
-function confirmDeletion(title) {
-  const dialog = /** @type {HTMLDialogElement} */ (find(document, "#delete-dialog"));
-  write(find(dialog, "[data-title]"), title);
-  dialog.returnValue = "";
-  dialog.showModal();
-  return new Promise((resolve) => {
-    dialog.addEventListener("close", () => resolve(dialog.returnValue === "delete"), { once: true });
-  });
 }

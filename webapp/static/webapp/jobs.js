@@ -76,7 +76,10 @@
  * @property {string} events_url
  * @property {string} cancel_url
  * @property {string} retry_url
+ * @property {string} restore_url of a deleted job
  * @property {string} api_url
+ * @property {string | null} thumbnail_url peaks of the song as a whole
+ * @property {string | null} cover_url the picture that came with the song
  * @property {JobAudio | null} audio
  * @property {JobStem[]} stems
  */
@@ -117,8 +120,12 @@ export const retryJob = (job) => request("POST", job.retry_url);
 export const chooseStems = (job, stems) => request("POST", job.stems_url, { stems });
 /** @param {string} url @returns {Promise<Detection>} */
 export const fetchDetection = (url) => request("GET", url);
+/** @param {Job} job @param {string} title @returns {Promise<Job>} */
+export const renameJob = (job, title) => request("PATCH", job.api_url, { title });
 /** @param {Job} job @returns {Promise<null>} */
 export const deleteJob = (job) => request("DELETE", job.api_url);
+/** @param {Job} job deleted a few minutes ago at most @returns {Promise<Job>} */
+export const restoreJob = (job) => request("POST", job.restore_url);
 
 /** Pairs of signed bytes (lowest, highest), 100 a second. @param {string} url @returns {Promise<Int8Array>} */
 export async function fetchPeaks(url) {

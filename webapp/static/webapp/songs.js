@@ -1,0 +1,220 @@
+/** The list of songs on the front page: one row each, searched and sorted as asked; what was deleted can be had back. */
+
+import { JobCard, find, fromTemplate, write } from "./card.js";
+import { takeDeletion } from "./deleted.js";
+import { Rename } from "./rename.js";
+import { clock } from "./status.js";
+import { Thumbnail } from "./thumbnail.js";
+import { offerUndo } from "./undo.js";
+
+/**
+ * @typedef {import("./jobs.js").Job} Job
+ * @typedef {object} Row
+ * @property {HTMLElement} root
+ * @property {Job} job
+ * @property {((job: Job) => void) | null} update null: the song was deleted, and the row offers it back
+ */
+
+const STORED_SORT = "soundscape.sort";
+/** What needs somebody comes first. @type {Job["state"][]} */
+const BY_STATE = ["failed", "running", "queued", "cancelled", "done"];
+const { compare } = new Intl.Collator(document.documentElement.lang, { numeric: true, sensitivity: "base" });
+
+/** @type {Record<string, (one: Job, other: Job) => number>} */
+const ORDERS = {
+  newest: () => 0,
+  title: (one, other) => compare(one.title, other.title),
+  length: (one, other) => (one.duration ?? Infinity) - (other.duration ?? Infinity),
+  state: (one, other) => BY_STATE.indexOf(one.state) - BY_STATE.indexOf(other.state),
+};
+
+export class SongList {
+  /** @type {Map<string, Row>} */
+  #rows = new Map();
+
+  /** @param {HTMLElement} root holds the list, its search and its order */
+  constructor(root) {
+    this.list = find(root, "#songs");
+    this.tools = find(root, "#find");
+    this.search = /** @type {HTMLInputElement} */ (find(root, "#search"));
+    this.sort = /** @type {HTMLSelectElement} */ (find(root, "#sort"));
+    this.found = find(root, "#found");
+    this.empty = find(root, "#empty");
+    this.tools.addEventListener("submit", (event) => event.preventDefault());
+    this.search.addEventListener("input", () => this.arrange());
+    this.sort.value = storedSort();
+    this.sort.addEventListener("change", () => {
+      localStorage.setItem(STORED_SORT, this.sort.value);
+      this.arrange();
+    });
+  }
+
+  /** @param {Job[]} jobs all there are */
+  showAll(jobs) {
+    const known = new Set(jobs.map(({ id }) => id));
+    for (const id of this.#rows.keys()) if (!known.has(id)) this.#drop(id);
+    for (const job of jobs) this.#put(job);
+    const deleted = takeDeletion();
+    if (deleted && !known.has(deleted.id)) this.#offer(deleted);
+    this.arrange();
+  }
+
+  /** News of a song. What one has just deleted isn't news. @param {Job} job */
+  show(job) {
+    this.#put(job);
+    this.arrange();
+  }
+
+  /** A song that was deleted elsewhere. @param {string} id */
+  forget(id) {
+    this.#drop(id);
+    this.arrange();
+  }
+
+  /** Sorts, hides what isn't searched for, and says how much there is. */
+  arrange() {
+    const newest = [...this.#rows.values()].sort((one, other) => compare(other.job.created_at, one.job.created_at));
+    const order = newest.sort((one, other) => ORDERS[this.sort.value](one.job, other.job));
+    const wanted = words(this.search.value);
+    for (const { root, job } of order) root.hidden = !matches(job, wanted);
+    place(this.list, order.map(({ root }) => root));
+    const songs = order.filter(({ update }) => update);
+    this.tools.hidden = songs.length === 0;
+    write(this.found, foundWords(songs.filter(({ root }) => !root.hidden).length, songs.length, this.search.value.trim()));
+    this.empty.hidden = order.length > 0;
+  }
+
+  /** @param {Job} job */
+  #put(job) {
+    const row = this.#rows.get(job.id) ?? this.#add(job);
+    row.job = job;
+    row.update?.(job);
+  }
+
+  /** @param {Job} job @returns {Row} */
+  #add(job) {
+    const root = fromTemplate("#song-template");
+    /** @type {Row} */
+    const row = { root, job, update: (news) => views.forEach((view) => view.update(news)) };
+    const onJob = (/** @type {Job} */ news) => this.show(news);
+    const views = [
+      new JobCard(root, job, { onJob, onDeleted: (gone) => this.#offerAndFocus(gone) }),
+      new Thumbnail(find(root, "[data-thumbnail]")),
+      new Description(root),
+    ];
+    new Rename(root, () => row.job, onJob);
+    this.#rows.set(job.id, row);
+    return row;
+  }
+
+  /** @param {string} id */
+  #drop(id) {
+    const row = this.#rows.get(id);
+    if (!row?.update) return; // deleted here
+    row.root.remove();
+    this.#rows.delete(id);
+  }
+
+  /** @param {Job} job */
+  #offerAndFocus(job) {
+    takeDeletion();
+    const row = this.#offer(job);
+    this.arrange();
+    find(row, "[data-undo]").focus();
+  }
+
+  /** @param {Job} job @returns {HTMLElement} what stands where the song was */
+  #offer(job) {
+    this.#rows.get(job.id)?.root.remove();
+    const root = fromTemplate("#deleted-template");
+    this.#rows.set(job.id, { root, job, update: null });
+    offerUndo(root, job, (restored) => this.#restore(restored), () => this.#remove(job.id));
+    return root;
+  }
+
+  /** @param {Job} job */
+  #restore(job) {
+    this.#remove(job.id);
+    this.show(job);
+    find(/** @type {Row} */ (this.#rows.get(job.id)).root, "h3 a").focus();
+  }
+
+  /** @param {string} id */
+  #remove(id) {
+    this.#rows.get(id)?.root.remove();
+    this.#rows.delete(id);
+    this.arrange();
+  }
+}
+
+/** Title, length, stems, and links and buttons that say which song they are of. */
+class Description {
+  /** @param {HTMLElement} root */
+  constructor(root) {
+    this.root = root;
+  }
+
+  /** @param {Job} job */
+  update(job) {
+    write(find(this.root, "h3 a"), job.title);
+    write(find(this.root, "[data-length]"), job.duration === null ? "" : clock(job.duration));
+    for (const link of this.root.querySelectorAll("a")) link.href = job.url;
+    for (const button of this.root.querySelectorAll("[data-says]")) {
+      button.setAttribute("aria-label", `${button.getAttribute("data-says")}: ${job.title}`);
+    }
+    find(this.root, "[data-open]").hidden = job.audio === null;
+    this.#showStems(find(this.root, ".stems"), job);
+  }
+
+  /** @param {HTMLElement} list @param {Job} job */
+  #showStems(list, { stems }) {
+    if (list.childElementCount === stems.length) return;
+    list.hidden = stems.length === 0;
+    list.replaceChildren(
+      ...stems.map(({ name }) => {
+        const item = document.createElement("li");
+        item.dataset.stem = name;
+        item.textContent = name;
+        return item;
+      }),
+    );
+  }
+}
+
+/** @returns {string} the order that was chosen last */
+function storedSort() {
+  const stored = localStorage.getItem(STORED_SORT) ?? "";
+  return stored in ORDERS ? stored : "newest";
+}
+
+/** As people type it: without capitals and accents. @param {string} text @returns {string[]} */
+function words(text) {
+  return text.normalize("NFD").replace(/\p{M}/gu, "").toLowerCase().split(/\s+/).filter(Boolean);
+}
+
+/** @param {Job} job @param {string[]} wanted @returns {boolean} whether title and file name hold every word, or its beginning */
+function matches({ title, filename }, wanted) {
+  const text = words(`${title} ${filename}`).join(" ");
+  return wanted.every((word) => text.includes(word));
+}
+
+/** @param {number} shown @param {number} all @param {string} sought */
+function foundWords(shown, all, sought) {
+  const songs = `${all} song${all === 1 ? "" : "s"}`;
+  if (!sought) return songs;
+  return shown === 0 ? `None of ${songs} matches “${sought}”.` : `${shown} of ${songs}`;
+}
+
+/**
+ * Moves only what stands elsewhere; an element that is moved would lose the focus.
+ * @param {HTMLElement} list @param {HTMLElement[]} order
+ */
+function place(list, order) {
+  const focused = document.activeElement;
+  let next = null;
+  for (const element of [...order].reverse()) {
+    if (element.parentElement !== list || element.nextElementSibling !== next) list.insertBefore(element, next);
+    next = element;
+  }
+  if (focused instanceof HTMLElement && focused !== document.activeElement) focused.focus({ preventScroll: true });
+}

@@ -1,0 +1,166 @@
+/** Uploads on the front page: chosen or dropped files, each with a row of its own until it is a song in the list. */
+
+import { find, fromTemplate, write } from "./card.js";
+import { pageData, upload } from "./jobs.js";
+import { longest, showFraction, size } from "./status.js";
+
+/**
+ * @typedef {import("./jobs.js").Job} Job
+ * @typedef {object} Upload
+ * @property {File} file
+ * @property {HTMLElement} row
+ * @property {AbortController} abort
+ */
+
+/** Uploads at the same time: a short song needn't wait for a long one, and none gets too little of the line. */
+const AT_ONCE = 2;
+
+export class Uploads {
+  /** @type {Upload[]} */
+  #waiting = [];
+  #running = 0;
+  /** Sent since there was last nothing to send. @type {Job[]} */
+  #sent = [];
+  #taken = 0;
+
+  /**
+   * @param {HTMLElement} page
+   * @param {string} url where songs are sent
+   * @param {object} listener
+   * @param {(job: Job) => void} listener.onJob a song has arrived
+   * @param {(job: Job) => void} listener.onAlone a single song has arrived, and nothing else is on its way
+   */
+  constructor(page, url, { onJob, onAlone }) {
+    this.page = page;
+    this.url = url;
+    this.onJob = onJob;
+    this.onAlone = onAlone;
+    this.rows = find(page, "#uploads");
+    this.wishes = /** @type {HTMLFormElement} */ (find(page, "#wishes"));
+    /** @type {{max_bytes: number, max_seconds: number}} */
+    this.limits = pageData("limits-data");
+    write(find(page, "#limits"), `Up to ${size(this.limits.max_bytes)} and ${longest(this.limits.max_seconds)} each.`);
+    this.#wireChoice();
+    this.#wireDrop();
+    window.addEventListener("beforeunload", (event) => {
+      if (this.#running) event.preventDefault();
+    });
+  }
+
+  #wireChoice() {
+    const input = /** @type {HTMLInputElement} */ (find(this.page, "#files"));
+    input.addEventListener("change", () => {
+      this.#take([...(input.files ?? [])]);
+      input.value = "";
+    });
+  }
+
+  #wireDrop() {
+    const zone = find(this.page, "#drop");
+    document.addEventListener("dragover", (event) => {
+      event.preventDefault(); // or the browser opens the file instead of letting it drop
+      zone.classList.add("over");
+    });
+    document.addEventListener("dragleave", (event) => {
+      if (!event.relatedTarget) zone.classList.remove("over");
+    });
+    document.addEventListener("drop", (event) => {
+      event.preventDefault();
+      zone.classList.remove("over");
+      this.#take([...(event.dataTransfer?.files ?? [])]);
+    });
+  }
+
+  /** @param {File[]} files */
+  #take(files) {
+    for (const file of files) this.#add(file);
+    this.#sendNext();
+  }
+
+  /** @param {File} file */
+  #add(file) {
+    const added = { file, row: fromTemplate("#upload-template"), abort: new AbortController() };
+    const { row } = added;
+    this.#taken += 1;
+    write(find(row, "[data-title]"), file.name);
+    find(row, '[data-action="cancel"]').addEventListener("click", () => this.#drop(added));
+    find(row, '[data-action="retry"]').addEventListener("click", () => this.#queue(added));
+    this.rows.append(row);
+    if (file.size > this.limits.max_bytes) this.#refuse(added);
+    else this.#queue(added);
+  }
+
+  /** @param {Upload} added */
+  #queue(added) {
+    const { row } = added;
+    row.dataset.state = "uploading";
+    write(find(row, "[data-label]"), "Waiting for its turn");
+    write(find(row, "[data-detail]"), "");
+    write(find(row, '[data-action="cancel"]'), "Cancel");
+    find(row, '[data-action="retry"]').hidden = true;
+    showFraction(find(row, "progress"), 0);
+    this.#waiting.push(added);
+    this.#sendNext();
+  }
+
+  /** @param {Upload} added */
+  #drop({ row, abort }) {
+    abort.abort();
+    row.remove();
+    this.#waiting = this.#waiting.filter((other) => other.row !== row);
+  }
+
+  #sendNext() {
+    while (this.#running < AT_ONCE) {
+      const next = this.#waiting.shift();
+      if (!next) break;
+      this.#running += 1;
+      void this.#send(next).finally(() => this.#ended());
+    }
+  }
+
+  #ended() {
+    this.#running -= 1;
+    this.#sendNext();
+    if (this.#running) return;
+    const [sent, taken] = [this.#sent, this.#taken];
+    [this.#sent, this.#taken] = [[], 0];
+    if (taken === 1 && sent.length === 1) this.onAlone(sent[0]);
+  }
+
+  /** @param {Upload} next */
+  async #send(next) {
+    const { file, row, abort } = next;
+    try {
+      const job = await upload(this.url, file, this.wishes, (fraction) => showSent(row, file, fraction), abort.signal);
+      row.remove();
+      this.#sent.push(job);
+      this.onJob(job);
+    } catch (error) {
+      if (abort.signal.aborted) return;
+      fail(row, /** @type {Error} */ (error).message);
+      find(row, '[data-action="retry"]').hidden = false;
+    }
+  }
+
+  /** @param {Upload} added */
+  #refuse({ file, row }) {
+    fail(row, `This file has ${size(file.size)}; the most that can be uploaded is ${size(this.limits.max_bytes)}.`);
+  }
+}
+
+/** @param {HTMLElement} row @param {File} file @param {number} fraction */
+function showSent(row, file, fraction) {
+  const done = fraction === 1 ? "Checking the file" : `Uploading: ${size(fraction * file.size)} of ${size(file.size)}`;
+  write(find(row, "[data-label]"), done);
+  showFraction(find(row, "progress"), fraction);
+}
+
+/** @param {HTMLElement} row @param {string} message */
+function fail(row, message) {
+  row.dataset.state = "failed";
+  write(find(row, "[data-label]"), "Not uploaded");
+  write(find(row, "[data-detail]"), message);
+  write(find(row, '[data-action="cancel"]'), "Dismiss");
+  showFraction(find(row, "progress"), undefined);
+}
