@@ -7,6 +7,7 @@ from typing import IO, Any
 
 import av
 import numpy as np
+import soxr
 from av.audio.frame import AudioFrame
 from numpy.typing import NDArray
 
@@ -82,27 +83,37 @@ def clock(seconds: float) -> str:
 class Coding:
     """How a file type is written. full_scale: of the integers that samples become; None keeps floats."""
 
+    muxer: str
     codec: str
     layout: str
     full_scale: int | None = None
-    options: dict[str, str] = field(default_factory=dict)
     bit_rate: int | None = None
+    rate: int = RATE
+    options: dict[str, str] = field(default_factory=dict)
 
 
 CODINGS = {
-    ("wav", "16"): Coding("pcm_s16le", "s16", 2**15),
-    ("wav", "24"): Coding("pcm_s24le", "s32", 2**23),
-    ("wav", "float"): Coding("pcm_f32le", "flt"),
-    ("flac", "16"): Coding("flac", "s16", 2**15),
-    ("flac", "24"): Coding("flac", "s32", 2**23),
-    ("mp3", "float"): Coding("libmp3lame", "fltp", bit_rate=320_000),
+    ("wav", "16"): Coding("wav", "pcm_s16le", "s16", 2**15),
+    ("wav", "24"): Coding("wav", "pcm_s24le", "s32", 2**23),
+    ("wav", "float"): Coding("wav", "pcm_f32le", "flt"),
+    ("flac", "16"): Coding("flac", "flac", "s16", 2**15),
+    ("flac", "24"): Coding("flac", "flac", "s32", 2**23),
+    ("mp3", "float"): Coding("mp3", "libmp3lame", "fltp", bit_rate=320_000),
+    ("mp3-v0", "float"): Coding("mp3", "libmp3lame", "fltp", options={"flags": "+qscale", "global_quality": "0"}),
+    # Noise in place of what sounds like it, which AAC may write, would be missed where stems are added up.
+    ("m4a", "float"): Coding("mp4", "aac", "fltp", bit_rate=256_000, options={"aac_pns": "0"}),
+    ("opus", "float"): Coding("ogg", "libopus", "flt", bit_rate=192_000, rate=48_000),
+}
+MUXER_OPTIONS = {
+    "wav": {"rf64": "auto"},  # beyond 4 GiB
+    "mp4": {"brand": "M4A ", "movie_timescale": str(RATE)},  # the edit list cuts to the sample, not the millisecond
 }
 
 
 def coding(format: str, bits: str) -> Coding:
     """The coding of a format; where it has no such sample format, its best one."""
-    best = {"flac": "24", "mp3": "float"}
-    return CODINGS.get((format, bits)) or CODINGS[format, best[format]]
+    best = "24" if format == "flac" else "float"
+    return CODINGS.get((format, bits)) or CODINGS[format, best]
 
 
 def suffix(format: str) -> str:
@@ -118,29 +129,38 @@ def clips(format: str, bits: str) -> bool:
 class Encoder:
     """Writes (2, n) float32 blocks to an audio file. A context manager; the file is whole once it is left.
 
-    An open file is left open. tags are written as far as the format takes them, the cover last of all.
+    An open file is left open. tags are written as far as the format takes them. What a codec puts before and after the
+    sound is marked in the file, so that a player gives back as many samples as were written, and each at its place.
     """
 
     def __init__(self, target: Path | IO[bytes], format: str, bits: str, tags: Tags | None = None) -> None:
-        self._coding = coding(format, bits)
-        options = {"rf64": "auto"} if format == "wav" else {}
+        self._coding = made = coding(format, bits)
         file = str(target) if isinstance(target, Path) else target
-        self._container = av.open(file, "w", format=format, options=options)
-        stream: Any = self._container.add_stream(self._coding.codec, rate=RATE, layout="stereo")
-        stream.codec_context.format = self._coding.layout
-        if self._coding.bit_rate:
-            stream.bit_rate = self._coding.bit_rate
+        self._container = av.open(file, "w", format=made.muxer, options=MUXER_OPTIONS.get(made.muxer, {}))
+        stream: Any = self._container.add_stream(made.codec, rate=made.rate, layout="stereo", options=made.options)
+        stream.codec_context.format = made.layout
+        if made.bit_rate:
+            stream.bit_rate = made.bit_rate
         self._stream = stream
         if tags:
             tagging.write(self._container, tags)
+        self._resampler = soxr.ResampleStream(RATE, made.rate, CHANNELS, dtype="float32", quality="VHQ")
         self._written = 0
 
     def write(self, audio: Audio) -> None:
         """Append (2, n)."""
+        self._write(audio if self._coding.rate == RATE else self._resampled(audio))
+
+    def _write(self, audio: Audio) -> None:
+        if not audio.size:
+            return
         frame = AudioFrame.from_ndarray(self._samples(audio), format=self._coding.layout, layout="stereo")
-        frame.rate, frame.pts = RATE, self._written
+        frame.rate, frame.pts = self._coding.rate, self._written
         self._written += audio.shape[1]
         self._container.mux(self._stream.encode(frame))
+
+    def _resampled(self, audio: Audio, last: bool = False) -> Audio:
+        return np.asarray(self._resampler.resample_chunk(interleaved(audio), last=last).T)
 
     def _samples(self, audio: Audio) -> NDArray[Any]:
         scale = self._coding.full_scale
@@ -155,6 +175,8 @@ class Encoder:
 
     def __exit__(self, *_: object) -> None:
         try:
+            if self._coding.rate != RATE:
+                self._write(self._resampled(np.zeros((CHANNELS, 0), np.float32), last=True))
             self._container.mux(self._stream.encode(None))
         finally:
             self._container.close()

@@ -9,6 +9,7 @@ import errno
 import os
 import struct
 from collections.abc import Generator, Iterator
+from itertools import chain, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -88,8 +89,11 @@ def _decode(container: Any, recording: Recording, max_seconds: float) -> Iterato
 def _store(container: Any, stream: Any, recording: Recording, max_seconds: float) -> Generator[Recording, None, int]:
     """Write everything that can be decoded; returns how many packets could not."""
     damaged = [0]
+    frames = _frames(container, stream, damaged)
+    if "mp4" in container.format.name:
+        frames = _unpadded(frames, round(_claimed_seconds(container, stream) * stream.rate))
     with recording.path.open("wb") as file:
-        for audio in _resampled(_batches(_frames(container, stream, damaged)), stream.rate):
+        for audio in _resampled(_batches(frames), stream.rate):
             _check_finite(audio, recording.samples)
             recording.append(audio, file)
             if recording.samples > max_seconds * RATE:
@@ -115,6 +119,14 @@ def _frames(container: Any, stream: Any, damaged: list[int]) -> Iterator[Audio]:
                     np.asarray(converted.to_ndarray(), np.float32),
                     [channel.name for channel in converted.layout.channels],
                 )
+
+
+def _unpadded(frames: Iterator[Audio], samples: int) -> Iterator[Audio]:
+    """Leave out what the last frame has beyond so many samples: padding, of which in MP4 only the edit list tells."""
+    before, end = 0, np.zeros((CHANNELS, 0), np.float32)
+    for frame, following in pairwise(chain(frames, [end])):
+        yield frame if following.size or before >= samples else frame[:, : samples - before]
+        before += frame.shape[1]
 
 
 def _convert(to_float: Any, frame: AudioFrame) -> list[AudioFrame]:

@@ -28,7 +28,7 @@ __all__ = [
     "stem_choices",
 ]
 
-FORMATS = ("wav", "flac", "mp3")
+FORMATS = ("wav", "flac", "mp3", "mp3-v0", "m4a", "opus")
 BITS = ("16", "24", "float")
 
 

@@ -10,7 +10,8 @@ import pytest
 from sounds import RATE, music, read
 
 from ensemble.errors import InvalidAudio
-from pipeline.audio import Encoder, clips
+from pipeline import options
+from pipeline.audio import Encoder, clips, suffix
 from pipeline.decode import MINUS_3_DB, decode, to_stereo
 
 
@@ -142,16 +143,47 @@ def test_float_keeps_what_is_above_full_scale_and_the_others_say_that_they_clip(
         encoder.write(loud)
     np.testing.assert_array_equal(read(tmp_path / "out.wav"), loud)
     assert not clips("wav", "float")
-    assert all(clips(*pair) for pair in [("wav", "16"), ("wav", "24"), ("flac", "float"), ("mp3", "float")])
+    assert all(
+        clips(*pair) for pair in [("wav", "16"), ("wav", "24"), ("flac", "float"), ("mp3", "float"), ("opus", "24")]
+    )
 
 
-def test_mp3_keeps_level_and_length(tmp_path):
-    audio = music(2)
-    with Encoder(tmp_path / "out.mp3", "mp3", "float") as encoder:
-        encoder.write(audio)
-    found = read(tmp_path / "out.mp3")
-    assert abs(found.shape[1] - audio.shape[1]) < 3000
-    assert np.square(found).sum() == pytest.approx(np.square(audio).sum(), rel=0.05)
+LOSSY = {"mp3": ("mp3", 44_100), "mp3-v0": ("mp3", 44_100), "m4a": ("aac", 44_100), "opus": ("opus", 48_000)}
+
+
+@pytest.mark.parametrize("samples", [2 * RATE, 2 * RATE + 77, 40 * 1024 + 1, 1000])
+@pytest.mark.parametrize("format", LOSSY)
+def test_lossy_formats_give_back_every_sample_at_its_place(format, samples, tmp_path):
+    """A codec's delay and padding are marked in the file: no gap before a song, and stems stay together."""
+    audio = 2 * music(3)[:, :samples]
+    with Encoder(tmp_path / "out", format, "24") as encoder:
+        for block in np.array_split(audio, 3, axis=1):
+            encoder.write(block)
+    recording = decoded(tmp_path / "out", tmp_path)
+    assert recording.samples == samples and not recording.warnings
+    if samples > RATE:
+        found = recording.read(0, samples)
+        shifts = range(-3, 4)
+        assert max(shifts, key=lambda shift: float(np.sum(np.roll(audio, shift, axis=1) * found))) == 0
+        assert np.square(found - audio).sum() < 0.02 * np.square(audio).sum()
+
+
+@pytest.mark.parametrize("format", LOSSY)
+def test_lossy_formats_are_what_their_names_say(format, tmp_path):
+    with Encoder(tmp_path / "out", format, "16") as encoder:
+        encoder.write(music(3))
+    codec, rate = LOSSY[format]
+    with av.open(str(tmp_path / "out")) as container:
+        stream = container.streams.audio[0]
+        assert stream.codec_context.name.startswith(codec) and stream.rate == rate and stream.channels == 2
+        sizes = {packet.size for packet in container.demux(stream) if packet.size}
+    assert (max(sizes) - min(sizes) <= 1) == (format == "mp3")  # the one of a constant rate
+
+
+def test_files_are_named_by_what_they_hold():
+    assert {format: suffix(format) for format in options.FORMATS} == {
+        "wav": "wav", "flac": "flac", "mp3": "mp3", "mp3-v0": "mp3", "m4a": "m4a", "opus": "opus",
+    }  # fmt: skip
 
 
 def wav_header(data_bytes, rate=RATE):

@@ -10,6 +10,7 @@ from sounds import RATE, music
 
 from pipeline.audio import Encoder
 from pipeline.decode import decode
+from pipeline.options import FORMATS
 from pipeline.tags import LARGEST, LONGEST, Tags, cover_type, read
 
 SAMPLES = 2 * RATE
@@ -46,7 +47,7 @@ def uploaded(path, tmp_path):
     return recording
 
 
-@pytest.mark.parametrize("format", ["flac", "mp3"])
+@pytest.mark.parametrize("format", ["flac", "mp3", "mp3-v0", "m4a", "opus"])
 def test_texts_and_cover_come_back(format, tagged, tmp_path):
     recording = uploaded(written(tmp_path / f"song.{format}", tagged, format), tmp_path)
     assert recording.tags == tagged
@@ -58,7 +59,7 @@ def test_a_wav_holds_the_texts(tagged, tmp_path):
     assert recording.tags == TEXTS and recording.samples == SAMPLES
 
 
-@pytest.mark.parametrize("format", ["flac", "mp3", "wav"])
+@pytest.mark.parametrize("format", FORMATS)
 def test_a_song_without_tags_has_none(format, tmp_path):
     assert uploaded(written(tmp_path / f"song.{format}", None, format), tmp_path).tags == Tags()
 
