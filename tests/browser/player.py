@@ -9,69 +9,91 @@ STEMS = ["vocals", "drums", "bass", "other"]  # of the demo song
 SILENT = 1e-5  # RMS amplitude: -100 dB
 AUDIBLE = 1e-3
 
-# Plays the whole song through the mixer's own engine into memory, and the downloaded stems beside it.
-# Both in dB relative to the stems' sum: how much of it there is, and how far the engine is from it.
-COMPARE = """async () => {
-  const { Engine, LEAD } = await import('/static/webapp/engine.js');
-  const job = JSON.parse(document.getElementById('job-data').textContent);
-  const fresh = await (await fetch(job.api_url)).json();
-  const { rate, samples, segments_done } = fresh.audio;
-  const context = new OfflineAudioContext(2, samples + rate, rate);
-  const stems = fresh.stems.map((stem) => ({ name: stem.name, segmentsUrl: stem.segments_url }));
-  const engine = new Engine(stems, fresh.audio, context);
-  engine.setAvailable(segments_done);
-  while (Array.from({ length: segments_done }).some((_, index) => !engine.segments.column(index))) {
-    await new Promise((resolve) => setTimeout(resolve, 50));
+# Lets an engine lay all it can, once all that it needs next is loaded.
+LOADED = """async (engine) => {
+  const { neededColumns } = await import('/static/webapp/segments.js');
+  const { rate } = engine.song;
+  const missing = (segments) => {
+    const loop = engine.loop && { start: engine.loop.start * rate, end: engine.loop.end * rate };
+    const columns = neededColumns(Math.round(engine.position * rate), engine.song, loop);
+    return columns.some((column) => column < segments.available && !segments.column(column));
+  };
+  await engine.bus.settled();
+  engine.update();
+  while (missing(engine.segments) || (engine.original && missing(engine.originalSegments))) {
+    await new Promise((resolve) => setTimeout(resolve, 10));
   }
+  engine.update();
+}"""
+
+# Renders a song from its beginning as an engine plays it: both channels, without the time until its first frame.
+PLAYED = f"""async (engine, context) => {{
+  const {{ LEAD }} = await import('/static/webapp/engine.js');
+  const loaded = {LOADED};
+  const {{ sampleRate: rate, length }} = context;
+  for (let time = 5; time < length / rate; time += 5) {{
+    void context.suspend(time).then(async () => {{ await loaded(engine); await context.resume(); }});
+  }}
+  await loaded(engine);
   await engine.play();
   const heard = await context.startRendering();
+  const begin = Math.ceil(LEAD * rate) + Math.round(engine.latency * rate);
+  return [0, 1].map((channel) => heard.getChannelData(channel).subarray(begin));
+}}"""
+
+# Plays the whole song through the mixer's own engine into memory, and the downloaded stems beside it.
+# Both in dB relative to the stems' sum: how much of it there is, and how far the engine is from it.
+COMPARE = f"""async () => {{
+  const {{ Engine }} = await import('/static/webapp/engine.js');
+  const played = {PLAYED};
+  const job = JSON.parse(document.getElementById('job-data').textContent);
+  const fresh = await (await fetch(job.api_url)).json();
+  const {{ rate, samples, segments_done }} = fresh.audio;
+  const context = new OfflineAudioContext(2, samples + rate, rate);
+  const stems = fresh.stems.map((stem) => ({{ name: stem.name, segmentsUrl: stem.segments_url }}));
+  const engine = new Engine(stems, fresh.audio, context);
+  engine.setAvailable(segments_done);
+  engine.setLimiter(false);
+  const heard = await played(engine, context);
   const tracks = await Promise.all(fresh.stems.map(async (stem) =>
     context.decodeAudioData(await (await fetch(stem.download_url)).arrayBuffer())));
   let energy = 0, error = 0;
-  for (const channel of [0, 1]) {
-    const played = heard.getChannelData(channel).subarray(Math.ceil(LEAD * rate));
+  for (const channel of [0, 1]) {{
     const expected = tracks.map((track) => track.getChannelData(channel));
-    for (let frame = 0; frame < samples; frame++) {
+    for (let frame = 0; frame < samples; frame++) {{
       const sum = expected.reduce((total, track) => total + track[frame], 0);
       energy += sum ** 2;
-      error += (sum - played[frame]) ** 2;
-    }
-  }
-  return { level: 10 * Math.log10(energy / samples), difference: 10 * Math.log10(error / energy) };
-}"""
+      error += (sum - heard[channel][frame]) ** 2;
+    }}
+  }}
+  return {{ level: 10 * Math.log10(energy / samples), difference: 10 * Math.log10(error / energy) }};
+}}"""
 
-# As COMPARE, with the mixer's own faders, mutes and solos against the file that "This mix" gives.
-COMPARE_MIX = """async (url) => {
-  const { Engine, LEAD } = await import('/static/webapp/engine.js');
-  const { engine: mixer } = document.querySelector('#mixer');
-  const { rate, samples, segment } = mixer.song;
+# As COMPARE, with the mixer's own faders, pans, mutes and solos against a file of the mix.
+COMPARE_MIX = f"""async (url) => {{
+  const {{ Engine }} = await import('/static/webapp/engine.js');
+  const played = {PLAYED};
+  const {{ engine: mixer }} = document.querySelector('#mixer');
+  const {{ rate, samples, segment }} = mixer.song;
   const context = new OfflineAudioContext(2, samples + rate, rate);
   const engine = new Engine(mixer.segments.stems, mixer.song, context);
-  for (const { name, db, mute, solo } of mixer.lanes) {
-    engine.setLane(name, { db, mute });
-    if (solo) engine.setSolo(name, true, false);
-  }
+  for (const {{ name, ...lane }} of mixer.lanes) engine.setLane(name, lane);
   engine.setMaster(mixer.masterDb);
-  const columns = Math.ceil(samples / segment);
-  engine.setAvailable(columns);
-  while (Array.from({ length: columns }).some((_, index) => !engine.segments.column(index))) {
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
-  await engine.play();
-  const heard = await context.startRendering();
+  engine.setLimiter(mixer.limiter);
+  engine.setAvailable(Math.ceil(samples / segment));
+  const heard = await played(engine, context);
   const written = await context.decodeAudioData(await (await fetch(url)).arrayBuffer());
   let energy = 0, error = 0;
-  for (const channel of [0, 1]) {
-    const played = heard.getChannelData(channel).subarray(Math.ceil(LEAD * rate));
+  for (const channel of [0, 1]) {{
     const file = written.getChannelData(channel);
-    for (let frame = rate; frame < samples; frame++) {  // the first ramp to these levels is over
+    for (let frame = 0; frame < samples; frame++) {{
       energy += file[frame] ** 2;
-      error += (file[frame] - played[frame]) ** 2;
-    }
-  }
+      error += (file[frame] - heard[channel][frame]) ** 2;
+    }}
+  }}
   const [level, difference] = [energy / samples, error / energy].map((power) => 10 * Math.log10(power));
-  return { length: written.length - samples, level, difference };
-}"""
+  return {{ length: written.length - samples, level, difference }};
+}}"""
 
 # Rows of a canvas with something in them.
 INKED_ROWS = """(canvas) => {
@@ -91,7 +113,7 @@ def wait_for_sound(page: "Page", lane: str, *, heard: bool) -> None:
     page.wait_for_function(
         """([lane, heard, silent, audible]) => {
           const { lanes, master } = document.querySelector('#mixer').engine.levels();
-          const level = { ...lanes, master }[lane];
+          const { rms: level } = { ...lanes, master }[lane];
           return heard ? level > audible : level < silent;
         }""",
         arg=[lane, heard, SILENT, AUDIBLE],

@@ -1,6 +1,12 @@
 /**
- * The gain law: faders, mute and solo as plain numbers.
- * Pure functions, so that an export on the server can be tested against the same values.
+ * The law of a mix: faders, pan, mute and solo as plain numbers.
+ * The server's exports obey the same (pipeline/mix.py); both are tested against tests/mix_vectors.json.
+ *
+ * - A fader is a gain in dB, -Infinity (silence) to MAX_DB. Solo adds up; mute beats solo.
+ * - Pan is the Web Audio StereoPannerNode's: the side panned towards keeps its own sound and gains the other side's by
+ *   equal power; the other side loses as much. With x = pan + 1 and pan <= 0: left + cos(x pi/2) right, sin(x pi/2) right;
+ *   with x = pan and pan > 0: cos(x pi/2) left, right + sin(x pi/2) left. At 0 nothing changes.
+ * - The master's gain comes last, and after it the limiter (limiter.js), if it is on.
  */
 
 /** Top of a fader's travel, dB. The bottom is silence (-Infinity dB). */
@@ -10,6 +16,7 @@ export const MAX_DB = 6;
  * @typedef {object} Lane
  * @property {string} name
  * @property {number} db fader, -Infinity to MAX_DB
+ * @property {number} pan -1 (left) to 1 (right)
  * @property {boolean} mute
  * @property {boolean} solo
  */
@@ -37,4 +44,19 @@ export const dbToTravel = (db) => Math.cbrt(dbToGain(db - MAX_DB));
 export function laneGains(lanes) {
   const soloing = lanes.some((lane) => lane.solo);
   return lanes.map((lane) => (lane.mute || (soloing && !lane.solo) ? 0 : dbToGain(lane.db)));
+}
+
+/**
+ * The gain that makes the original as loud as the mix, taking the stems as unlike one another: 1 while all faders are at 0 dB.
+ * @param {readonly Lane[]} lanes
+ * @param {Readonly<Record<string, number>>} energies of each lane's stem, in any unit; equal where not known
+ * @returns {number} amplitude
+ */
+export function matchedGain(lanes, energies) {
+  const gains = laneGains(lanes);
+  const known = lanes.map(({ name }) => energies[name] ?? 0);
+  const weights = known.some((energy) => energy > 0) ? known : lanes.map(() => 1);
+  const whole = weights.reduce((sum, energy) => sum + energy, 0);
+  const heard = weights.reduce((sum, energy, index) => sum + gains[index] ** 2 * energy, 0);
+  return whole > 0 ? Math.sqrt(heard / whole) : 1;
 }

@@ -247,7 +247,8 @@ export class Mixer {
     if (this.#end.signal.aborted || this.engine.state !== "playing") return;
     this.#showPosition();
     const { lanes, master } = this.engine.levels();
-    this.#showLevels({ ...lanes, master });
+    const levels = Object.entries({ ...lanes, master }).map(([name, { rms }]) => [name, rms]);
+    this.#showLevels(Object.fromEntries(levels));
     requestAnimationFrame(() => this.#animate());
   }
 

@@ -1,11 +1,10 @@
 /**
- * The few seconds of every stem around the playhead: fetched, decoded, and dropped again.
+ * The few seconds of every stem that are needed next: fetched, decoded, and dropped again.
  * A song is cut into segments; one segment of all stems is a column, and only whole columns are handed out.
  */
 
-/** Columns kept behind and ahead of the playhead. Four columns of six stereo stems are 85 MB, however long the song. */
-const BEHIND = 1;
-const AHEAD = 2;
+/** Columns wanted: the one at the playhead and those that follow. With one more, four columns of seven stereo stems are 99 MB. */
+const AHEAD = 3;
 
 /** Pauses between tries while the server cannot be reached, seconds; the last one repeats. */
 const RETRY_SECONDS = [0.5, 1, 2, 4, 8];
@@ -23,7 +22,8 @@ export class SegmentWindow {
   #loading = null;
   #filling = false;
   #available = 0;
-  #centre = 0;
+  /** @type {readonly number[]} */
+  #needed = [];
 
   /**
    * @param {readonly Stem[]} stems
@@ -52,12 +52,10 @@ export class SegmentWindow {
     return this.#columns.get(index);
   }
 
-  /** Moves the window: forgets what is outside it and fetches what is missing, nearest first. @param {number} index */
-  moveTo(index) {
-    this.#centre = index;
-    for (const held of this.#columns.keys()) {
-      if (held < index - BEHIND || held > index + AHEAD) this.#columns.delete(held);
-    }
+  /** Forgets all other columns and fetches what is missing of these. @param {readonly number[]} columns most urgent first */
+  need(columns) {
+    this.#needed = columns;
+    for (const held of this.#columns.keys()) if (!columns.includes(held)) this.#columns.delete(held);
     if (this.#loading && this.#loading.index !== this.#missing()) this.#loading.abort.abort();
     void this.#fill();
   }
@@ -68,12 +66,9 @@ export class SegmentWindow {
     this.#columns.clear();
   }
 
-  /** The nearest index that should be here, can be fetched and is not here; those ahead come first. */
+  /** The most urgent column that can be fetched and is not here. */
   #missing() {
-    const ahead = Array.from({ length: AHEAD + 1 }, (_, step) => this.#centre + step);
-    const behind = Array.from({ length: BEHIND }, (_, step) => this.#centre - 1 - step);
-    const fetchable = [...ahead, ...behind].filter((index) => index >= 0 && index < this.#available);
-    return fetchable.find((index) => !this.#columns.has(index));
+    return this.#needed.find((index) => index < this.#available && !this.#columns.has(index));
   }
 
   /** Loads one missing column after the other; one such loop runs at a time. */
@@ -110,6 +105,25 @@ export class SegmentWindow {
     if (!response.ok) throw new Error(`${response.url}: HTTP ${response.status}`);
     return this.decode(await response.arrayBuffer());
   }
+}
+
+/**
+ * What is needed at a place in the song, most urgent first: what follows it, round a loop too, then what people are likely
+ * to go back to.
+ * @param {number} frame @param {{samples: number, segment: number}} song
+ * @param {{start: number, end: number} | null} loop frames
+ * @returns {number[]}
+ */
+export function neededColumns(frame, { samples, segment }, loop) {
+  const columns = new Set();
+  for (let step = 0; step < AHEAD && frame < samples; step++) {
+    const column = Math.floor(frame / segment);
+    columns.add(column);
+    const end = (column + 1) * segment;
+    frame = loop && frame < loop.end && end >= loop.end ? loop.start : end;
+  }
+  const back = loop ? Math.floor(loop.start / segment) : Math.min(...columns) - 1;
+  return [...columns.add(back)].filter((column) => column >= 0 && column < samples / segment);
 }
 
 /** @param {unknown} reason @returns {Error} */

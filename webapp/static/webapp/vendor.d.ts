@@ -7,3 +7,11 @@ declare module "*/vendor/wavesurfer/wavesurfer.esm.js" {
 declare module "*/vendor/wavesurfer/plugins/timeline.esm.js" {
   export { default } from "wavesurfer.js/plugins/timeline";
 }
+
+declare module "*/vendor/signalsmith/SignalsmithStretch.mjs" {
+  const createNode: {
+    (context: BaseAudioContext, options: AudioWorkletNodeOptions): Promise<import("./stretch.js").StretchNode>;
+    moduleUrl?: string;
+  };
+  export default createNode;
+}

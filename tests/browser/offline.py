@@ -1,0 +1,185 @@
+"""The player's engine without the site: songs as the worker leaves them, served as plain files, and rendered offline.
+
+Offline the browser computes the very graph that is heard, as fast as it can, and stops where a test wants to act.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from browser.player import LOADED
+from django.conf import settings
+from numpy.typing import NDArray
+
+from pipeline.audio import RATE, Recording
+from pipeline.segments import SEGMENT, Block, SegmentWriter, gain_of, write_original
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+Audio = NDArray[np.float32]
+
+LEAD = 1323  # frames from the call of play() at time 0 to the first frame of the song
+LOOKAHEAD = 220  # frames by which the limiter is late
+
+# Acts at the given context times and every few seconds sees to it that all that is needed next is loaded, as it is in
+# real time. Sends what was heard as interleaved float32; returns what the engine said at each stop.
+RENDER = f"""async ({{ song, stems, seconds, actions }}) => {{
+  const {{ Engine }} = await import('/static/webapp/engine.js');
+  const loaded = {LOADED};
+  const context = new OfflineAudioContext(2, Math.round(seconds * song.rate), song.rate);
+  const engine = new Engine(stems, song, context);
+  const notes = [];
+  const step = async (time) => {{
+    await loaded(engine);
+    for (const [at, method, ...values] of actions) if (at === time) await engine[method](...values);
+    await loaded(engine);
+    const {{ position, state, sounding, latency }} = engine;
+    notes.push({{ time, position, state, sounding, latency, levels: engine.levels() }});
+  }};
+  const regular = Array.from({{ length: seconds / 4 }}, (_, index) => 4 * index);
+  for (const time of new Set([...actions.map(([at]) => at), ...regular])) {{
+    if (time > 0) void context.suspend(time).then(async () => {{ await step(time); await context.resume(); }});
+  }}
+  await step(0);
+  const heard = await context.startRendering();
+  await engine.close();
+  const channels = [0, 1].map((channel) => heard.getChannelData(channel));
+  const body = Float32Array.from({{ length: 2 * heard.length }}, (_, index) => channels[index % 2][index >> 1]);
+  await fetch('/heard', {{ method: 'POST', body }});
+  return notes;
+}}"""
+
+
+@dataclass(frozen=True)
+class Song:
+    """A song on disk: its stems, (2, samples) each, and what a page would tell the engine of it."""
+
+    folder: Path
+    stems: dict[str, Audio]
+
+    @property
+    def mixture(self) -> Audio:
+        """The sum of its stems, which is the original."""
+        return np.sum(list(self.stems.values()), axis=0)
+
+    def described(self) -> dict[str, Any]:
+        """The engine's first two arguments."""
+        samples = self.mixture.shape[1]
+        urls = {name: f"/songs/{self.folder.name}/{name}/{{index}}" for name in [*self.stems, "original"]}
+        song = {
+            "rate": RATE,
+            "samples": samples,
+            "segment": SEGMENT,
+            "gain": gain_of(float(np.abs(self.mixture).max())),
+            "original": {"segmentsUrl": urls.pop("original")},
+        }
+        return {"song": song, "stems": [{"name": name, "segmentsUrl": url} for name, url in urls.items()]}
+
+    @property
+    def segments(self) -> int:
+        """Of each stem, and of the original."""
+        return -(-self.mixture.shape[1] // SEGMENT)
+
+
+@dataclass
+class Heard:
+    """What was rendered, (2, frames), and what the engine said of itself at each stop."""
+
+    audio: Audio
+    notes: list[dict[str, Any]] = field(default_factory=list)
+
+    def song(self, start: int, stop: int) -> Audio:
+        """What was heard of frames start to stop of a song played from its beginning, not shaped."""
+        return self.audio[:, LEAD + LOOKAHEAD + start : LEAD + LOOKAHEAD + stop]
+
+    def at(self, time: float) -> dict[str, Any]:
+        """What the engine said then."""
+        return next(note for note in self.notes if note["time"] == time)
+
+
+def write_song(folder: Path, stems: dict[str, Audio]) -> Song:
+    """Make a song's folder as the worker does."""
+    folder.mkdir()
+    song = Song(folder, stems)
+    mixture = song.mixture
+    samples, gain = mixture.shape[1], gain_of(float(np.abs(mixture).max()))
+    with SegmentWriter(folder) as writer:
+        writer.write(Block(0, samples, samples, stems, gain=gain))
+        writer.close()
+    recording = Recording(folder / "raw")
+    with recording.path.open("wb") as file:
+        recording.append(mixture, file)
+    write_original(folder, recording)
+    return song
+
+
+class Player:
+    """A page of a server of plain files, which renders songs."""
+
+    def __init__(self, page: "Page", server: "Files") -> None:
+        self.page = page
+        self._server = server
+
+    def render(self, song: Song, seconds: float, *actions: tuple[Any, ...], described: Any = None) -> Heard:
+        """What is heard in `seconds` from the start. actions: (context time, engine's method, its arguments...)."""
+        wish = (described or song.described()) | {"seconds": seconds, "actions": [list(action) for action in actions]}
+        notes = self.page.evaluate(RENDER, wish)
+        audio = np.frombuffer(self._server.heard, np.float32).reshape(-1, 2).T
+        return Heard(audio, notes)
+
+    def play(self, song: Song, seconds: float, *actions: tuple[Any, ...]) -> Heard:
+        """As `render`, of a song that is all separated and plays from its beginning."""
+        begin = [(0, "setAvailable", song.segments, song.segments)]
+        at_once = [action for action in actions if action[0] == 0]
+        return self.render(song, seconds, *begin, *at_once, (0, "play"), *[a for a in actions if a[0] > 0])
+
+
+class Files(ThreadingHTTPServer):
+    """Static files as the site serves them, songs, and a place to leave what was heard."""
+
+    heard = b""
+
+
+class Handler(SimpleHTTPRequestHandler):
+    """Maps addresses to folders."""
+
+    extensions_map = SimpleHTTPRequestHandler.extensions_map | {".mjs": "text/javascript"}
+
+    def translate_path(self, path: str) -> str:
+        """/songs/<song>/<stem>/<index>, /static/webapp/..., /static/vendor/<name>/...."""
+        parts = path.split("?", maxsplit=1)[0].strip("/").split("/")
+        if parts[0] == "songs":
+            return str(Path(self.directory, *parts[1:3], f"{int(parts[3]):05d}.flac"))
+        if parts[:2] == ["static", "vendor"]:
+            return str(settings.VENDOR[parts[2]].joinpath(*parts[3:]))
+        return str(settings.BASE_DIR.joinpath("webapp", *parts)) if parts[0] == "static" else str(Path(__file__))
+
+    def do_POST(self) -> None:
+        """Keep what was heard."""
+        assert isinstance(self.server, Files)
+        self.server.heard = self.rfile.read(int(self.headers["Content-Length"]))
+        self.send_response(204)
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+@contextmanager
+def serve(songs: Path) -> Iterator[Files]:
+    """Serve the songs in a folder, and the site's scripts, from a free port."""
+    server = Files(("127.0.0.1", 0), partial(Handler, directory=str(songs)))
+    thread = Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield server
+    finally:
+        server.shutdown()
+        server.server_close()

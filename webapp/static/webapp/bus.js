@@ -1,0 +1,165 @@
+/**
+ * What the whole mix passes through, from the crossfade of stems and original to the loudspeaker:
+ *
+ *   input ---------------> direct -\
+ *   input -> stretcher ---> shaped --> gate -> master -> limiter -> destination, meter
+ *
+ * The gate opens and closes around play, pause and seek. Sound is shaped only while tempo or pitch are moved.
+ * Without AudioWorklet (a site opened by plain http from another machine) it plays all the same: direct, no limiter.
+ */
+
+import { LOOKAHEAD } from "./limiter.js";
+import { gainToDb } from "./gain.js";
+import { Meter } from "./level.js";
+import { RAMP, fadeOut, jump } from "./ramp.js";
+import { Stretcher } from "./stretch.js";
+
+const LIMITER = new URL("./limiter-worklet.js", import.meta.url);
+
+export class Bus {
+  /** @type {AudioWorkletNode | null} */
+  #limiter = null;
+  /** @type {Stretcher | null} */
+  #stretcher = null;
+  /** @type {Promise<void> | null} */
+  #stretcherLoading = null;
+  #limited = true;
+  #shaping = false;
+  /** Whether the stretcher is at work. */
+  #connected = false;
+  #least = 1;
+  #lastLeast = 1;
+
+  /** @param {BaseAudioContext} context @param {() => void} onChange called when something has been loaded, or can't be */
+  constructor(context, onChange) {
+    this.context = context;
+    this.onChange = onChange;
+    /** Whether limiter, tempo and pitch can be had. */
+    this.canProcess = "audioWorklet" in context;
+    this.input = new GainNode(context);
+    this.direct = new GainNode(context);
+    this.shaped = new GainNode(context, { gain: 0 });
+    this.gate = new GainNode(context, { gain: 0 });
+    this.master = new GainNode(context);
+    this.meter = new Meter(context);
+    this.input.connect(this.direct).connect(this.gate).connect(this.master);
+    this.shaped.connect(this.gate);
+    this.#finish(this.master);
+    /** Settles once the limiter is in place, or known not to be had. */
+    this.loaded = this.canProcess ? this.#load(() => this.#insertLimiter()) : Promise.resolve();
+  }
+
+  /** Seconds from the input to the loudspeaker's side. */
+  get latency() {
+    return (this.#limiter ? LOOKAHEAD / this.context.sampleRate : 0) + this.#shapingLatency;
+  }
+
+  /** Whether what was asked for last can be played. */
+  get ready() {
+    return (!this.canProcess || this.#limiter !== null) && (!this.#shaping || this.#stretcher !== null);
+  }
+
+  /** Decibels that the limiter took away at most since the last call. */
+  reduction() {
+    const least = this.#least;
+    this.#least = this.#lastLeast;
+    return least < 1 ? -gainToDb(least) : 0;
+  }
+
+  /** @param {boolean} on */
+  limit(on) {
+    this.#limited = on;
+    this.#limiter?.parameters.get("on")?.setValueAtTime(on ? 1 : 0, this.context.currentTime);
+  }
+
+  /**
+   * Whether sound is to be shaped. Changes what `ready` and `latency` say; the sound itself changes when the gate next opens.
+   * @param {boolean} on
+   */
+  shape(on) {
+    this.#shaping = on;
+    if (on) this.#stretcherLoading ??= this.#load(() => this.#loadStretcher());
+  }
+
+  /** Settles once what was asked for last is in place. */
+  async settled() {
+    await this.loaded;
+    await this.#stretcherLoading;
+  }
+
+  /** @param {number} semitones @param {number} time when the sound that it is meant for comes in */
+  shift(semitones, time) {
+    if (this.#shaping) this.#stretcher?.shift(semitones, time);
+  }
+
+  /** @param {number} time when sound comes in @param {boolean} fade */
+  open(time, fade) {
+    jump(this.direct.gain, this.#shaping ? 0 : 1, time);
+    jump(this.shaped.gain, this.#shaping ? 1 : 0, time);
+    this.#connectStretcher();
+    const out = time + this.#shapingLatency;
+    this.gate.gain.setValueAtTime(fade ? 0 : 1, out);
+    this.gate.gain.linearRampToValueAtTime(1, out + RAMP);
+  }
+
+  /** @param {number} now */
+  close(now) {
+    fadeOut(this.gate.gain, now);
+  }
+
+  get #shapingLatency() {
+    return this.#shaping ? (this.#stretcher?.latency ?? 0) : 0;
+  }
+
+  #connectStretcher() {
+    if (!this.#stretcher || this.#shaping === this.#connected) return;
+    this.#connected = this.#shaping;
+    if (this.#shaping) this.input.connect(this.#stretcher.node);
+    else {
+      this.input.disconnect(this.#stretcher.node);
+      this.#stretcher.rest();
+    }
+  }
+
+  /** @param {() => Promise<void>} part */
+  async #load(part) {
+    try {
+      await part();
+    } catch {
+      this.canProcess = false;
+      this.#shaping = false;
+    }
+    this.onChange();
+  }
+
+  async #insertLimiter() {
+    await this.context.audioWorklet.addModule(LIMITER);
+    const limiter = new AudioWorkletNode(this.context, "limiter", {
+      channelCount: 2,
+      channelCountMode: "explicit",
+      outputChannelCount: [2],
+      parameterData: { on: this.#limited ? 1 : 0 },
+    });
+    limiter.port.onmessage = ({ data }) => this.#onReduced(data);
+    this.master.disconnect();
+    this.#finish(this.master.connect(limiter));
+    this.#limiter = limiter;
+  }
+
+  async #loadStretcher() {
+    this.#stretcher = await Stretcher.load(this.context);
+    this.#stretcher.node.connect(this.shaped);
+  }
+
+  /** @param {number} least gain since the last report */
+  #onReduced(least) {
+    this.#lastLeast = least;
+    this.#least = Math.min(this.#least, least);
+  }
+
+  /** @param {AudioNode} last */
+  #finish(last) {
+    last.connect(this.context.destination);
+    last.connect(this.meter.input);
+  }
+}

@@ -1,0 +1,194 @@
+/**
+ * One uninterrupted stretch of playback: which frames of the song sound when, and the sources that play them.
+ *
+ * It is a chain of pieces, each within one column of segments. A piece starts in the very frame of the context in which the
+ * one before ends, so joins cannot be heard and stems cannot drift apart. What is ahead can be cut off and laid anew.
+ */
+
+/**
+ * @typedef {import("./segments.js").SegmentWindow} SegmentWindow
+ * @typedef {import("./crossfade.js").Sounding} Sounding
+ * @typedef {object} Track what is loaded together, and where each of its buffers goes
+ * @property {SegmentWindow} segments
+ * @property {readonly AudioNode[]} inputs
+ * @typedef {object} Deck what is played, read anew for each piece
+ * @property {Track} stems
+ * @property {Track | null} original
+ * @property {boolean} preferOriginal
+ * @property {Loop | null} loop
+ * @property {number} tempo
+ * @typedef {{start: number, end: number}} Loop frames of the song
+ * @typedef {object} Piece
+ * @property {number} from first frame of the song
+ * @property {number} offset first frame of the run, and
+ * @property {number} until the frame of the run after its last
+ * @property {number} tempo frames of the song per frame of the run
+ * @property {boolean} stems whether it has them
+ * @property {boolean} original
+ * @property {Sounding} sounding
+ * @property {AudioBufferSourceNode[]} sources
+ */
+
+export class Run {
+  /** @type {Piece[]} */
+  #pieces = [];
+  /** Where the next piece begins: frame of the song, and of the run (not rounded, so that nothing adds up). */
+  #next;
+
+  /**
+   * @param {BaseAudioContext} context
+   * @param {{rate: number, samples: number, segment: number}} song
+   * @param {Deck} deck
+   * @param {object} begin
+   * @param {number} begin.from frame of the song
+   * @param {number} begin.time context time, on a frame
+   * @param {(sounding: Sounding, time: number) => void} begin.onChange told what is heard from when on
+   * @param {() => void} begin.onEnded called when a source has ended
+   */
+  constructor(context, song, deck, { from, time, onChange, onEnded }) {
+    this.context = context;
+    this.song = song;
+    this.deck = deck;
+    this.time = time;
+    this.onChange = onChange;
+    this.onEnded = onEnded;
+    this.#next = { frame: from, offset: 0 };
+  }
+
+  /** Context time up to which it is laid. */
+  get end() {
+    return this.#timeOf(Math.round(this.#next.offset));
+  }
+
+  /** Whether the song is laid to its end. */
+  get complete() {
+    return this.#next.frame >= this.song.samples;
+  }
+
+  /** @param {number} time of the context @returns {number} frame of the song that comes in then */
+  frameAt(time) {
+    const offset = this.#offsetOf(time);
+    const piece = this.#pieceAt(offset);
+    if (!piece) return this.#next.frame;
+    const inside = Math.min(Math.max(offset, piece.offset), piece.until) - piece.offset;
+    return Math.min(piece.from + inside * piece.tempo, this.song.samples);
+  }
+
+  /** @param {number} time of the context @returns {Sounding | undefined} */
+  soundingAt(time) {
+    return this.#pieceAt(this.#offsetOf(time))?.sounding;
+  }
+
+  /** Lays pieces of what is loaded until they last up to a context time. @param {number} until */
+  lay(until) {
+    while (this.end < until && this.#add());
+  }
+
+  /** Cuts off what comes at a context time and later, to be laid anew. @param {number} time */
+  cut(time) {
+    const offset = this.#offsetOf(time);
+    const index = this.#pieces.findIndex(({ until }) => until > offset);
+    if (index < 0) return;
+    const piece = this.#pieces[index];
+    const cut = Math.max(offset, piece.offset);
+    this.#next = { frame: piece.from + (cut - piece.offset) * piece.tempo, offset: cut };
+    for (const { sources } of this.#pieces.splice(index + (cut > piece.offset ? 1 : 0))) sources.forEach(discard);
+    if (cut > piece.offset) {
+      piece.until = cut;
+      for (const source of piece.sources) source.stop(this.#timeOf(cut));
+    }
+  }
+
+  /**
+   * When something better than what is laid can be had: stems where there were none, or the original that is preferred.
+   * @param {number} after context time @returns {number | undefined} context time, at least `after`
+   */
+  staleFrom(after) {
+    const offset = this.#offsetOf(after);
+    const piece = this.#pieces.find((each) => each.until > offset && this.#isStale(each));
+    return piece && Math.max(after, this.#timeOf(piece.offset));
+  }
+
+  /** Forgets what has been heard. @param {number} time of the context */
+  forget(time) {
+    const offset = this.#offsetOf(time);
+    while (this.#pieces.length > 1 && this.#pieces[0].until <= offset) this.#pieces.shift();
+  }
+
+  /** @param {number} time of the context */
+  stop(time) {
+    for (const { sources } of this.#pieces) for (const source of sources) source.stop(time);
+    this.onEnded = () => undefined;
+  }
+
+  /** @param {number} time */
+  #offsetOf(time) {
+    return Math.round((time - this.time) * this.song.rate);
+  }
+
+  /** @param {number} offset */
+  #timeOf(offset) {
+    return (Math.round(this.time * this.song.rate) + offset) / this.song.rate;
+  }
+
+  /** @param {number} offset @returns {Piece | undefined} the nearest one, if there is any */
+  #pieceAt(offset) {
+    return this.#pieces.find(({ until }) => until > offset) ?? this.#pieces.at(-1);
+  }
+
+  /** @returns {boolean} whether there was anything to add */
+  #add() {
+    const { samples, segment } = this.song;
+    const { stems, original, loop, tempo } = this.deck;
+    const { frame, offset } = this.#next;
+    const column = Math.floor(frame / segment);
+    const parts = { stems: stems.segments.column(column), original: original?.segments.column(column) };
+    if (frame >= samples || (!parts.stems && (column < stems.segments.available || !parts.original))) return false;
+    const looping = loop !== null && frame < loop.end;
+    const to = Math.min((column + 1) * segment, samples, looping ? loop.end : Infinity);
+    this.#next = { frame: looping && to === loop.end ? loop.start : to, offset: offset + (to - frame) / tempo };
+    this.#append(frame, Math.round(offset), parts);
+    return true;
+  }
+
+  /** @param {number} from @param {number} offset @param {Record<Sounding, AudioBuffer[] | undefined>} parts */
+  #append(from, offset, parts) {
+    const { stems, original, preferOriginal, tempo } = this.deck;
+    const until = Math.round(this.#next.offset);
+    /** @type {Sounding} */
+    const sounding = parts.original && (preferOriginal || !parts.stems) ? "original" : "stems";
+    const has = { stems: parts.stems !== undefined, original: parts.original !== undefined };
+    const piece = { from, offset, until, tempo, ...has, sounding, sources: /** @type {AudioBufferSourceNode[]} */ ([]) };
+    if (sounding !== this.#pieces.at(-1)?.sounding) this.onChange(sounding, this.#timeOf(offset));
+    this.#pieces.push(piece);
+    parts.stems?.forEach((buffer, index) => this.#start(piece, buffer, stems.inputs[index]));
+    parts.original?.forEach((buffer, index) => this.#start(piece, buffer, /** @type {Track} */ (original).inputs[index]));
+  }
+
+  /** @param {Piece} piece @param {AudioBuffer} buffer @param {AudioNode} input */
+  #start({ from, offset, until, tempo, sources }, buffer, input) {
+    const source = new AudioBufferSourceNode(this.context, { buffer, playbackRate: tempo });
+    source.connect(input);
+    source.start(this.#timeOf(offset), (from % this.song.segment) / this.song.rate);
+    source.stop(this.#timeOf(until));
+    sources.push(source);
+    // Background tabs slow timers down, not this event: it keeps the run laid there.
+    source.addEventListener("ended", () => {
+      source.disconnect();
+      this.onEnded();
+    });
+  }
+
+  /** @param {Piece} piece */
+  #isStale({ from, stems, original }) {
+    const column = Math.floor(from / this.song.segment);
+    const late = this.deck.preferOriginal && !original && this.deck.original?.segments.column(column);
+    return Boolean(late || (!stems && this.deck.stems.segments.column(column)));
+  }
+}
+
+/** @param {AudioBufferSourceNode} source that has not begun */
+function discard(source) {
+  source.stop();
+  source.disconnect();
+}
