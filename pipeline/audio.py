@@ -134,24 +134,55 @@ class Encoder:
     """
 
     def __init__(self, target: Path | IO[bytes], format: str, bits: str, tags: Tags | None = None) -> None:
-        self._coding = made = coding(format, bits)
-        file = str(target) if isinstance(target, Path) else target
-        self._container = av.open(file, "w", format=made.muxer, options=MUXER_OPTIONS.get(made.muxer, {}))
-        stream: Any = self._container.add_stream(made.codec, rate=made.rate, layout="stereo", options=made.options)
-        stream.codec_context.format = made.layout
-        if made.bit_rate:
-            stream.bit_rate = made.bit_rate
-        self._stream = stream
+        made = coding(format, bits)
+        self._container = output(target, made.muxer)
+        self._sound = Sound(self._container, made)
         if tags:
             tagging.write(self._container, tags)
-        self._resampler = soxr.ResampleStream(RATE, made.rate, CHANNELS, dtype="float32", quality="VHQ")
-        self._written = 0
 
     def write(self, audio: Audio) -> None:
         """Append (2, n)."""
-        self._write(audio if self._coding.rate == RATE else self._resampled(audio))
+        self._sound.write(audio)
 
-    def _write(self, audio: Audio) -> None:
+    def __enter__(self) -> "Encoder":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        try:
+            self._sound.finish()
+        finally:
+            self._container.close()
+
+
+def output(target: Path | IO[bytes], muxer: str) -> Any:
+    """A container to write, as our files need it."""
+    file = str(target) if isinstance(target, Path) else target
+    return av.open(file, "w", format=muxer, options=MUXER_OPTIONS.get(muxer, {}))
+
+
+class Sound:
+    """One stream of (2, n) float32 blocks in a container that is being written."""
+
+    def __init__(self, container: Any, coding: Coding) -> None:
+        self._container, self._coding = container, coding
+        self._stream = container.add_stream(coding.codec, rate=coding.rate, layout="stereo", options=coding.options)
+        self._stream.codec_context.format = coding.layout
+        if coding.bit_rate:
+            self._stream.bit_rate = coding.bit_rate
+        self._resampler = soxr.ResampleStream(RATE, coding.rate, CHANNELS, dtype="float32", quality="VHQ")
+        self._written = 0
+
+    def write(self, audio: Audio) -> None:
+        """Append (2, n) at RATE."""
+        self._encode(audio if self._coding.rate == RATE else self._resampled(audio))
+
+    def finish(self) -> None:
+        """Write what is still held back."""
+        if self._coding.rate != RATE:
+            self._encode(self._resampled(np.zeros((CHANNELS, 0), np.float32), last=True))
+        self._container.mux(self._stream.encode(None))
+
+    def _encode(self, audio: Audio) -> None:
         if not audio.size:
             return
         frame = AudioFrame.from_ndarray(self._samples(audio), format=self._coding.layout, layout="stereo")
@@ -169,17 +200,6 @@ class Encoder:
             return np.ascontiguousarray(audio) if planar else interleaved(audio).reshape(1, -1)
         whole = np.clip(np.rint(audio.T.astype(np.float64) * scale), -scale, scale - 1).reshape(1, -1)
         return whole.astype(np.int16) if scale == 2**15 else whole.astype(np.int32) << 8
-
-    def __enter__(self) -> "Encoder":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        try:
-            if self._coding.rate != RATE:
-                self._write(self._resampled(np.zeros((CHANNELS, 0), np.float32), last=True))
-            self._container.mux(self._stream.encode(None))
-        finally:
-            self._container.close()
 
 
 def disk_full(error: OSError, folder: Path) -> SeparationError:

@@ -1,0 +1,113 @@
+"""NI Stems (.stem.mp4): the mix and four stems in one MP4 file, for decks and programs that play stems.
+
+Five AAC tracks, the mix first and alone switched on, so that an ordinary player plays the song; then drums, bass, other
+and vocals. What they are called, and the mastering that a deck may put on their sum, stands as JSON in a box named
+`stem` in the file's user data. Whatever else the song has goes into `other`, so that the four add up to the mix.
+"""
+
+import json
+import struct
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+from ensemble.errors import InvalidOption
+from pipeline import segments
+from pipeline import tags as tagging
+from pipeline.audio import Audio, Sound, coding, output
+from pipeline.segments import Index
+from pipeline.tags import Tags
+
+COLOURS = {"drums": "#E07A2F", "bass": "#8B6CF0", "other": "#7B8696", "vocals": "#E0518D"}  # in the file's order
+# Switched off: the sum is the song as it is. Decks want the numbers all the same, these are usual.
+MASTERING = {
+    "compressor": {
+        "enabled": False, "input_gain": 0.5, "output_gain": 0.5, "threshold": 0, "ratio": 3, "attack": 0.003,
+        "release": 0.3, "hp_cutoff": 300, "dry_wet": 50,
+    },
+    "limiter": {"enabled": False, "threshold": 0, "ceiling": -0.35, "release": 0.05},
+}  # fmt: skip
+HEADER = 8  # bytes of a box's size and name
+
+
+def write(directory: Path, target: Path, tags: Tags, on_progress: Callable[[float], None] = lambda _: None) -> float:
+    """Write a complete folder of segments; returns by how many dB all tracks were lowered alike, so that none clips.
+
+    on_progress(0..1). Raises InvalidOption where one of the four stems is missing, FileNotFoundError for the folder.
+    """
+    found = segments.index(directory)
+    missing = [stem for stem in COLOURS if stem not in found.stems]
+    if missing:
+        raise InvalidOption(f"NI Stems need {', '.join(COLOURS)}. This song has no {' and no '.join(missing)}.")
+    loudest = 1.0
+    for done, tracks in _blocks(directory, found):
+        loudest = max(loudest, float(np.abs(tracks).max()))
+        on_progress(done / 2)
+    with closing(output(target, "mp4")) as container:
+        sounds = [Sound(container, coding("m4a", "float")) for _ in range(1 + len(COLOURS))]
+        tagging.write(container, tags)
+        for done, tracks in _blocks(directory, found):
+            for sound, audio in zip(sounds, tracks / np.float32(loudest), strict=True):
+                sound.write(audio)
+            on_progress((1 + done) / 2)
+        for sound in sounds:
+            sound.finish()
+    with target.open("r+b") as file:
+        _describe(file)
+    return float(20 * np.log10(loudest))
+
+
+def _blocks(directory: Path, found: Index) -> Iterator[tuple[float, Audio]]:
+    """The tracks, a segment at a time, as (5, 2, samples); before them how much of the song that completes."""
+    for number in range(len(found.starts)):
+        audio = {stem: segments.load(directory, stem, number, found.gain) for stem in found.stems}
+        mix = np.sum([*audio.values()], axis=0)
+        audio["other"] = np.sum([audio[stem] for stem in audio if stem == "other" or stem not in COLOURS], axis=0)
+        yield (number + 1) / len(found.starts), np.stack([mix, *(audio[stem] for stem in COLOURS)])
+
+
+def description() -> dict[str, Any]:
+    """What the box says of the four stems."""
+    stems = [{"name": stem.capitalize(), "color": colour} for stem, colour in COLOURS.items()]
+    return {"mastering_dsp": MASTERING, "version": 1, "stems": stems}
+
+
+def _describe(file: IO[bytes]) -> None:
+    """Put the `stem` box into the user data of an MP4 file that ends with its index, `moov`."""
+    start, moov = _last_box(file)
+    box = _box(b"stem", json.dumps(description()).encode())
+    at = _child(moov, b"udta")
+    (size,) = struct.unpack_from(">I", moov, at)
+    end = at + size
+    grown = moov[:at] + _box(b"udta", moov[at + HEADER : end] + box) + moov[end:]
+    file.seek(start)
+    file.write(_box(b"moov", grown[HEADER:]))
+
+
+def _last_box(file: IO[bytes]) -> tuple[int, bytes]:
+    """Where the last box begins, and the whole of it."""
+    file.seek(0)
+    while True:
+        start = file.tell()
+        size, name = struct.unpack(">I4s", file.read(HEADER))
+        if size == 1:  # beyond 4 GiB the size comes after the name
+            (size,) = struct.unpack(">Q", file.read(8))
+        if name == b"moov":
+            file.seek(start)
+            return start, file.read(size)
+        file.seek(start + size)
+
+
+def _child(box: bytes, name: bytes) -> int:
+    """Where in a box a box of that name begins."""
+    at = HEADER
+    while box[at + 4 : at + HEADER] != name:
+        at += struct.unpack_from(">I", box, at)[0]
+    return at
+
+
+def _box(name: bytes, content: bytes) -> bytes:
+    return struct.pack(">I4s", HEADER + len(content), name) + content
