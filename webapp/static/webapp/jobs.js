@@ -8,6 +8,7 @@
  * @property {string} name
  * @property {string} peaks_url
  * @property {string} segments_url
+ * @property {string} spectrogram_url for when the job is done
  * @property {string | null} download_url null until the job is done
  *
  * @typedef {object} JobAudio
@@ -16,6 +17,23 @@
  * @property {number} segment
  * @property {number} segments_done
  * @property {number} gain
+ * @property {number} original_done segments of the song itself
+ * @property {string | null} original_url of its segments; null for songs from before it was kept
+ * @property {string | null} original_peaks_url
+ *
+ * @typedef {object} SpectrogramData
+ * @property {number} columns from beginning to end
+ * @property {number} bands of each column, lowest first
+ * @property {Uint8Array} levels column by column; 0 is -90 dB or less, 255 is full scale
+ *
+ * @typedef {object} ExportJob a file that is written for somebody
+ * @property {string} url
+ * @property {"queued" | "running" | "done" | "failed"} state
+ * @property {number} progress 0 to 1
+ * @property {string} error
+ * @property {string | null} file_url
+ * @property {string} filename
+ * @property {number | null} size bytes
  *
  * @typedef {object} JobModel
  * @property {string} name
@@ -73,6 +91,7 @@
  * @property {string} stems_url
  * @property {string | null} zip_url all stems in one archive; null until there are finished ones
  * @property {string | null} mix_url the mix that a query describes
+ * @property {string} exports_url where files are ordered
  * @property {string} events_url
  * @property {string} cancel_url
  * @property {string} retry_url
@@ -97,10 +116,12 @@ export function pageData(id) {
 /** Read each time: it changes when a visitor gets an account. @returns {string} */
 const csrfToken = () => /(?:^|; )csrftoken=([^;]*)/.exec(document.cookie)?.[1] ?? "";
 
-/** @param {string} method @param {string} url @param {object} [data] goes along as JSON @returns {Promise<any>} */
+/** @param {string} method @param {string} url @param {object} [data] goes along as JSON, or as a form if it is a query @returns {Promise<any>} */
 async function request(method, url, data) {
-  const headers = { Accept: "application/json", "X-CSRFToken": csrfToken(), ...(data && { "Content-Type": "application/json" }) };
-  const response = await fetch(url, { method, headers, body: data && JSON.stringify(data) }).catch(() => {
+  const form = data instanceof URLSearchParams;
+  const type = data && !form && { "Content-Type": "application/json" };
+  const headers = { Accept: "application/json", "X-CSRFToken": csrfToken(), ...type };
+  const response = await fetch(url, { method, headers, body: form ? data : data && JSON.stringify(data) }).catch(() => {
     throw new Error(UNREACHABLE);
   });
   const text = await response.text();
@@ -126,6 +147,23 @@ export const renameJob = (job, title) => request("PATCH", job.api_url, { title }
 export const deleteJob = (job) => request("DELETE", job.api_url);
 /** @param {Job} job deleted a few minutes ago at most @returns {Promise<Job>} */
 export const restoreJob = (job) => request("POST", job.restore_url);
+
+/** @param {string} url @param {URLSearchParams} order @returns {Promise<ExportJob>} */
+export const startExport = (url, order) => request("POST", url, order);
+/** @param {string} url @returns {Promise<ExportJob>} */
+export const fetchExport = (url) => request("GET", url);
+/** Stops it, if it is still being written. @param {string} url @returns {Promise<null>} */
+export const removeExport = (url) => request("DELETE", url);
+
+/** @param {string} url @returns {Promise<SpectrogramData>} */
+export async function fetchSpectrogram(url) {
+  const response = await fetch(url).catch(() => {
+    throw new Error(UNREACHABLE);
+  });
+  if (!response.ok) throw new Error(complaint(response.status, await response.text()));
+  const [columns, bands] = ["X-Columns", "X-Bands"].map((name) => Number(response.headers.get(name)));
+  return { columns, bands, levels: new Uint8Array(await response.arrayBuffer()) };
+}
 
 /** Pairs of signed bytes (lowest, highest), 100 a second. @param {string} url @returns {Promise<Int8Array>} */
 export async function fetchPeaks(url) {

@@ -1,8 +1,10 @@
 /** Keys of the mixer, by place on the keyboard (event.code), so that they are the same on every layout. */
 
 /**
- * @typedef {{name: "toggle"} | {name: "stop"} | {name: "start"} | {name: "seek", seconds: number}
- *   | {name: "mute", lane: number | "focused"} | {name: "solo", lane: number | "focused", only: boolean}} Command
+ * @typedef {{name: "toggle" | "stop" | "start" | "original" | "loop" | "in" | "out" | "fit" | "help"}
+ *   | {name: "seek", seconds: number} | {name: "zoom", steps: number}
+ *   | LaneCommand} Command
+ * @typedef {{name: "mute", lane: number | "focused"} | {name: "solo", lane: number | "focused", only: boolean}} LaneCommand
  */
 
 const SEEK_SECONDS = 5;
@@ -16,6 +18,20 @@ const KEYS = {
   BracketLeft: { name: "seek", seconds: -SEEK_SECONDS },
   ArrowRight: { name: "seek", seconds: SEEK_SECONDS },
   BracketRight: { name: "seek", seconds: SEEK_SECONDS },
+  KeyA: { name: "original" },
+  KeyL: { name: "loop" },
+  KeyI: { name: "in" },
+  KeyO: { name: "out" },
+  Digit0: { name: "fit" },
+  Numpad0: { name: "fit" },
+};
+
+/** Signs are where each layout has them. @type {Record<string, Command>} */
+const SIGNS = {
+  "+": { name: "zoom", steps: 1 },
+  "=": { name: "zoom", steps: 1 }, // on many keyboards + without Shift
+  "-": { name: "zoom", steps: -1 },
+  "?": { name: "help" },
 };
 
 /** Keys by which a slider itself is moved. */
@@ -24,6 +40,7 @@ const SLIDER_KEYS = ["ArrowLeft", "ArrowRight", "Home"];
 /** @param {KeyboardEvent} event @returns {Command | null} */
 export function command(event) {
   if (event.ctrlKey || event.metaKey || event.altKey || belongsTo(event.target, event.code)) return null;
+  if (event.key in SIGNS) return SIGNS[event.key];
   const digit = /^(?:Digit|Numpad)([1-9])$/.exec(event.code);
   if (digit) return laneCommand(Number(digit[1]) - 1, event.shiftKey);
   if (event.code === "KeyM") return { name: "mute", lane: "focused" };
@@ -40,7 +57,7 @@ function laneCommand(lane, shift) {
 function belongsTo(target, code) {
   if (!(target instanceof HTMLElement)) return false;
   if (target.id === "position") return false; // it moves by our own seek keys
-  if (target instanceof HTMLInputElement && target.type === "range") return SLIDER_KEYS.includes(code);
-  if (target.isContentEditable || target.matches("input, textarea, select, dialog *")) return true;
+  if (target.matches("input[type='range'], [role='scrollbar']")) return SLIDER_KEYS.includes(code);
+  if (target.isContentEditable || target.matches("input, textarea, select, dialog *, dialog")) return true;
   return code === "Space" && target.matches("button, a, summary");
 }

@@ -1,14 +1,23 @@
-/** The mixer's controls: the only file that touches them. What they do to the sound is the engine's business. */
+/**
+ * The mixer of a song: puts its parts together and brings them in line with the engine. It and its parts (lanes, transport,
+ * tools, ruler, minimap) are the only ones that touch controls. What they do to the sound is the engine's business.
+ */
 
-import { find, write } from "./card.js";
+import { find } from "./card.js";
 import { Engine } from "./engine.js";
-import { showFader, showMeter, wireFader } from "./fader.js";
 import { laneGains } from "./gain.js";
+import { handOver } from "./handover.js";
 import { showInstrument } from "./instrument.js";
-import { fetchPeaks } from "./jobs.js";
 import { command } from "./keyboard.js";
-import { clock } from "./status.js";
-import { Waveform, commonScale } from "./waveform.js";
+import { Lane } from "./lane.js";
+import { Minimap } from "./minimap.js";
+import { OriginalLane } from "./original.js";
+import { Peaks, commonScale, energy } from "./peaks.js";
+import { Ruler } from "./ruler.js";
+import { fromQuery, toQuery } from "./state.js";
+import { Tools } from "./tools.js";
+import { Transport } from "./transport.js";
+import { View } from "./view.js";
 
 /**
  * @typedef {import("./jobs.js").Job} Job
@@ -16,55 +25,46 @@ import { Waveform, commonScale } from "./waveform.js";
  * @typedef {import("./jobs.js").JobStem} JobStem
  * @typedef {import("./jobs.js").Heard} Heard
  * @typedef {import("./jobs.js").Detection} Detection
- * @typedef {import("./gain.js").Lane} Lane
- * @typedef {{root: HTMLElement, name: string, peaksUrl: string, waveform: Waveform}} LaneView
- * @typedef {object} Mixing what a person has done at a mixer
- * @property {number} position seconds
- * @property {boolean} going
- * @property {number} masterDb
- * @property {readonly Readonly<Lane>[]} lanes
- * @property {string | undefined} focused lane with the focus
+ * @typedef {import("./memory.js").Memory} Memory
+ * @typedef {{engine: Engine, focused: string | undefined}} Left what a mixer leaves to the next: the engine, still playing, and the lane with the focus
  */
 
-/** What a lane's name alone does not tell. @type {Record<string, string>} */
-const HINTS = {
-  residual: "What was taken out of the other lanes because it belongs to none of them alone. All lanes together are your song.",
-};
-/** Waveforms are fetched anew when this much more of the song is there, so that long songs are not fetched over and over. */
-const PEAKS_GROWTH = 1.05;
-const PEAKS_RETRY = 5000;
-
-/** What the transport says of a state that is not heard or seen anyway. */
-const STATES = { paused: "", playing: "", ended: "", buffering: "Loading…", waiting: "Waiting for the separation…" };
-/** States that go on by themselves. */
-const GOING = ["playing", "buffering", "waiting"];
-
 export class Mixer {
-  #peaksShown = 0;
-  #peaksLoading = false;
   /** Whether the stems are being put together anew, so that those shown are about to be replaced. */
   #outdated = false;
+  /** What is remembered of the mix. */
+  #kept;
   /** Ends all listening; true in `aborted` once this mixer has given way to another. */
   #end = new AbortController();
 
   /**
    * @param {HTMLElement & {engine?: Engine}} root gets the engine as a property, for scripts and tests
    * @param {Job} job @param {JobAudio} audio
-   * @param {Mixing | undefined} mixing what was done at the mixer before this one
+   * @param {Memory} memory how it is to be mixed @param {Left | undefined} left of the mixer before this one
    */
-  constructor(root, job, audio, mixing) {
+  constructor(root, job, audio, memory, left) {
     this.root = root;
     this.audio = audio;
-    this.engine = new Engine(job.stems.map(({ name, segments_url }) => ({ name, segmentsUrl: segments_url })), audio);
-    root.engine = this.engine;
-    root.hidden = false;
-    this.position = /** @type {HTMLInputElement} */ (find(root, "#position"));
-    this.lanes = job.stems.map((stem, index) => this.#addLane(stem, index));
-    this.#wireTransport();
-    this.#wireEngine();
-    this.#listen(document, "keydown", (event) => this.#onKey(/** @type {KeyboardEvent} */ (event)));
-    this.#listen(root, "mousedown", (event) => keepFocusOnLane(/** @type {MouseEvent} */ (event)));
-    if (mixing) this.#resume(mixing);
+    this.memory = memory;
+    root.hidden = false; // drawings need their place
+    const engine = (this.engine = root.engine = engineFor(job, audio, left?.engine));
+    recall(engine, memory);
+    this.#kept = String(toQuery(engine));
+    const { duration } = engine;
+    const { signal } = this.#end;
+    this.lanes = this.#addLanes(job.stems);
+    this.original = audio.original_peaks_url ? this.#addOriginal(job.stems.length > 0) : null;
+    this.waveforms = [...(this.original ? [this.original] : []), ...this.lanes].map(({ waveform }) => waveform);
+    this.ruler = new Ruler(find(root, "#ruler"), duration, (seconds) => engine.seek(seconds), (loop) => this.tools.setLoop(loop));
+    this.panes = [this.ruler, ...this.waveforms];
+    this.minimap = new Minimap(find(root, "#minimap"), duration, (start) => this.view.scrollTo(start), signal);
+    this.view = new View(this.panes, duration, (start, end) => this.minimap.showVisible(start, end));
+    this.transport = new Transport(root, engine, signal);
+    this.tools = new Tools(root, engine, this.view, signal);
+    const urls = [audio.original_peaks_url, ...job.stems.map(({ peaks_url }) => peaks_url)].filter((url) => url !== null);
+    this.peaks = new Peaks(urls, (peaks) => this.#showPeaks(peaks), signal);
+    this.#wire();
+    if (left) this.#follow(left);
     this.#showMix();
     this.#showState();
   }
@@ -78,18 +78,18 @@ export class Mixer {
   /** @param {Job} job the same song, further on @param {JobAudio} audio */
   update(job, audio) {
     this.audio = audio;
-    this.engine.setAvailable(audio.segments_done);
+    this.engine.setAvailable(audio.segments_done, audio.original_done);
     const separated = Math.min(1, (audio.segments_done * audio.segment) / audio.samples);
     this.root.style.setProperty("--separated", `${separated * 100}%`);
-    void this.#refreshPeaks();
-    job.stems.forEach((stem) => this.#showDownload(stem));
+    this.peaks.update(audio);
+    job.stems.forEach((stem, index) => this.lanes[index].update(stem));
   }
 
   /** The server makes the stems anew: what is loaded can still be heard, nothing else can be had. */
   wait() {
     this.#outdated = true;
     this.engine.setAvailable(0);
-    for (const { root } of this.lanes) find(root, ".download").hidden = true;
+    for (const lane of this.lanes) lane.wait();
   }
 
   /** @param {Heard} heard @param {Detection | null} detection */
@@ -97,90 +97,53 @@ export class Mixer {
     for (const { root, name } of this.lanes) showInstrument(root, name, heard, detection);
   }
 
-  /** Leaves the page as it was before. @returns {Mixing} for the mixer that follows */
+  /** Leaves the page as it was before, but for the sound. @returns {Left} for the mixer that follows */
   destroy() {
-    const { position, masterDb, lanes, state } = this.engine;
-    const mixing = { position, going: GOING.includes(state), masterDb, lanes, focused: this.#focusedLane()?.name };
     this.#end.abort();
-    void this.engine.close();
-    for (const { root, waveform } of this.lanes) {
-      waveform.destroy();
-      root.remove();
-    }
+    const left = { engine: this.engine, focused: this.#focusedLane()?.name };
+    for (const part of [...this.lanes, this.original, this.ruler, this.minimap]) part?.destroy();
     this.root.hidden = true;
     delete this.root.engine;
-    return mixing;
+    return left;
   }
 
-  /** @param {Mixing} mixing */
-  #resume({ position, going, masterDb, lanes, focused }) {
-    for (const { name, db, mute, solo } of lanes) this.engine.setLane(name, { db, mute, solo });
-    this.engine.setMaster(masterDb);
-    this.engine.seek(position);
-    if (going) void this.engine.play();
+  /** @param {Left} left */
+  #follow({ engine, focused }) {
+    if (engine !== this.engine) handOver(engine, this.engine);
     this.lanes.find(({ name }) => name === focused)?.root.focus({ preventScroll: true });
   }
 
-  /** @param {EventTarget} target @param {string} type @param {(event: Event) => void} onEvent */
-  #listen(target, type, onEvent) {
-    target.addEventListener(type, onEvent, { signal: this.#end.signal });
+  /** @param {JobStem[]} stems */
+  #addLanes(stems) {
+    const { engine } = this;
+    const listener = {
+      onChange: engine.setLane.bind(engine),
+      onMute: (/** @type {string} */ name) => this.#toggleMute(name),
+      onSolo: (/** @type {string} */ name, /** @type {boolean} */ only) => this.#toggleSolo(name, only),
+      onSeek: (/** @type {number} */ seconds) => engine.seek(seconds),
+    };
+    const place = find(this.root, "#lanes");
+    return stems.map((stem, index) => new Lane(place, stem, index + 1, engine.duration, listener, this.#end.signal));
   }
 
-  /** @param {JobStem} stem @param {number} index @returns {LaneView} */
-  #addLane(stem, index) {
-    const template = /** @type {HTMLTemplateElement} */ (find(document, "#lane-template"));
-    const root = /** @type {HTMLElement} */ (find(/** @type {DocumentFragment} */ (template.content.cloneNode(true)), ".lane"));
-    root.dataset.stem = stem.name;
-    root.ariaLabel = stem.name;
-    write(find(root, ".name"), stem.name);
-    find(root, ".name").title = HINTS[stem.name] ?? "";
-    find(this.root, "#lanes").append(root);
-    for (const control of root.querySelectorAll("[data-says]")) {
-      control.ariaLabel = `${control.getAttribute("data-says")} ${stem.name}`;
+  /** @param {boolean} comparable whether there is a mix to compare it with */
+  #addOriginal(comparable) {
+    const listener = { onToggle: () => this.#compare(), onSeek: (/** @type {number} */ seconds) => this.engine.seek(seconds) };
+    return new OriginalLane(find(this.root, "#lanes"), this.engine.duration, comparable, listener);
+  }
+
+  #wire() {
+    const { engine, root } = this;
+    const { signal } = this.#end;
+    engine.addEventListener("mix", () => this.#onMix(), { signal });
+    engine.addEventListener("seek", () => this.#onSeek(), { signal });
+    engine.addEventListener("state", () => this.#showState(), { signal });
+    engine.addEventListener("sounding", () => this.#showState(), { signal });
+    document.addEventListener("keydown", (event) => this.#onKey(event), { signal });
+    root.addEventListener("mousedown", keepFocusOnLane, { signal });
+    for (const { container } of this.panes) {
+      container.addEventListener("wheel", (event) => this.view.onWheel(event, container), { signal, passive: false });
     }
-    find(root, ".mute").title = `Mute (${index + 1})`;
-    find(root, ".solo").title = `Solo (Shift+${index + 1}); with Ctrl or Shift held, this one alone`;
-    this.#wireLane(root, stem.name);
-    return { root, name: stem.name, peaksUrl: stem.peaks_url, waveform: this.#waveform(root, index === 0) };
-  }
-
-  /** @param {HTMLElement} lane @param {boolean} first */
-  #waveform(lane, first) {
-    const container = find(lane, ".waveform");
-    return new Waveform(container, {
-      duration: this.engine.duration,
-      height: container.clientHeight,
-      ruler: first ? find(this.root, "#ruler") : null,
-      onSeek: (seconds) => this.engine.seek(seconds),
-    });
-  }
-
-  /** @param {HTMLElement} lane @param {string} name */
-  #wireLane(lane, name) {
-    find(lane, ".mute").addEventListener("click", () => this.#toggleMute(name));
-    find(lane, ".solo").addEventListener("click", (event) => {
-      this.#toggleSolo(name, event.ctrlKey || event.metaKey || event.shiftKey || event.altKey);
-    });
-    wireFader(find(lane, ".fader"), (db) => this.engine.setLane(name, { db }), this.#end.signal);
-  }
-
-  #wireTransport() {
-    this.#listen(find(this.root, "#play"), "click", () => this.#toggle());
-    this.#listen(find(this.root, "#start"), "click", () => this.engine.seek(0));
-    wireFader(find(this.root, "#master"), (db) => this.engine.setMaster(db), this.#end.signal);
-    this.position.max = String(this.engine.duration);
-    write(find(this.root, "#length"), clock(this.engine.duration));
-    this.#listen(this.position, "change", () => this.engine.seek(Number(this.position.value)));
-  }
-
-  #wireEngine() {
-    this.#listen(this.engine, "mix", () => this.#showMix());
-    this.#listen(this.engine, "seek", () => this.#showPosition());
-    this.#listen(this.engine, "state", () => this.#showState());
-    this.#listen(this.engine, "problem", (event) => {
-      const failed = /** @type {CustomEvent<Error | null>} */ (event).detail !== null;
-      find(this.root, "#problem").hidden = !failed;
-    });
   }
 
   /** @param {KeyboardEvent} event */
@@ -188,24 +151,38 @@ export class Mixer {
     const asked = command(event);
     if (!asked) return;
     event.preventDefault();
-    if (asked.name === "toggle") this.#toggle();
-    else if (asked.name === "stop") this.engine.stop();
-    else if (asked.name === "start") this.engine.seek(0);
-    else if (asked.name === "seek") this.engine.seek(this.engine.position + asked.seconds);
-    else {
-      const lane = asked.lane === "focused" ? this.#focusedLane() : this.lanes[asked.lane];
-      if (lane && asked.name === "mute") this.#toggleMute(lane.name);
-      if (lane && asked.name === "solo") this.#toggleSolo(lane.name, asked.only);
-    }
+    if (asked.name === "seek") this.engine.seek(this.engine.position + asked.seconds);
+    else if (asked.name === "zoom") this.view.zoom(asked.steps);
+    else if (asked.name === "mute" || asked.name === "solo") this.#onLaneKey(asked);
+    else this.#actions[asked.name]();
+  }
+
+  #actions = {
+    toggle: () => this.transport.toggle(),
+    stop: () => this.engine.stop(),
+    start: () => this.engine.seek(0),
+    original: () => this.#compare(),
+    loop: () => this.tools.toggleLoop(),
+    in: () => this.tools.loopFromHere(),
+    out: () => this.tools.loopToHere(),
+    fit: () => this.view.fit(),
+    help: () => this.tools.help(),
+  };
+
+  /** @param {import("./keyboard.js").LaneCommand} asked */
+  #onLaneKey(asked) {
+    const lane = asked.lane === "focused" ? this.#focusedLane() : this.lanes[asked.lane];
+    if (lane && asked.name === "mute") this.#toggleMute(lane.name);
+    if (lane && asked.name === "solo") this.#toggleSolo(lane.name, asked.only);
   }
 
   #focusedLane() {
     return this.lanes.find(({ root }) => root.matches(":focus-within"));
   }
 
-  #toggle() {
-    if (GOING.includes(this.engine.state)) this.engine.pause();
-    else void this.engine.play();
+  /** The original instead of the mix, or the mix again; where there is no mix yet, there is no choice. */
+  #compare() {
+    if (this.original && this.lanes.length) this.engine.setOriginal(!this.engine.original);
   }
 
   /** @param {string} name */
@@ -221,79 +198,83 @@ export class Mixer {
     this.engine.setSolo(name, only ? !alone : !soloed.includes(name), only);
   }
 
+  #onMix() {
+    this.#showMix();
+    const query = toQuery(this.engine);
+    if (String(query) === this.#kept) return;
+    this.#kept = String(query);
+    this.memory.keep(query, this.lanes.map(({ name }) => name));
+  }
+
+  #onSeek() {
+    this.view.show(this.engine.position);
+    this.#showPosition();
+  }
+
   #showMix() {
-    const gains = laneGains(this.engine.lanes);
-    this.engine.lanes.forEach(({ db, mute, solo }, index) => {
-      const { root } = this.lanes[index];
-      find(root, ".mute").ariaPressed = String(mute);
-      find(root, ".solo").ariaPressed = String(solo);
-      root.classList.toggle("silent", gains[index] === 0);
-      showFader(find(root, ".fader"), db);
-    });
-    showFader(find(this.root, "#master"), this.engine.masterDb);
+    const { lanes, loop } = this.engine;
+    const gains = laneGains(lanes);
+    const instead = this.engine.sounding === "original";
+    this.lanes.forEach((lane, index) => lane.show(lanes[index], instead || gains[index] === 0));
+    this.original?.show(this.engine.original, instead);
+    for (const pane of [...this.panes, this.minimap.waveform]) pane.showLoop(loop);
+    this.transport.showMix();
+    this.tools.show();
   }
 
   #showState() {
-    const { state } = this.engine;
-    this.root.dataset.playback = state;
-    find(this.root, "#play").ariaLabel = GOING.includes(state) ? "Pause" : "Play";
-    write(find(this.root, "#playback"), STATES[state]);
+    this.#showMix();
+    this.transport.showState();
     this.#showPosition();
-    if (state === "playing") requestAnimationFrame(() => this.#animate());
-    else this.#showLevels({});
+    if (this.engine.state === "playing") requestAnimationFrame((now) => this.#animate(now));
+    else for (const part of [this.transport, ...this.lanes]) part.clear();
   }
 
-  #animate() {
+  /** @param {number} now milliseconds */
+  #animate(now) {
     if (this.#end.signal.aborted || this.engine.state !== "playing") return;
+    this.view.follow(this.engine.position);
     this.#showPosition();
-    const { lanes, master } = this.engine.levels();
-    const levels = Object.entries({ ...lanes, master }).map(([name, { rms }]) => [name, rms]);
-    this.#showLevels(Object.fromEntries(levels));
-    requestAnimationFrame(() => this.#animate());
+    const { lanes, master, reduction } = this.engine.levels();
+    for (const { meter, name } of this.lanes) meter.show(lanes[name], now);
+    this.transport.showLevels(master, reduction, now);
+    requestAnimationFrame((next) => this.#animate(next));
   }
 
   #showPosition() {
-    const { position, duration } = this.engine;
-    for (const { waveform } of this.lanes) waveform.setPosition(position);
-    write(find(this.root, "#time"), clock(position));
-    if (!this.position.matches(":active")) this.position.value = String(position);
-    this.position.style.setProperty("--travel", `${(100 * position) / duration}%`);
-    const text = `${clock(position)} of ${clock(duration)}`;
-    if (this.position.ariaValueText !== text) this.position.ariaValueText = text;
+    for (const pane of [...this.panes, this.minimap.waveform]) pane.setPosition(this.engine.position);
+    this.transport.showPosition();
   }
 
-  /** @param {Record<string, number>} levels by lane's name, and "master"; silent where missing */
-  #showLevels(levels) {
-    for (const { root, name } of this.lanes) showMeter(root, levels[name] ?? 0);
-    showMeter(find(this.root, ".master"), levels.master ?? 0);
+  /** @param {Int8Array[]} peaks of all waveforms, in their order */
+  #showPeaks(peaks) {
+    const scale = commonScale(peaks);
+    this.waveforms.forEach((waveform, index) => waveform.setPeaks(peaks[index], scale));
+    this.minimap.waveform.setPeaks(peaks[0], commonScale([peaks[0]]));
+    const ofStems = peaks.slice(-this.lanes.length);
+    this.engine.setEnergies(Object.fromEntries(this.lanes.map(({ name }, index) => [name, energy(ofStems[index])])));
   }
+}
 
-  async #refreshPeaks() {
-    const done = this.audio.segments_done;
-    const complete = done * this.audio.segment >= this.audio.samples;
-    const due = complete ? done > this.#peaksShown : done >= Math.max(this.#peaksShown + 1, this.#peaksShown * PEAKS_GROWTH);
-    if (!due || this.#peaksLoading || this.#outdated || this.#end.signal.aborted) return;
-    this.#peaksLoading = true;
-    try {
-      const peaks = await Promise.all(this.lanes.map(({ peaksUrl }) => fetchPeaks(peaksUrl)));
-      if (this.#end.signal.aborted || this.#outdated) return;
-      const scale = commonScale(peaks);
-      this.lanes.forEach(({ waveform }, index) => waveform.setPeaks(peaks[index], scale));
-      this.#peaksShown = done;
-    } catch {
-      setTimeout(() => this.#refreshPeaks(), PEAKS_RETRY); // the sound does not need them; they come when they can
-    }
-    this.#peaksLoading = false;
-  }
+/** An engine that had no stems goes on with its first ones; other stems take another engine. @param {Job} job @param {JobAudio} audio @param {Engine | undefined} last */
+function engineFor({ stems }, audio, last) {
+  const sources = stems.map(({ name, segments_url }) => ({ name, segmentsUrl: segments_url }));
+  const original = audio.original_url ? { segmentsUrl: audio.original_url } : null;
+  if (!last || last.lanes.length > 0) return new Engine(sources, { ...audio, original });
+  last.setStems(sources);
+  return last;
+}
 
-  /** @param {JobStem} stem */
-  #showDownload({ name, download_url }) {
-    const lane = this.lanes.find((each) => each.name === name);
-    if (!lane) return;
-    const link = /** @type {HTMLAnchorElement} */ (find(lane.root, ".download"));
-    link.hidden = download_url === null;
-    if (download_url) link.href = download_url;
-  }
+/** The mix as it was left, or as a link has it. @param {Engine} engine @param {Memory} memory */
+function recall(engine, memory) {
+  const names = engine.lanes.map(({ name }) => name);
+  const { lanes, masterDb, limiter, tempo, pitch, loop } = fromQuery(memory.query, names, engine.duration);
+  for (const { name, ...lane } of lanes) engine.setLane(name, lane);
+  engine.setMaster(masterDb);
+  engine.setLimiter(limiter);
+  engine.setTempo(tempo);
+  engine.setPitch(pitch);
+  if (loop) engine.setLoop(loop.start, loop.end);
 }
 
 /** A mouse click on a button leaves the focus on its lane, so that Space goes on to mean "play". @param {MouseEvent} event */

@@ -4,6 +4,7 @@ import { JobCard, find, write } from "./card.js";
 import { Choice } from "./choice.js";
 import { HeardList } from "./heard.js";
 import { pageData, watch } from "./jobs.js";
+import { Memory } from "./memory.js";
 import { Mixer } from "./mixer.js";
 import { clock, decibels, isLive } from "./status.js";
 import { Take } from "./take.js";
@@ -12,15 +13,15 @@ import { Take } from "./take.js";
 
 /** @type {Mixer | undefined} */
 let mixer;
-/** What was done at the last mixer, for the next. @type {import("./mixer.js").Mixing | undefined} */
-let mixing;
 
 /** @type {Job} */
 const initial = pageData("job-data");
 const page = find(document, "#song");
+const memory = new Memory(initial.id);
 const card = new JobCard(find(page, "#status"), initial, { onJob: show, onDeleted: goHome });
 const choice = new Choice(find(page, "#choice"), show);
 const take = new Take(find(page, "#take"), () => mixer?.engine);
+memory.onChange = () => take.showHint();
 const heardList = new HeardList(find(page, "#heard"), (heard, detection) => mixer?.showHeard(heard, detection));
 
 show(initial);
@@ -40,7 +41,6 @@ function show(job) {
   if (job.duration !== null) write(find(page, "#duration"), clock(job.duration));
   find(page, "#status").hidden = job.state === "done" && !job.notice;
   find(page, "#patience").hidden = mixer !== undefined || !isLive(job);
-  find(page, "#keyboard").hidden = mixer === undefined;
   showWarnings(job.warnings);
   showMaking(job);
   heardList.update(job, mixer?.lanes.map(({ name }) => name) ?? []);
@@ -52,8 +52,9 @@ function show(job) {
 function showMixer(job) {
   if (!job.audio && isLive(job)) mixer?.wait();
   else if (!mixer?.fits(job)) {
-    mixing = mixer?.destroy() ?? mixing;
-    mixer = job.audio ? new Mixer(find(page, "#mixer"), job, job.audio, mixing) : undefined;
+    const left = mixer?.destroy();
+    mixer = job.audio ? new Mixer(find(page, "#mixer"), job, job.audio, memory, left) : undefined;
+    if (!mixer) void left?.engine.close();
   }
   if (job.audio) mixer?.update(job, job.audio);
   if (job.heard) mixer?.showHeard(job.heard, heardList.detection);

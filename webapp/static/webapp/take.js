@@ -1,47 +1,87 @@
-/** What people take along: every stem in one archive, or the mix exactly as it is heard. */
+/** What people take along: the mix exactly as it is heard, all stems, one of them, or a file for DJ software. */
 
-import { find } from "./card.js";
+import { find, write } from "./card.js";
+import { Export } from "./export.js";
+import { startExport } from "./jobs.js";
+import { toQuery } from "./state.js";
+import { capitalised, clock } from "./status.js";
 
 /**
  * @typedef {import("./jobs.js").Job} Job
- * @typedef {import("./gain.js").Lane} Lane
- * @typedef {{lanes: readonly Readonly<Lane>[], masterDb: number}} Mixing
+ * @typedef {import("./state.js").MixState} MixState
  */
 
+/** Stems that a file for DJ software is made of. */
+const NI_STEMS = ["drums", "bass", "other", "vocals"];
+/** @type {Record<string, string>} */
+const HINTS = {
+  mix: "The mix as you hear it now: volumes, pan, mutes and solos, tempo, pitch and limiter.",
+  stems: "Every stem as a file of its own, as it was separated. Together they are your song.",
+  stem: "The stem as it was separated, without your volume and pan.",
+  ni: "One file with the mix and its stems, for DJ software that plays NI Stems. Guitar and piano are part of other there.",
+};
+
 export class Take {
-  /** @param {HTMLElement} root @param {() => Mixing | undefined} mixing what is heard now */
+  /** @type {Job | null} */
+  #job = null;
+
+  /** @param {HTMLElement} root @param {() => MixState | undefined} mixing what is heard now */
   constructor(root, mixing) {
     this.root = root;
-    this.mixUrl = "";
-    const link = /** @type {HTMLAnchorElement} */ (find(root, "#take-mix"));
-    const coding = /** @type {HTMLSelectElement} */ (find(root, "#take-coding"));
-    // Set while the click is on its way, so that the link always means what is heard at that moment.
-    link.addEventListener("click", () => {
-      const heard = mixing();
-      if (heard) link.href = `${this.mixUrl}?${mixQuery(heard)}&${coding.value}`;
+    this.mixing = mixing;
+    this.what = /** @type {HTMLSelectElement} */ (find(root, "#take-what"));
+    this.coding = /** @type {HTMLSelectElement} */ (find(root, "#take-coding"));
+    this.what.addEventListener("change", () => this.showHint());
+    find(root, "form").addEventListener("submit", (event) => {
+      event.preventDefault();
+      this.#take();
     });
   }
 
   /** @param {Job} job */
-  update({ zip_url, mix_url }) {
-    this.root.hidden = !zip_url || !mix_url;
-    if (!zip_url || !mix_url) return;
-    /** @type {HTMLAnchorElement} */ (find(this.root, "#take-all")).href = zip_url;
-    /** @type {HTMLAnchorElement} */ (find(this.root, "#take-mix")).href = this.mixUrl = mix_url;
+  update(job) {
+    const finished = job.state === "done" || job.zip_url !== null;
+    this.root.hidden = !finished || job.stems.length === 0;
+    this.#job = job;
+    this.#showStems(job.stems.map(({ name }) => name));
+    this.showHint();
   }
-}
 
-/**
- * A mix as the server takes it.
- * @param {Mixing} mixing @returns {URLSearchParams}
- */
-export function mixQuery({ lanes, masterDb }) {
-  const query = new URLSearchParams();
-  for (const { name, db, mute, solo } of lanes) {
-    query.append(name, String(db));
-    if (mute) query.append("mute", name);
-    if (solo) query.append("solo", name);
+  /** What is going to be exported, in words. */
+  showHint() {
+    const what = this.#what();
+    const loop = what === "mix" ? this.mixing()?.loop : null;
+    const part = loop ? ` Only the loop, ${clock(loop.start)} to ${clock(loop.end)}: switch it off to take the whole song.` : "";
+    write(find(this.root, "#take-hint"), HINTS[what] + part);
+    this.coding.disabled = what === "ni";
   }
-  query.append("master", String(masterDb));
-  return query;
+
+  #what() {
+    return this.what.value.startsWith("stem:") ? "stem" : this.what.value;
+  }
+
+  /** @param {string[]} names */
+  #showStems(names) {
+    const group = find(this.root, "#take-stems");
+    find(this.root, "#take-ni").hidden = !NI_STEMS.every((name) => names.includes(name));
+    if (group.dataset.names === names.join()) return; // keeps what is chosen
+    group.dataset.names = names.join();
+    group.replaceChildren(...names.map((name) => new Option(capitalised(name), `stem:${name}`)));
+  }
+
+  #take() {
+    const mix = this.mixing();
+    if (!this.#job || !mix) return;
+    const what = this.#what();
+    const order = new URLSearchParams(what === "ni" ? "" : this.coding.value);
+    order.append("what", what);
+    if (what === "stem") order.append("stem", this.what.value.slice("stem:".length));
+    if (what === "mix") for (const [key, value] of toQuery(mix)) order.append(key, value);
+    const name = this.what.selectedOptions[0].label;
+    const coding = what === "ni" ? "" : `, ${this.coding.selectedOptions[0].label}`;
+    const { exports_url } = this.#job;
+    const toForm = () => find(this.root, "button[type=submit]").focus();
+    const made = new Export(name + coding, () => startExport(exports_url, order), toForm);
+    find(this.root, "#exports").prepend(made.root);
+  }
 }

@@ -4,6 +4,10 @@ declare module "*/vendor/wavesurfer/wavesurfer.esm.js" {
   export { default } from "wavesurfer.js";
 }
 
+declare module "*/vendor/wavesurfer/plugins/regions.esm.js" {
+  export { default } from "wavesurfer.js/plugins/regions";
+}
+
 declare module "*/vendor/wavesurfer/plugins/timeline.esm.js" {
   export { default } from "wavesurfer.js/plugins/timeline";
 }

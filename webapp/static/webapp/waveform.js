@@ -1,45 +1,28 @@
-/** One lane's drawing: its waveform from the server's peaks, the playhead, and seeking by click or drag. */
+/** One lane's drawing: its waveform from the server's peaks, and seeking by click or drag. */
 
-import WaveSurfer from "../vendor/wavesurfer/wavesurfer.esm.js";
-import Timeline from "../vendor/wavesurfer/plugins/timeline.esm.js";
-import { clock } from "./status.js";
+import { Pane } from "./pane.js";
+import { SMALLEST_SCALE } from "./peaks.js";
 
 /** The server's peaks: pairs of signed bytes, this many a second. */
 const PEAKS_PER_SECOND = 100;
-/** Quiet songs are drawn larger, but not so much that noise looks like music. */
-const SMALLEST_SCALE = 32;
+/** What is drawn at most, for ten minutes in full; longer songs are drawn coarser. */
+const MAX_COLUMNS = 65_536;
 
-/** More columns than any screen has pixels; longer songs are drawn coarser. */
-const MAX_COLUMNS = 16_384;
-
-/**
- * @typedef {object} WaveformOptions
- * @property {number} duration seconds of the whole song, drawn at full width before all of it is known
- * @property {number} height pixels
- * @property {HTMLElement | null} ruler where to draw times, if anywhere
- * @property {(seconds: number) => void} onSeek
- */
-
-export class Waveform {
-  #end = new AbortController();
-
-  /** @param {HTMLElement} container @param {WaveformOptions} options */
-  constructor(container, { duration, height, ruler, onSeek }) {
-    this.duration = duration;
-    this.wave = WaveSurfer.create({
-      container,
-      duration,
+export class Waveform extends Pane {
+  /**
+   * @param {HTMLElement} container
+   * @param {number} duration seconds of the whole song, drawn at full width before all of it is known
+   * @param {(seconds: number) => void} onSeek
+   * @param {number} height pixels
+   */
+  constructor(container, duration, onSeek, height = container.clientHeight) {
+    const swipes = matchMedia("(pointer: coarse)").matches; // they scroll
+    super(container, duration, {
       height,
       peaks: toChannels(new Int8Array(), duration, SMALLEST_SCALE),
-      cursorWidth: 1,
-      ...colours(container),
-      dragToSeek: { debounceTime: 0 },
-      plugins: ruler ? [Timeline.create({ container: ruler, height: 22, secondaryLabelOpacity: 0.6, formatTimeCallback: clock })] : [],
+      dragToSeek: swipes ? false : { debounceTime: 0 },
     });
-    const recolour = () => this.wave.setOptions(colours(container));
-    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", recolour, { signal: this.#end.signal });
-    adoptStyle(/** @type {ShadowRoot} */ (this.wave.getWrapper().getRootNode()));
-    this.wave.on("click", (fraction) => onSeek(fraction * duration));
+    this.onClick(onSeek);
     this.wave.on("dragend", (fraction) => onSeek(fraction * duration));
   }
 
@@ -47,46 +30,6 @@ export class Waveform {
   setPeaks(peaks, scale) {
     this.wave.load("", toChannels(peaks, this.duration, scale), this.duration).catch(() => undefined); // a later one came
   }
-
-  destroy() {
-    this.#end.abort();
-    this.wave.destroy();
-  }
-
-  /** @param {number} seconds */
-  setPosition(seconds) {
-    this.wave.setTime(seconds);
-  }
-}
-
-/**
- * The style sheet's colours: what is still to be heard is drawn paler than what was heard. Pale means opaque and near
- * the ground, because wavesurfer gives both parts the transparency of the first.
- * @param {HTMLElement} container
- */
-function colours(container) {
-  const style = getComputedStyle(container);
-  return {
-    waveColor: style.color,
-    progressColor: style.getPropertyValue("--stem"),
-    cursorColor: style.getPropertyValue("--ink"),
-  };
-}
-
-/**
- * Gives wavesurfer's style sheet to its shadow root once more, in the form that a strict content security policy,
- * which refuses <style> elements, allows.
- * @param {ShadowRoot} shadow
- */
-function adoptStyle(shadow) {
-  const sheet = new CSSStyleSheet();
-  sheet.replaceSync(shadow.querySelector("style")?.textContent ?? "");
-  shadow.adoptedStyleSheets = [sheet];
-}
-
-/** One scale for all lanes, so that their heights compare. @param {readonly Int8Array[]} lanes @returns {number} */
-export function commonScale(lanes) {
-  return lanes.reduce((scale, peaks) => peaks.reduce((top, peak) => Math.max(top, Math.abs(peak)), scale), SMALLEST_SCALE);
 }
 
 /**

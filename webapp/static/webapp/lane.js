@@ -1,0 +1,124 @@
+/** One stem's lane: its strip of controls, its waveform, and its spectrogram on demand. */
+
+import { find, fromTemplate, write } from "./card.js";
+import { LevelBar } from "./meter.js";
+import { showFader, showPan, wireFader, wirePan } from "./slider.js";
+import { drawSpectrogram } from "./spectrogram.js";
+import { Waveform } from "./waveform.js";
+
+/**
+ * @typedef {import("./jobs.js").JobStem} JobStem
+ * @typedef {import("./gain.js").Lane} LaneState
+ * @typedef {object} LaneListener
+ * @property {(name: string, change: Partial<Omit<LaneState, "name">>) => void} onChange
+ * @property {(name: string) => void} onMute
+ * @property {(name: string, only: boolean) => void} onSolo
+ * @property {(seconds: number) => void} onSeek
+ */
+
+/** What a lane's name alone does not tell. @type {Record<string, string>} */
+const HINTS = {
+  residual: "What was taken out of the other lanes because it belongs to none of them alone. All lanes together are your song.",
+};
+
+export class Lane {
+  /** @type {import("./spectrogram.js").Spectrogram | null} */
+  #spectrogram = null;
+
+  /**
+   * @param {HTMLElement} place where lanes are
+   * @param {JobStem} stem @param {number} number from 1
+   * @param {number} duration seconds
+   * @param {LaneListener} listener @param {AbortSignal} signal ends it
+   */
+  constructor(place, stem, number, duration, listener, signal) {
+    this.name = stem.name;
+    this.stem = stem;
+    this.root = laneElement("#lane-template", stem.name);
+    place.append(this.root);
+    write(find(this.root, ".name"), stem.name);
+    find(this.root, ".name").title = HINTS[stem.name] ?? "";
+    find(this.root, ".mute").title = `Mute (${number})`;
+    find(this.root, ".solo").title = `Solo (Shift+${number}); with Ctrl or Shift held, this one alone`;
+    this.meter = new LevelBar(this.root);
+    this.waveform = new Waveform(find(this.root, ".waveform"), duration, listener.onSeek);
+    this.#wire(listener, signal);
+  }
+
+  /** @param {Readonly<LaneState>} state @param {boolean} silent whether it is not heard */
+  show({ db, pan, mute, solo }, silent) {
+    find(this.root, ".mute").ariaPressed = String(mute);
+    find(this.root, ".solo").ariaPressed = String(solo);
+    this.root.classList.toggle("silent", silent);
+    showFader(find(this.root, ".fader"), db);
+    showPan(find(this.root, ".pan"), pan);
+  }
+
+  /** @param {JobStem} stem */
+  update(stem) {
+    this.stem = stem;
+    const link = /** @type {HTMLAnchorElement} */ (find(this.root, ".download"));
+    link.hidden = stem.download_url === null;
+    if (stem.download_url) link.href = stem.download_url;
+    find(this.root, ".spectrum").hidden = stem.download_url === null; // it is made of the finished stem
+  }
+
+  /** What is finished of it is about to be made anew. */
+  wait() {
+    find(this.root, ".download").hidden = find(this.root, ".spectrum").hidden = true;
+  }
+
+  /** Nothing sounds. */
+  clear() {
+    this.meter.clear();
+  }
+
+  destroy() {
+    this.#spectrogram?.remove();
+    this.waveform.destroy();
+    this.root.remove();
+  }
+
+  /** @param {LaneListener} listener @param {AbortSignal} signal */
+  #wire({ onChange, onMute, onSolo }, signal) {
+    const { name, root } = this;
+    find(root, ".mute").addEventListener("click", () => onMute(name));
+    find(root, ".solo").addEventListener("click", (event) => {
+      onSolo(name, event.ctrlKey || event.metaKey || event.shiftKey || event.altKey);
+    });
+    find(root, ".spectrum").addEventListener("click", () => this.#toggleSpectrogram(signal));
+    wireFader(find(root, ".fader"), (db) => onChange(name, { db }), signal);
+    wirePan(find(root, ".pan"), (pan) => onChange(name, { pan }), signal);
+  }
+
+  /** @param {AbortSignal} signal */
+  async #toggleSpectrogram(signal) {
+    const [button, note] = [/** @type {HTMLButtonElement} */ (find(this.root, ".spectrum")), find(this.root, ".note")];
+    const wanted = button.ariaPressed !== "true";
+    button.ariaPressed = String(wanted);
+    this.#spectrogram?.remove();
+    this.#spectrogram = null;
+    write(note, wanted ? "Drawing the spectrogram…" : "");
+    if (!wanted) return;
+    try {
+      const drawn = await drawSpectrogram(this.stem.spectrogram_url, this.name, this.waveform);
+      if (button.ariaPressed === "true" && !signal.aborted) this.#spectrogram = drawn;
+      else drawn.remove();
+      write(note, "");
+    } catch (error) {
+      button.ariaPressed = "false";
+      write(note, error instanceof Error ? error.message : String(error));
+    }
+  }
+}
+
+/** @param {string} template @param {string} name @returns {HTMLElement} a lane whose controls say what they belong to */
+export function laneElement(template, name) {
+  const root = fromTemplate(template);
+  root.dataset.stem = name;
+  root.ariaLabel = name;
+  for (const control of root.querySelectorAll("[data-says]")) {
+    control.ariaLabel = `${control.getAttribute("data-says")} ${name}`;
+  }
+  return root;
+}

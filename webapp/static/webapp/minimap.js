@@ -1,0 +1,70 @@
+/**
+ * The whole song in small while the lanes show a part of it: which part, and a way to another.
+ * wavesurfer's own minimap makes a drawing inside that a strict content security policy cannot be satisfied for.
+ */
+
+import { clock } from "./status.js";
+import { Waveform } from "./waveform.js";
+
+const HEIGHT = 28;
+/** What an arrow key moves the visible part by, as a share of it. */
+const STEP = 0.25;
+
+export class Minimap {
+  #visible = { start: 0, end: 0 };
+
+  /**
+   * @param {HTMLElement} root a role="scrollbar" with .whole and .visible
+   * @param {number} duration seconds @param {(start: number) => void} onMove first second to be shown @param {AbortSignal} signal
+   */
+  constructor(root, duration, onMove, signal) {
+    this.root = root;
+    this.duration = duration;
+    this.onMove = onMove;
+    this.whole = /** @type {HTMLElement} */ (root.querySelector(".whole"));
+    this.frame = /** @type {HTMLElement} */ (root.querySelector(".visible"));
+    this.waveform = new Waveform(this.whole, duration, () => undefined, HEIGHT); // it is hidden at first
+    this.waveform.wave.toggleInteraction(false);
+    root.ariaValueMin = "0";
+    root.ariaValueMax = String(Math.round(duration));
+    root.addEventListener("pointerdown", (event) => this.#grab(event), { signal });
+    root.addEventListener("pointermove", (event) => this.#drag(event), { signal });
+    root.addEventListener("keydown", (event) => this.#onKey(event), { signal });
+  }
+
+  /** @param {number} start @param {number} end seconds */
+  showVisible(start, end) {
+    this.#visible = { start, end };
+    this.root.hidden = end - start > 0.999 * this.duration;
+    this.frame.style.left = `${(100 * start) / this.duration}%`;
+    this.frame.style.width = `${(100 * (end - start)) / this.duration}%`;
+    this.root.ariaValueNow = String(Math.round(start));
+    this.root.ariaValueText = `${clock(start)} to ${clock(end)}`;
+  }
+
+  destroy() {
+    this.waveform.destroy();
+    this.root.hidden = true;
+  }
+
+  /** @param {PointerEvent} event */
+  #grab(event) {
+    this.root.setPointerCapture(event.pointerId);
+    this.#drag(event);
+  }
+
+  /** @param {PointerEvent} event */
+  #drag(event) {
+    if (!this.root.hasPointerCapture(event.pointerId)) return;
+    const { left, width } = this.root.getBoundingClientRect();
+    const { start, end } = this.#visible;
+    this.onMove(((event.clientX - left) / width) * this.duration - (end - start) / 2);
+  }
+
+  /** @param {KeyboardEvent} event */
+  #onKey({ code }) {
+    const { start, end } = this.#visible;
+    if (code === "ArrowLeft") this.onMove(start - STEP * (end - start));
+    if (code === "ArrowRight") this.onMove(start + STEP * (end - start));
+  }
+}

@@ -1,0 +1,32 @@
+/** The lane of the song as it was uploaded: to compare the mix with, and what is heard where nothing is separated yet. */
+
+import { find } from "./card.js";
+import { laneElement } from "./lane.js";
+import { Waveform } from "./waveform.js";
+
+export class OriginalLane {
+  /**
+   * @param {HTMLElement} place where lanes are
+   * @param {number} duration seconds
+   * @param {boolean} comparable whether there is a mix to compare it with
+   * @param {{onToggle: () => void, onSeek: (seconds: number) => void}} listener
+   */
+  constructor(place, duration, comparable, { onToggle, onSeek }) {
+    this.root = laneElement("#original-template", "original");
+    place.prepend(this.root);
+    this.waveform = new Waveform(find(this.root, ".waveform"), duration, onSeek);
+    find(this.root, ".compare").addEventListener("click", onToggle);
+    find(this.root, ".compare").hidden = !comparable;
+  }
+
+  /** @param {boolean} chosen to be heard instead of the mix @param {boolean} sounding whether it is what sounds, chosen or not */
+  show(chosen, sounding) {
+    find(this.root, ".compare").ariaPressed = String(chosen);
+    this.root.classList.toggle("silent", !sounding);
+  }
+
+  destroy() {
+    this.waveform.destroy();
+    this.root.remove();
+  }
+}

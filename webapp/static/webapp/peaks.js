@@ -1,0 +1,64 @@
+/** The waveforms' figures, fetched anew as more of the song is separated. */
+
+import { fetchPeaks } from "./jobs.js";
+
+/** @typedef {import("./jobs.js").JobAudio} JobAudio */
+
+/** Quiet songs are drawn larger, but not so much that noise looks like music. */
+export const SMALLEST_SCALE = 32;
+/** Fetched anew when this much more of the song is there, so that long songs are not fetched over and over. */
+const GROWTH = 1.05;
+const RETRY = 5000;
+
+export class Peaks {
+  #done = -1;
+  #loading = false;
+  /** @type {JobAudio | null} */
+  #audio = null;
+
+  /**
+   * @param {readonly string[]} urls
+   * @param {(peaks: Int8Array[]) => void} onPeaks in the order of their addresses
+   * @param {AbortSignal} signal ends it
+   */
+  constructor(urls, onPeaks, signal) {
+    this.urls = urls;
+    this.onPeaks = onPeaks;
+    this.signal = signal;
+  }
+
+  /** @param {JobAudio} audio how far the song is */
+  update(audio) {
+    this.#audio = audio;
+    void this.#refresh();
+  }
+
+  async #refresh() {
+    if (!this.#audio || this.#loading || this.signal.aborted || !isDue(this.#audio, this.#done)) return;
+    const done = this.#audio.segments_done;
+    this.#loading = true;
+    try {
+      const peaks = await Promise.all(this.urls.map(fetchPeaks));
+      if (this.signal.aborted) return;
+      this.onPeaks(peaks);
+      this.#done = done;
+    } catch {
+      setTimeout(() => this.#refresh(), RETRY); // the sound does not need them; they come when they can
+    }
+    this.#loading = false;
+  }
+}
+
+/** @param {JobAudio} audio @param {number} shown segments */
+function isDue({ segments_done, segment, samples }, shown) {
+  const complete = segments_done * segment >= samples;
+  return complete ? segments_done > shown : segments_done >= Math.max(shown + 1, shown * GROWTH);
+}
+
+/** One scale for all lanes, so that their heights compare. @param {readonly Int8Array[]} lanes @returns {number} */
+export function commonScale(lanes) {
+  return lanes.reduce((scale, peaks) => peaks.reduce((top, peak) => Math.max(top, Math.abs(peak)), scale), SMALLEST_SCALE);
+}
+
+/** How much a stem has to say in the mix, on one scale for all stems. @param {Int8Array} peaks @returns {number} */
+export const energy = (peaks) => peaks.reduce((sum, peak) => sum + peak * peak, 0);

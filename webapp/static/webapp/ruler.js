@@ -1,0 +1,60 @@
+/** Times above the lanes; dragging there marks a loop, and its edges can be moved. */
+
+import Regions from "../vendor/wavesurfer/plugins/regions.esm.js";
+import Timeline from "../vendor/wavesurfer/plugins/timeline.esm.js";
+import { Pane } from "./pane.js";
+import { clock } from "./status.js";
+
+/**
+ * @typedef {import("./state.js").Span} Span
+ * @typedef {import("wavesurfer.js/plugins/regions").Region} Region
+ */
+
+const HEIGHT = 28;
+/** Shorter loops are slips of the hand, seconds. */
+const SHORTEST = 0.1;
+const COLOUR = "var(--loop-mark)";
+
+export class Ruler extends Pane {
+  #regions = Regions.create();
+  /** @type {Region | null} */
+  #region = null;
+  #showing = false;
+
+  /**
+   * @param {HTMLElement} container @param {number} duration seconds
+   * @param {(seconds: number) => void} onSeek @param {(loop: Span) => void} onLoop
+   */
+  constructor(container, duration, onSeek, onLoop) {
+    const times = { height: HEIGHT, secondaryLabelOpacity: 0.6, formatTimeCallback: clock };
+    super(container, duration, { height: 0, peaks: [[0]], plugins: [Timeline.create(times)] });
+    this.onClick(onSeek);
+    this.wave.registerPlugin(this.#regions);
+    this.#regions.enableDragSelection({ color: COLOUR, minLength: SHORTEST });
+    this.#regions.on("region-created", (region) => {
+      if (!this.#showing) onLoop(this.#take(region));
+    });
+    this.#regions.on("region-updated", (region) => onLoop(region));
+  }
+
+  /** @param {Span | null} loop */
+  showLoop(loop) {
+    super.showLoop(loop);
+    if (!loop) {
+      this.#region?.remove();
+      this.#region = null;
+    } else if (this.#region) this.#region.setOptions(loop);
+    else {
+      this.#showing = true;
+      this.#region = this.#regions.addRegion({ ...loop, color: COLOUR, minLength: SHORTEST });
+      this.#showing = false;
+    }
+  }
+
+  /** A new loop takes the place of the old one. @param {Region} region @returns {Span} */
+  #take(region) {
+    this.#region?.remove();
+    this.#region = region;
+    return region;
+  }
+}

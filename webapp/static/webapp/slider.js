@@ -1,0 +1,84 @@
+/** Sliders that are mixed with: faders, pan, tempo and pitch. Each goes back to its usual value by a double click, Delete or Backspace. */
+
+import { write } from "./card.js";
+import { MAX_DB, dbToTravel, travelToDb } from "./gain.js";
+import { decibels } from "./status.js";
+
+/** Faders and pan rest in the middle of their scale when let go this close to it. */
+const SNAP_DB = 0.25;
+const SNAP_PAN = 0.03;
+/** What one notch of a mouse's wheel does to a slider with the focus. */
+const WHEEL_DB = 0.1;
+/** Values are kept in hundredths, so that a link says exactly what is heard. */
+const round = (/** @type {number} */ value) => Math.round(value * 100) / 100;
+
+/**
+ * @param {HTMLInputElement} slider
+ * @param {object} react
+ * @param {() => void} react.onInput
+ * @param {() => void} react.onReset
+ * @param {((notches: number) => void)} [react.onWheel] one up or one down
+ * @param {AbortSignal} signal ends it
+ */
+export function wireSlider(slider, { onInput, onReset, onWheel }, signal) {
+  slider.addEventListener("input", onInput, { signal });
+  slider.addEventListener("dblclick", onReset, { signal });
+  slider.addEventListener("keydown", ({ code }) => {
+    if (code === "Delete" || code === "Backspace") onReset();
+  }, { signal });
+  if (!onWheel) return;
+  slider.addEventListener("wheel", (event) => {
+    if (!slider.matches(":focus") || event.ctrlKey) return; // the page scrolls, or is zoomed
+    event.preventDefault();
+    onWheel(event.deltaY < 0 ? 1 : -1);
+  }, { signal, passive: false });
+}
+
+/** @param {HTMLInputElement} fader @param {(db: number) => void} onChange @param {AbortSignal} signal ends it */
+export function wireFader(fader, onChange, signal) {
+  const db = () => travelToDb(Number(fader.value));
+  wireSlider(fader, {
+    onInput: () => onChange(Math.abs(db()) < SNAP_DB ? 0 : round(db())),
+    onReset: () => onChange(0),
+    onWheel: (notches) => onChange(Math.min(round(db() + notches * WHEEL_DB), MAX_DB)),
+  }, signal);
+}
+
+/** @param {HTMLInputElement} fader @param {number} db */
+export function showFader(fader, db) {
+  showSlider(fader, dbToTravel(db), db > 0 ? `+${decibels(db)}` : decibels(db));
+}
+
+/** @param {HTMLInputElement} slider from -1, left, to 1, right @param {(pan: number) => void} onChange @param {AbortSignal} signal ends it */
+export function wirePan(slider, onChange, signal) {
+  wireSlider(slider, {
+    onInput: () => {
+      const pan = Number(slider.value);
+      onChange(Math.abs(pan) < SNAP_PAN && !slider.matches(":focus-visible") ? 0 : round(pan));
+    },
+    onReset: () => onChange(0),
+    onWheel: (notches) => onChange(Math.min(Math.max(round(Number(slider.value) + notches / 100), -1), 1)),
+  }, signal);
+}
+
+/** @param {HTMLInputElement} slider @param {number} pan */
+export function showPan(slider, pan) {
+  showSlider(slider, pan, panText(pan));
+}
+
+/** @param {number} pan @returns {string} L 30, C or R 30 */
+export function panText(pan) {
+  const hundredths = Math.round(Math.abs(pan) * 100);
+  if (hundredths === 0) return "C";
+  return `${pan < 0 ? "L" : "R"} ${hundredths}`;
+}
+
+/** @param {HTMLInputElement} slider @param {number} value @param {string} text what it means, said and shown beside it */
+export function showSlider(slider, value, text) {
+  const [least, most] = [Number(slider.min), Number(slider.max)];
+  slider.value = String(value);
+  slider.style.setProperty("--travel", `${(100 * (value - least)) / (most - least)}%`);
+  if (slider.ariaValueText !== text) slider.ariaValueText = text;
+  const output = slider.parentElement?.querySelector("output");
+  if (output) write(output, text);
+}

@@ -1,0 +1,85 @@
+/** The state of a mix, and the query that says the same: in a page's link, in what is remembered, in an order for an export. */
+
+import { PITCH, TEMPO } from "./engine.js";
+import { MAX_DB } from "./gain.js";
+
+/**
+ * @typedef {import("./gain.js").Lane} Lane
+ * @typedef {{start: number, end: number}} Span seconds
+ * @typedef {object} MixState
+ * @property {readonly Readonly<Lane>[]} lanes
+ * @property {number} masterDb
+ * @property {boolean} limiter
+ * @property {number} tempo 1: as it was played
+ * @property {number} pitch semitones
+ * @property {Span | null} loop
+ */
+
+/** What a query says of the whole mix; everything else in it is of one lane. */
+const OF_ALL = ["master", "limiter", "tempo", "pitch", "start", "end"];
+
+/**
+ * What differs from the usual; the limiter always, because it is off for programs that do not ask for it.
+ * @param {MixState} state @returns {URLSearchParams}
+ */
+export function toQuery({ lanes, masterDb, limiter, tempo, pitch, loop }) {
+  const query = new URLSearchParams();
+  for (const { name, db, pan, mute, solo } of lanes) {
+    if (db !== 0) query.append(name, fromDb(db));
+    if (pan !== 0) query.append(`${name}.pan`, String(pan));
+    if (mute) query.append("mute", name);
+    if (solo) query.append("solo", name);
+  }
+  if (masterDb !== 0) query.append("master", fromDb(masterDb));
+  query.append("limiter", limiter ? "1" : "0");
+  if (tempo !== 1) query.append("tempo", String(tempo));
+  if (pitch !== 0) query.append("pitch", String(pitch));
+  if (loop) {
+    query.append("start", String(exact(loop.start)));
+    query.append("end", String(exact(loop.end)));
+  }
+  return query;
+}
+
+/**
+ * The reverse, for lanes of those names. A link may say anything: what makes no sense is left as usual.
+ * @param {URLSearchParams} query @param {readonly string[]} names @param {number} duration seconds @returns {MixState}
+ */
+export function fromQuery(query, names, duration) {
+  return {
+    lanes: names.map((name) => ({
+      name,
+      db: number(query.get(name), -Infinity, MAX_DB, 0),
+      pan: number(query.get(`${name}.pan`), -1, 1, 0),
+      mute: query.getAll("mute").includes(name),
+      solo: query.getAll("solo").includes(name),
+    })),
+    masterDb: number(query.get("master"), -Infinity, MAX_DB, 0),
+    limiter: query.get("limiter") !== "0",
+    tempo: number(query.get("tempo"), TEMPO.min, TEMPO.max, 1),
+    pitch: number(query.get("pitch"), PITCH.min, PITCH.max, 0),
+    loop: span(number(query.get("start"), 0, duration, 0), number(query.get("end"), 0, duration, 0)),
+  };
+}
+
+/** What a query says of lanes that are not among those names. @param {URLSearchParams} query @param {readonly string[]} names */
+export function ofOtherLanes(query, names) {
+  const isOther = (/** @type {[string, string]} */ [key, value]) =>
+    !OF_ALL.includes(key) && !names.includes(key === "mute" || key === "solo" ? value : key.replace(/\.pan$/, ""));
+  return new URLSearchParams([...query].filter(isOther));
+}
+
+/** A loop's ends are kept to the millisecond, so that a link says exactly what is heard. */
+export const exact = (/** @type {number} */ seconds) => Math.round(seconds * 1000) / 1000;
+
+/** @param {number} db @returns {string} as programs write it */
+const fromDb = (db) => (db === -Infinity ? "-inf" : String(db));
+
+/** @param {string | null} text @param {number} least @param {number} most @param {number} usual @returns {number} */
+function number(text, least, most, usual) {
+  const value = text === "-inf" ? -Infinity : Number(text || NaN);
+  return Number.isNaN(value) ? usual : Math.min(Math.max(value, least), most);
+}
+
+/** @param {number} start @param {number} end @returns {Span | null} */
+const span = (start, end) => (start < end ? { start, end } : null);

@@ -1,0 +1,87 @@
+/** Play, position, and the master with its limiter. */
+
+import { find, write } from "./card.js";
+import { LevelBar, ReductionMeter } from "./meter.js";
+import { showFader, wireFader } from "./slider.js";
+import { clock } from "./status.js";
+
+/** @typedef {import("./engine.js").Engine} Engine */
+
+/** What is said of a state that is not heard or seen anyway. */
+const STATES = { paused: "", playing: "", ended: "", buffering: "Loading…", waiting: "Waiting for the separation…" };
+/** States that go on by themselves. */
+const GOING = ["playing", "buffering", "waiting"];
+const INSTEAD = "Not separated yet: you hear the original.";
+
+export class Transport {
+  /** @param {HTMLElement} root the mixer @param {Engine} engine @param {AbortSignal} signal ends it */
+  constructor(root, engine, signal) {
+    this.root = root;
+    this.engine = engine;
+    this.position = /** @type {HTMLInputElement} */ (find(root, "#position"));
+    this.limiter = /** @type {HTMLButtonElement} */ (find(root, "#limiter"));
+    this.meter = new LevelBar(find(root, ".master"));
+    this.reduction = new ReductionMeter(find(root, "#reduction"));
+    this.position.max = String(engine.duration);
+    write(find(root, "#length"), clock(engine.duration));
+    this.#wire(signal);
+  }
+
+  toggle() {
+    if (isGoing(this.engine)) this.engine.pause();
+    else void this.engine.play();
+  }
+
+  showState() {
+    const { state, original, sounding } = this.engine;
+    this.root.dataset.playback = state;
+    find(this.root, "#play").ariaLabel = isGoing(this.engine) ? "Pause" : "Play";
+    const instead = state === "playing" && sounding === "original" && !original;
+    write(find(this.root, "#playback"), instead ? INSTEAD : STATES[state]);
+    this.showPosition();
+  }
+
+  showPosition() {
+    const { position, duration } = this.engine;
+    write(find(this.root, "#time"), clock(position));
+    if (!this.position.matches(":active")) this.position.value = String(position);
+    this.position.style.setProperty("--travel", `${(100 * position) / duration}%`);
+    const text = `${clock(position)} of ${clock(duration)}`;
+    if (this.position.ariaValueText !== text) this.position.ariaValueText = text;
+  }
+
+  showMix() {
+    const { masterDb, limiter, canProcess } = this.engine;
+    showFader(find(this.root, "#master"), masterDb);
+    this.limiter.ariaPressed = String(limiter && canProcess);
+    this.limiter.disabled = !canProcess;
+    find(this.root, "#reduction").classList.toggle("off", !limiter || !canProcess);
+  }
+
+  /** @param {import("./level.js").Level} master @param {number} reduction dB @param {number} now milliseconds */
+  showLevels(master, reduction, now) {
+    this.meter.show(master, now);
+    this.reduction.show(reduction, now);
+  }
+
+  clear() {
+    this.meter.clear();
+    this.reduction.clear();
+  }
+
+  /** @param {AbortSignal} signal */
+  #wire(signal) {
+    const { root, engine, position } = this;
+    find(root, "#play").addEventListener("click", () => this.toggle(), { signal });
+    find(root, "#start").addEventListener("click", () => engine.seek(0), { signal });
+    position.addEventListener("change", () => engine.seek(Number(position.value)), { signal });
+    wireFader(find(root, "#master"), (db) => engine.setMaster(db), signal);
+    this.limiter.addEventListener("click", () => engine.setLimiter(!engine.limiter), { signal });
+    engine.addEventListener("problem", (event) => {
+      find(root, "#problem").hidden = /** @type {CustomEvent<Error | null>} */ (event).detail === null;
+    }, { signal });
+  }
+}
+
+/** @param {Engine} engine @returns {boolean} whether it plays, or will by itself */
+export const isGoing = ({ state }) => GOING.includes(state);

@@ -1,0 +1,102 @@
+/** Which part of the song is in sight: all panes are zoomed and scrolled in step, and follow the playhead. */
+
+/** @typedef {import("./pane.js").Pane} Pane */
+
+const ZOOM_STEP = 1.5;
+/** The server's peaks have no more to show, pixels a second. */
+const CLOSEST = 200;
+/** Where the playhead comes to stand when it has left the part in sight, as a share of it. */
+const AHEAD = 0.1;
+
+export class View {
+  /** 0: the whole song. */
+  #pixels = 0;
+  #position = 0;
+  /** While panes are moved by us they do not move one another. */
+  #moving = false;
+
+  /**
+   * @param {readonly Pane[]} panes of equal width
+   * @param {number} duration seconds
+   * @param {(start: number, end: number) => void} onMove what is in sight now, seconds
+   */
+  constructor(panes, duration, onMove) {
+    this.panes = panes;
+    this.duration = duration;
+    this.onMove = onMove;
+    for (const { wave } of panes) {
+      wave.on("scroll", (start) => {
+        if (!this.#moving) this.scrollTo(start);
+      });
+    }
+    panes[0].wave.on("redraw", () => onMove(this.start, this.end));
+  }
+
+  get width() {
+    return this.panes[0].wave.getWidth();
+  }
+
+  /** Pixels a second. */
+  get scale() {
+    return Math.max(this.#pixels, this.width / this.duration);
+  }
+
+  /** First and last second in sight. */
+  get start() {
+    return this.panes[0].wave.getScroll() / this.scale;
+  }
+
+  get end() {
+    return Math.min(this.start + this.width / this.scale, this.duration);
+  }
+
+  /** @param {number} steps closer, or less than 0 @param {number} [around] seconds that stay where they are */
+  zoom(steps, around = this.#sees(this.#position) ? this.#position : (this.start + this.end) / 2) {
+    const place = (around - this.start) * this.scale;
+    const pixels = Math.min(this.scale * ZOOM_STEP ** steps, Math.max(CLOSEST, this.width / this.duration));
+    this.#pixels = pixels * this.duration > this.width * 1.01 ? pixels : 0;
+    for (const pane of this.panes) pane.zoom(this.#pixels);
+    this.scrollTo(around - place / this.scale);
+  }
+
+  /** The whole song in sight. */
+  fit() {
+    this.zoom(-Infinity);
+  }
+
+  /** @param {number} start the first second in sight */
+  scrollTo(start) {
+    this.#moving = true;
+    for (const { wave } of this.panes) wave.setScroll(start * this.scale);
+    this.#moving = false;
+    this.onMove(this.start, this.end);
+  }
+
+  /** Follows the playhead, unless the person has looked away from it. @param {number} seconds */
+  follow(seconds) {
+    const [watched, leaves] = [this.#sees(this.#position), !this.#sees(seconds)];
+    if (watched && leaves) this.show(seconds);
+    this.#position = seconds;
+  }
+
+  /** Brings a moment into sight. @param {number} seconds */
+  show(seconds) {
+    if (!this.#sees(seconds)) this.scrollTo(seconds - AHEAD * (this.end - this.start));
+    this.#position = seconds;
+  }
+
+  /** Ctrl and wheel zoom around the pointer, Shift and wheel scroll. @param {WheelEvent} event @param {HTMLElement} lane what it is over */
+  onWheel(event, lane) {
+    const across = event.deltaX || (event.shiftKey ? event.deltaY : 0);
+    if (!event.ctrlKey && !across) return;
+    event.preventDefault();
+    const under = this.start + (event.clientX - lane.getBoundingClientRect().left) / this.scale;
+    if (event.ctrlKey) this.zoom(Math.sign(-event.deltaY) / 2, under);
+    else this.scrollTo(this.start + across / this.scale);
+  }
+
+  /** @param {number} seconds */
+  #sees(seconds) {
+    return this.start <= seconds && seconds <= this.end;
+  }
+}
