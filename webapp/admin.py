@@ -5,7 +5,7 @@ from django.contrib.auth.admin import UserAdmin
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
-from webapp.models import Job, Stem, Track, User, Worker
+from webapp.models import Export, Job, Stem, Track, User, Worker
 
 
 @admin.register(User)
@@ -40,7 +40,9 @@ class StemInline(admin.TabularInline[Stem, Job]):
 class JobAdmin(admin.ModelAdmin[Job]):
     """Jobs. States change by the site's own verbs only, so they are shown and not edited."""
 
-    list_display = ("track", "owner", "state", "stage", "blocks_done", "blocks_total", "worker", "created_at")
+    list_display = (
+        "track", "owner", "state", "stage", "blocks_done", "blocks_total", "worker", "created_at", "deleted_at",
+    )  # fmt: skip
     list_select_related = ("track__owner",)
     list_filter = ("state",)
     search_fields = ("track__title", "track__owner__username", "id")
@@ -63,6 +65,23 @@ class JobAdmin(admin.ModelAdmin[Job]):
     def get_queryset(self, request: HttpRequest) -> QuerySet[Job]:
         """Newest first."""
         return super().get_queryset(request).order_by("-created_at")
+
+
+@admin.register(Export)
+class ExportAdmin(admin.ModelAdmin[Export]):
+    """Files made to be taken along. Deleting a row deletes the file."""
+
+    list_display = ("filename", "state", "progress", "size", "created_at")
+    list_filter = ("state",)
+    search_fields = ("filename", "job__track__owner__username")
+
+    def has_add_permission(self, request: HttpRequest) -> bool:  # noqa: ARG002
+        """They are asked for in the mixer."""
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Export | None = None) -> bool:  # noqa: ARG002
+        """Look, don't touch."""
+        return False
 
 
 @admin.register(Worker)

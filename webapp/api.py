@@ -6,19 +6,20 @@ from uuid import UUID
 from django.conf import settings
 from rest_framework import status
 from rest_framework.decorators import action
-from rest_framework.exceptions import APIException, PermissionDenied
+from rest_framework.exceptions import APIException, PermissionDenied, ValidationError
 from rest_framework.generics import get_object_or_404
 from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import ViewSet
 
-from pipeline.options import Options
-from webapp import jobs
+from pipeline.options import InvalidOption, Options
+from webapp import jobs, rendering
 from webapp.accounts import become_guest
-from webapp.models import Job, User
-from webapp.serializers import Choice, Title, Upload, in_order, job_json, jobs_json, jobs_of
+from webapp.models import Export, Job, User
+from webapp.serializers import Choice, Title, Upload, export_json, in_order, job_json, jobs_json, jobs_of
 from webapp.validators import TOO_LARGE
+from webapp.wishes import as_query, wish
 
 NO_GUESTS = "Please log in or sign up to separate songs: this site is for members only."
 
@@ -27,6 +28,13 @@ class Conflict(APIException):
     """The job is in a state in which this cannot be done."""
 
     status_code = status.HTTP_409_CONFLICT
+
+
+class Busy(APIException):
+    """Too much is being written at the moment."""
+
+    status_code = status.HTTP_503_SERVICE_UNAVAILABLE
+    wait = 5  # seconds, in the header Retry-After
 
 
 class NoDemo(APIException):
@@ -110,6 +118,47 @@ class JobViewSet(ViewSet):
         if not jobs.choose(_own(request, pk), in_order(choice.validated_data["stems"])):
             raise Conflict("Stems can be chosen again once the song is separated.")
         return Response(job_json(_own(request, pk)))
+
+
+class ExportViewSet(ViewSet):
+    """Files that are made of one of my finished jobs."""
+
+    permission_classes = [AllowAny]  # as above
+
+    def list(self, request: Request, pk: UUID) -> Response:
+        """All, newest first."""
+        rendering.fail_lost()
+        return Response([export_json(export) for export in _own(request, pk).exports.order_by("-created_at", "pk")])
+
+    def create(self, request: Request, pk: UUID) -> Response:
+        """Begin to make one."""
+        job = _own(request, pk)
+        names = [stem.name for stem in job.stems.all() if stem.file]
+        if job.finished is None or not names:
+            raise Conflict("There is nothing to take along before the song is separated.")
+        try:
+            export = rendering.start(job, wish(as_query(request.data), names))
+        except InvalidOption as error:
+            raise ValidationError({"detail": error.message}) from error
+        except rendering.Busy as error:
+            raise Busy(str(error)) from error
+        except FileNotFoundError as error:
+            raise Conflict(rendering.GONE) from error
+        made = export_json(_own_export(request, pk, export.pk))
+        return Response(made, status=status.HTTP_201_CREATED, headers={"Location": made["url"]})
+
+    def retrieve(self, request: Request, pk: UUID, export: UUID) -> Response:
+        """How far it is."""
+        return Response(export_json(_own_export(request, pk, export)))
+
+    def destroy(self, request: Request, pk: UUID, export: UUID) -> Response:
+        """Cancel it, or remove its file."""
+        _own_export(request, pk, export).delete()
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
+
+def _own_export(request: Request, pk: UUID, export: UUID) -> Export:
+    return get_object_or_404(_own(request, pk).exports, pk=export)
 
 
 def _own(request: Request, pk: UUID) -> Job:

@@ -23,9 +23,9 @@ def _remove_job_files(instance: Job, **_: Any) -> None:
 
 
 @receiver(post_delete, sender=Export)
-def _remove_export_file(instance: Export, **_: Any) -> None:
-    path = instance.path
-    transaction.on_commit(lambda: path.unlink(missing_ok=True))
+def _remove_export_files(instance: Export, **_: Any) -> None:
+    folder = instance.folder
+    transaction.on_commit(lambda: remove(folder))
 
 
 @receiver(post_delete, sender=Track)

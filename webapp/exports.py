@@ -1,37 +1,25 @@
-"""What people take along: all stems in one archive, or the mix exactly as they hear it."""
+"""What programs take along at once: all stems in one archive, or a mix. Pages ask for the same as exports."""
 
 import asyncio
 import errno
 import os
-import shutil
 import tempfile
-import threading
 from collections.abc import AsyncIterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO
 from uuid import UUID
 
-from django.http import Http404, HttpRequest, HttpResponseBase, JsonResponse, QueryDict, StreamingHttpResponse
+from django.http import Http404, HttpRequest, HttpResponseBase, JsonResponse, StreamingHttpResponse
 from django.views.decorators.http import require_GET
 from zipstream import ZIP_STORED, ZipStream
 
-from pipeline.options import InvalidOption, Options
+from pipeline.options import InvalidOption
+from webapp import rendering
 from webapp.files import TYPES, as_attachment, chunks, tame
 from webapp.jobs import DISK_FULL
 from webapp.models import Job, Stem
-
-NAMED = ("mute", "solo", "master", "start", "end", "format", "bits")  # of a mix's query, beside its stems
-if TYPE_CHECKING:
-    from pipeline.mix import Mix
-
-AT_ONCE, WAITING = 2, 4  # renderings; beyond them a site that is busy says so
-SPARE = 2**30  # bytes of disk that renderings leave to the separations
-BUSY = "Several mixes are being written at the moment. Please try again in a few seconds."
-
-renderer = ThreadPoolExecutor(AT_ONCE, "mix")  # of its own, so that playing doesn't wait for it
-admission = threading.BoundedSemaphore(AT_ONCE + WAITING)
+from webapp.wishes import Wish, wish
 
 
 @require_GET
@@ -51,74 +39,36 @@ async def stems(request: HttpRequest, pk: UUID) -> HttpResponseBase:
 async def mix(request: HttpRequest, pk: UUID) -> HttpResponseBase:
     """The mix that the query describes, as a file.
 
-    <stem>=dB (-inf is silence, 0 where not named), mute=<stem> and solo=<stem> as often as needed, master=dB, start and
-    end in seconds, format and bits as of stems. X-Lowered-dB tells by how much it was lowered so as not to clip.
+    See `wishes` for how. X-Lowered-dB tells by how much it was lowered so as not to clip.
     """
     found = await _finished(request, pk)
-    job, title = found[0].job, tame(found[0].job.track.title)
+    job = found[0].job
     try:
-        wish = Options(format=request.GET.get("format", "wav"), bits=request.GET.get("bits", "float"))
-        described = describe(request.GET, [stem.name for stem in found])
+        wished = wish(request.GET, [stem.name for stem in found], beside=())
+        file, size, lowered = await asyncio.wrap_future(rendering.admit(_render, job, wished))
     except InvalidOption as error:
         return _refusal(error.message, 400)
-    if not admission.acquire(blocking=False):
-        return _refusal(BUSY, 503, {"Retry-After": "5"})
-    rendering = renderer.submit(_render, job, described, wish)
-    rendering.add_done_callback(lambda _: admission.release())  # also when the browser doesn't wait for it
-    try:
-        file, size, lowered = await asyncio.wrap_future(rendering)
-    except InvalidOption as error:
-        return _refusal(error.message, 400)
+    except rendering.Busy as error:
+        return _refusal(str(error), 503, {"Retry-After": "5"})
     except FileNotFoundError as error:
         raise Http404 from error
     except OSError as error:
         return _refusal(DISK_FULL if error.errno == errno.ENOSPC else str(error.strerror), 507)
-    headers = {
-        "Content-Length": str(size),
-        "Content-Type": TYPES[f".{wish.format}"],
-        "X-Lowered-dB": f"{lowered:.2f}",
-    }
+    headers = {"Content-Length": str(size), "Content-Type": TYPES[wished.suffix], "X-Lowered-dB": f"{lowered:.2f}"}
     response = StreamingHttpResponse(_sent(file, size), headers=headers)
-    return as_attachment(response, f"{title} - mix.{wish.format}")
+    return as_attachment(response, wished.filename(tame(job.track.title)))
 
 
-def describe(query: QueryDict, names: list[str]) -> "Mix":
-    """The mix of those stems that a query asks for. Raises InvalidOption."""
-    # Here, because it loads NumPy and ffmpeg, which a site that exports nothing does without.
-    from pipeline.mix import Lane, Mix  # noqa: PLC0415
-
-    for key in query:
-        if key not in (*names, *NAMED):
-            raise InvalidOption(f"{key!r} is no part of a mix. Known: {', '.join([*names, *NAMED])}.")
-    mute, solo = (_stems(query, key, names) for key in ("mute", "solo"))
-    lanes = [Lane(name, _number(query, name, 0.0), name in mute, name in solo) for name in names]
-    end = _number(query, "end", 0.0) if "end" in query else None
-    return Mix(lanes, _number(query, "master", 0.0), _number(query, "start", 0.0), end)
-
-
-def _stems(query: QueryDict, key: str, names: list[str]) -> list[str]:
-    for name in query.getlist(key):
-        if name not in names:
-            raise InvalidOption(f"{key}: there is no stem {name!r}. There are: {', '.join(names)}.")
-    return query.getlist(key)
-
-
-def _number(query: QueryDict, key: str, default: float) -> float:
-    try:
-        return float(query.get(key) or default)
-    except ValueError as error:
-        raise InvalidOption(f"{key}: {query[key]!r} is not a number.") from error
-
-
-def _render(job: Job, described: "Mix", wish: Options) -> tuple[IO[bytes], int, float]:
+def _render(job: Job, wished: Wish) -> tuple[IO[bytes], int, float]:
     """An open file that is gone once it is closed, its size, and the dB by which the mix was lowered."""
     from pipeline.mix import render  # noqa: PLC0415
+    from webapp.original import tags_of  # noqa: PLC0415
 
-    if shutil.disk_usage(job.published).free < SPARE:
-        raise OSError(errno.ENOSPC, DISK_FULL)
+    rendering.require_room(job.published)
     with ExitStack() as stack:
         file = stack.enter_context(tempfile.TemporaryFile(dir=job.published))
-        lowered = render(job.published, described, file, wish.format, wish.bits, f"{job.track.title} - mix")
+        tags = tags_of(job).version("mix")
+        lowered = render(job.published, wished.mix, file, wished.format, wished.bits, tags)
         size = file.seek(0, os.SEEK_END)
         file.seek(0)
         stack.pop_all()  # from here on it is the response's to close

@@ -6,6 +6,7 @@ The body is an asynchronous iterator: under ASGI a FileResponse would read the w
 import asyncio
 import re
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from os import stat_result
 from pathlib import Path
 from typing import IO
@@ -16,10 +17,19 @@ from django.utils.cache import get_conditional_response
 from django.utils.http import content_disposition_header, http_date
 from django.views.decorators.http import require_safe
 
-from webapp.models import COVER, DETECTION, THUMBNAIL, Job, Stem
+from webapp.models import COVER, DETECTION, THUMBNAIL, Export, Job, State, Stem
 
 CHUNK = 256 * 1024
-TYPES = {".flac": "audio/flac", ".wav": "audio/wav", ".mp3": "audio/mpeg"}
+TYPES = {
+    ".flac": "audio/flac",
+    ".wav": "audio/wav",
+    ".mp3": "audio/mpeg",
+    ".m4a": "audio/mp4",
+    ".opus": "audio/ogg",
+    ".mp4": "audio/mp4",
+    ".zip": "application/zip",
+}
+drawer = ThreadPoolExecutor(1, "draw")  # of its own, so that playing doesn't wait for it
 RANGE = re.compile(r"bytes=(\d*)-(\d*)")
 
 
@@ -70,6 +80,28 @@ async def peaks(request: HttpRequest, pk: UUID, name: str) -> HttpResponseBase:
 
 
 @require_safe
+async def spectrogram(request: HttpRequest, pk: UUID, name: str) -> HttpResponseBase:
+    """What a finished stem holds over time and pitch: rows of X-Bands bytes, X-Columns of them; see `pipeline`."""
+    stem = await _own_stem(request, pk, name)
+    if stem.job.finished is None:
+        raise Http404
+    try:
+        path, bands, columns = await asyncio.wrap_future(drawer.submit(_drawn, stem))
+    except FileNotFoundError as error:  # deleted, or chosen anew, a moment ago
+        raise Http404 from error
+    response = await send_file(request, path, "application/octet-stream")
+    response["X-Bands"], response["X-Columns"] = str(bands), str(columns)
+    return response
+
+
+def _drawn(stem: Stem) -> tuple[Path, int, int]:
+    from pipeline.spectrogram import BANDS, cached  # noqa: PLC0415 - it loads NumPy
+
+    path = cached(stem.job.published, stem.name)
+    return path, BANDS, path.stat().st_size // BANDS
+
+
+@require_safe
 async def download(request: HttpRequest, pk: UUID, name: str) -> HttpResponseBase:
     """A finished stem."""
     stem = await _own_stem(request, pk, name)
@@ -79,6 +111,17 @@ async def download(request: HttpRequest, pk: UUID, name: str) -> HttpResponseBas
     response = await send_file(request, path, TYPES.get(path.suffix, "application/octet-stream"))
     filename = f"{tame(stem.job.track.title)} - {name}{path.suffix}"
     return as_attachment(response, filename)
+
+
+@require_safe
+async def export(request: HttpRequest, pk: UUID, export: UUID) -> HttpResponseBase:
+    """A file that was made to be taken along."""
+    job = await own_job(request, pk)
+    made = await Export.objects.filter(job=job, pk=export, state=State.DONE).afirst()
+    if made is None:
+        raise Http404
+    response = await send_file(request, made.path, TYPES[made.path.suffix])
+    return as_attachment(response, made.filename)
 
 
 def as_attachment(response: HttpResponseBase, filename: str) -> HttpResponseBase:

@@ -192,9 +192,14 @@ class Export(models.Model):
         return self.filename
 
     @property
+    def folder(self) -> Path:
+        """All files of the export."""
+        return Path(settings.MEDIA_ROOT) / "jobs" / str(self.job_id) / "exports" / str(self.pk)
+
+    @property
     def path(self) -> Path:
-        """The file, once it is done."""
-        return self.job.folder / "exports" / f"{self.pk}{Path(self.filename).suffix}"
+        """The file, whole once the export is done."""
+        return self.folder / f"file{Path(self.filename).suffix}"
 
 
 class WorkerQuerySet(models.QuerySet["Worker"]):

@@ -7,7 +7,8 @@ from numpy.typing import NDArray
 
 from pipeline import segments
 from pipeline.audio import Recording
-from webapp.models import ORIGINAL, THUMBNAIL, Job
+from pipeline.tags import Tags
+from webapp.models import COVER, ORIGINAL, THUMBNAIL, Job
 
 PAIRS = 240  # of a thumbnail
 
@@ -16,12 +17,22 @@ def keep(job: Job, recording: Recording) -> dict[str, Any]:
     """Write segments and thumbnail beside where the stems will be; returns the fields of the row that tell of them."""
     folder = job.directory / ORIGINAL
     count = segments.write_original(job.directory, recording)
+    if recording.tags.cover:
+        (folder / COVER).write_bytes(recording.tags.cover)
     thumbnail(np.fromfile(folder / "peaks.i8", np.int8).reshape(-1, 2)).tofile(folder / THUMBNAIL)
     return {
         "samples": recording.samples,
         "segment_gain": segments.gain_of(recording.peak),
         "original_done": count,
+        "tags": recording.tags.texts | {"cover_type": recording.tags.cover_type},
     }
+
+
+def tags_of(job: Job) -> Tags:
+    """What files made of the song say of it: as the upload did, but for the title, which people can change."""
+    known = job.tags | {"title": job.track.title}
+    cover = job.original / COVER
+    return Tags(**known, cover=cover.read_bytes() if known.get("cover_type") else b"")
 
 
 def thumbnail(peaks: NDArray[np.int8]) -> NDArray[np.int8]:

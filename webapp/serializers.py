@@ -9,7 +9,7 @@ from django.urls import reverse
 from rest_framework import serializers
 
 from pipeline.options import DEFAULT_BLEED, FORMATS, STEMS, bleeds, stem_choices
-from webapp.models import SAMPLE_RATE, Job, State, Stem
+from webapp.models import SAMPLE_RATE, Export, Job, State, Stem
 from webapp.queue import Queue
 from webapp.validators import validate_upload
 
@@ -84,6 +84,7 @@ def job_json(job: Job, queue: Queue | None = None) -> dict[str, Any]:
         "stems_url": _url("api-job-stems", job),
         "thumbnail_url": _url("job-thumbnail", job) if job.original_done else None,
         "cover_url": _url("job-cover", job) if job.tags.get("cover_type") else None,
+        "exports_url": _url("api-exports", job),
         "zip_url": _url("job-stems-zip", job) if job.finished else None,
         "mix_url": _url("job-mix", job) if job.finished else None,
         "events_url": _url("job-events", job),
@@ -100,6 +101,22 @@ def jobs_json(jobs: "list[Job] | QuerySet[Job]") -> list[dict[str, Any]]:
     """Several jobs."""
     queue = Queue()
     return [job_json(job, queue) for job in jobs]
+
+
+def export_json(export: Export) -> dict[str, Any]:
+    """A file that is made, or was made, to be taken along."""
+    ids = [export.job_id, export.pk]
+    return {
+        "id": str(export.pk),
+        "url": reverse("api-export", args=ids),
+        "state": export.state,
+        "progress": export.progress,
+        "error": export.error,
+        "filename": export.filename,
+        "size": export.size,
+        "lowered_db": export.lowered_db,
+        "file_url": reverse("export-file", args=ids) if export.state == State.DONE else None,
+    }
 
 
 def _evidence(job: Job) -> dict[str, Any]:
@@ -132,6 +149,7 @@ def _stem_json(job: Job, stem: Stem) -> dict[str, Any]:
         "name": stem.name,
         "peaks_url": reverse("stem-peaks", args=[job.pk, stem.name]),
         "segments_url": _segments("stem-segment", job.pk, stem.name),
+        "spectrogram_url": reverse("stem-spectrogram", args=[job.pk, stem.name]) if job.finished else None,
         "download_url": reverse("stem-download", args=[job.pk, stem.name]) if stem.file else None,
     }
 

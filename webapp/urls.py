@@ -1,13 +1,16 @@
 """Every address of the site."""
 
+from typing import Any
+
 from django.contrib import admin
 from django.urls import path
 
 from webapp import events, exports, files, health, views
-from webapp.api import JobViewSet
+from webapp.api import ExportViewSet, JobViewSet
 
-ONE_JOB = {"get": "retrieve", "patch": "partial_update", "delete": "destroy"}
+ONE_JOB: Any = {"get": "retrieve", "patch": "partial_update", "delete": "destroy"}
 ORIGINAL = "api/v1/jobs/<uuid:pk>/original"
+EXPORT = "api/v1/jobs/<uuid:pk>/exports/<uuid:export>"
 STEM = "api/v1/jobs/<uuid:pk>/stems/<slug:name>"
 
 urlpatterns = [
@@ -28,6 +31,13 @@ urlpatterns = [
     path("api/v1/jobs/<uuid:pk>/stems/", JobViewSet.as_view({"post": "stems"}), name="api-job-stems"),
     path("api/v1/jobs/<uuid:pk>/detection/", files.detection, name="job-detection"),
     path("api/v1/jobs/<uuid:pk>/events/", events.one_job, name="job-events"),
+    path(
+        "api/v1/jobs/<uuid:pk>/exports/",
+        ExportViewSet.as_view({"get": "list", "post": "create"}),
+        name="api-exports",
+    ),
+    path(f"{EXPORT}/", ExportViewSet.as_view({"get": "retrieve", "delete": "destroy"}), name="api-export"),
+    path(f"{EXPORT}/file", files.export, name="export-file"),
     path("api/v1/jobs/<uuid:pk>/stems.zip", exports.stems, name="job-stems-zip"),
     path("api/v1/jobs/<uuid:pk>/mix", exports.mix, name="job-mix"),
     path("api/v1/jobs/<uuid:pk>/thumbnail", files.thumbnail, name="job-thumbnail"),
@@ -36,5 +46,6 @@ urlpatterns = [
     path(f"{ORIGINAL}/peaks", files.original_peaks, name="original-peaks"),
     path(f"{STEM}/segments/<int:index>.flac", files.segment, name="stem-segment"),
     path(f"{STEM}/peaks", files.peaks, name="stem-peaks"),
+    path(f"{STEM}/spectrogram", files.spectrogram, name="stem-spectrogram"),
     path(f"{STEM}/download", files.download, name="stem-download"),
 ]

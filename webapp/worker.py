@@ -16,7 +16,7 @@ from typing import Any
 from celery.signals import setup_logging, worker_ready, worker_shutting_down
 from django.db import connection
 
-from webapp import jobs
+from webapp import jobs, rendering
 
 log = logging.getLogger(__name__)
 
@@ -29,7 +29,7 @@ stopping = threading.Event()
 
 
 def pulse(worker: str = NAME) -> None:
-    """One beat: show life, put back what dead workers left, and look whether anything waits."""
+    """One beat: show life, put back what dead workers left, look whether anything waits, and tidy up."""
     jobs.beat(worker)
     jobs.requeue_stale()
     if jobs.fail_stalled(worker):
@@ -37,6 +37,8 @@ def pulse(worker: str = NAME) -> None:
     jobs.wake_if_idle(worker)
     jobs.forget_workers()
     jobs.purge()
+    rendering.fail_lost()
+    rendering.forget_old()
 
 
 def run() -> None:

@@ -1,12 +1,15 @@
 """What workers, browsers and clocks do, for tests of the site."""
 
 import asyncio
+import base64
 import io
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import soundfile
 from asgiref.sync import async_to_sync
 from django.test import Client
 from django.utils import timezone
@@ -15,6 +18,10 @@ from webapp import jobs
 from webapp.models import COVER, DETECTION, LOST_AFTER, ORIGINAL, THUMBNAIL, Job, Worker
 
 HEARD = {"stage": "confirmed", "stems": {"vocals": {"probability": 0.9, "presence": "present"}}}
+RATE, SECONDS = 44_100, 12  # of the stems of a `real_job`
+PICTURE = base64.b64decode(  # a PNG of one pixel
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNoAAAAggCBd81ytgAAAABJRU5ErkJggg=="
+)
 SONG = b"any bytes will do: only the worker looks inside"
 
 
@@ -50,8 +57,21 @@ def write_original(job: Job) -> dict[str, Any]:
         (folder / f"{index:05d}.flac").write_bytes(f"original {index}".encode())
     (folder / "peaks.i8").write_bytes(bytes(range(100)))
     (folder / THUMBNAIL).write_bytes(bytes(range(10)))
-    (folder / COVER).write_bytes(b"picture")
+    (folder / COVER).write_bytes(PICTURE)
     return {"samples": 882_000, "original_done": 2, "tags": {"artist": "Somebody", "cover_type": "image/png"}}
+
+
+def noise() -> dict[str, Any]:
+    """What the stems of a `real_job` sound like."""
+    rng = np.random.default_rng(5)
+    return {stem: rng.uniform(-0.9, 0.9, (2, RATE * SECONDS)).astype(np.float32) for stem in ("vocals", "drums")}
+
+
+def heard(answer: "Answer") -> Any:
+    """The audio in an answer: (2, samples)."""
+    audio, rate = soundfile.read(io.BytesIO(answer.body), dtype="float32")
+    assert rate == RATE
+    return audio.T
 
 
 @dataclass

@@ -1,15 +1,17 @@
 """Accounts, jobs in any state, and requests as a browser makes them. Nothing leaves the test's own folder."""
 
 from collections.abc import Callable
+from concurrent.futures import Executor, Future
 from typing import Any
 
 import pytest
-from acting import SONG, Answer, claimed, finish
+from acting import SONG, Answer, claimed, finish, noise
 from asgiref.sync import async_to_sync
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import AsyncClient, Client
 
-from webapp import jobs, worker
+from pipeline.segments import Block, SegmentWriter
+from webapp import jobs, rendering, worker
 from webapp.models import Job, State, User
 
 
@@ -72,6 +74,38 @@ def make_job(owner) -> Callable[..., Job]:
         return Job.objects.get(pk=job.pk)
 
     return make
+
+
+@pytest.fixture
+def real_job(make_job) -> Callable[..., Job]:
+    """A finished one whose stems are real audio: `noise`, or another."""
+
+    def make(stems: dict[str, Any] | None = None, **more: Any) -> Job:
+        job, stems = make_job(State.DONE, **more), stems or noise()
+        total = next(iter(stems.values())).shape[1]
+        with SegmentWriter(job.directory) as writer:
+            writer.write(Block(0, total, total, stems))
+            writer.close()
+        for name in stems:
+            job.stems.get_or_create(name=name, defaults={"file": f"{name}.wav"})
+        return job
+
+    return make
+
+
+class Immediately(Executor):
+    """Does the work while it is asked to: in this thread, which alone sees the test's transaction."""
+
+    def submit(self, work: Any, *args: Any, **_: Any) -> "Future[Any]":
+        done: Future[Any] = Future()
+        done.set_result(work(*args))
+        return done
+
+
+@pytest.fixture
+def immediately(monkeypatch) -> None:
+    """Exports are made before the answer to their request."""
+    monkeypatch.setattr(rendering, "renderer", Immediately())
 
 
 @pytest.fixture

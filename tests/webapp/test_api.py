@@ -103,7 +103,7 @@ class TestJson:
         "id url title filename state notice stage blocks_done blocks_total seconds_left position error warnings "
         "duration created_at format bleed null_db models provider events_url cancel_url retry_url api_url audio stems "
         "stems_asked heard detection_url folded choices stems_url zip_url mix_url "
-        "thumbnail_url cover_url restore_url"
+        "thumbnail_url cover_url exports_url restore_url"
     )
 
     def test_the_original_can_be_played_before_there_are_stems(self, browser, make_job):
@@ -145,6 +145,7 @@ class TestJson:
         }
         assert data["thumbnail_url"] == f"/api/v1/jobs/{job.pk}/thumbnail"
         assert data["cover_url"] == f"/api/v1/jobs/{job.pk}/cover"
+        assert data["exports_url"] == f"/api/v1/jobs/{job.pk}/exports/"
         assert data["duration"] == 20.0
         assert (data["null_db"], data["provider"], data["warnings"]) == (-120.0, "CPU", ["Quiet."])
         assert data["models"][0]["licence"] == "MIT"
@@ -154,6 +155,7 @@ class TestJson:
             "name": "vocals",
             "peaks_url": f"{base}/peaks",
             "segments_url": f"{base}/segments/{{index}}.flac",
+            "spectrogram_url": f"{base}/spectrogram",
             "download_url": f"{base}/download",
         }
 
@@ -276,7 +278,7 @@ class TestPages:
 def test_admin_lists_without_asking_for_each_row(make_job, admin_client, django_assert_max_num_queries):
     for number in range(4):
         finish(claimed(make_job(title=f"Song {number}")))
-    for page in ("job", "track", "worker", "user"):
+    for page in ("job", "track", "export", "worker", "user"):
         with django_assert_max_num_queries(12):
             answer = admin_client.get(f"/admin/webapp/{page}/")
         assert answer.status_code == 200

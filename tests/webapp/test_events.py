@@ -126,6 +126,8 @@ def test_all_my_jobs_and_nobody_elses(make_job, owner, stranger):
         assert (await stream.next())[1]["state"] == "queued"
         await sync_to_async(jobs.delete)(old)
         assert await stream.next() == ("deleted", {"id": str(old.pk)})
+        await sync_to_async(jobs.restore)(old)
+        assert (await stream.next())[1]["id"] == str(old.pk)
         another = await sync_to_async(make_job)()
         assert (await stream.next())[1]["id"] == str(another.pk)
 

@@ -1,41 +1,21 @@
-"""What people take along: the archive is whole, and the mix is the mix they described."""
+"""What people take along at once: the archive is whole, and the mix is the mix they described."""
 
 import io
 import zipfile
 
 import numpy as np
 import pytest
-import soundfile
-from acting import claimed, fresh
+from acting import RATE, SECONDS, claimed, fresh, heard, noise
 
-from pipeline.segments import Block, SegmentWriter
-from webapp import cleanup, exports, jobs
+from webapp import cleanup, exports, jobs, rendering
 from webapp.models import State
 
 pytestmark = pytest.mark.django_db
 
-RATE, SECONDS = 44_100, 12
-
 
 @pytest.fixture
-def job(make_job):
-    """A finished one with real segments: vocals and drums of noise."""
-    done = make_job(State.DONE)
-    with SegmentWriter(done.directory) as writer:
-        writer.write(Block(0, RATE * SECONDS, RATE * SECONDS, noise()))
-        writer.close()
-    return done
-
-
-def noise():
-    rng = np.random.default_rng(5)
-    return {stem: rng.uniform(-0.9, 0.9, (2, RATE * SECONDS)).astype(np.float32) for stem in ("vocals", "drums")}
-
-
-def heard(answer):
-    audio, rate = soundfile.read(io.BytesIO(answer.body), dtype="float32")
-    assert rate == RATE
-    return audio.T
+def job(real_job):
+    return real_job()
 
 
 def test_the_mix_is_what_was_described(job, owner, fetch):
@@ -46,6 +26,15 @@ def test_the_mix_is_what_was_described(job, owner, fetch):
     assert int(answer.headers["Content-Length"]) == len(answer.body)
     expected = 10 ** (-8 / 20) * noise()["vocals"][:, round(9.5 * RATE) : 11 * RATE]
     np.testing.assert_allclose(heard(answer), expected, atol=2e-6)
+
+
+def test_pan_limiter_tempo_and_pitch_are_heard(job, owner, fetch):
+    hard_left = heard(fetch(f"/api/v1/jobs/{job.pk}/mix?vocals.pan=-1&mute=drums", owner))
+    assert np.abs(hard_left[1]).max() < 1e-6 and np.abs(hard_left[0]).max() > 0.9
+    limited = fetch(f"/api/v1/jobs/{job.pk}/mix?vocals=6&drums=6&limiter=1", owner)
+    assert limited.headers["X-Lowered-dB"] == "0.00" and np.abs(heard(limited)).max() <= 1
+    half = heard(fetch(f"/api/v1/jobs/{job.pk}/mix?tempo=2&pitch=-1&end=2", owner))
+    assert half.shape[1] == RATE
 
 
 def test_a_mix_of_nothing_said_is_the_song(job, owner, fetch):
@@ -87,6 +76,12 @@ def test_nothing_is_left_behind(job, owner, fetch, monkeypatch):
         ("start=1e308", "ends after 12.0 seconds"),
         ("end=nan", "nothing between"),
         ("format=xyz", "wav, flac, mp3"),
+        ("vocals.pan=2", "vocals"),
+        ("kazoo.pan=0", "kazoo"),
+        ("limiter=maybe", "1, 0"),
+        ("tempo=3", "tempo"),
+        ("pitch=13", "pitch"),
+        ("what=stems", "no part of a mix"),
     ],
 )
 def test_a_mix_that_makes_no_sense_is_explained(job, owner, fetch, query, told):
@@ -133,17 +128,17 @@ def test_files_that_are_gone_are_not_found(job, owner, fetch, what):
 
 def test_a_busy_site_says_so_and_recovers(job, owner, fetch):
     """Whoever waits in line is counted, and whoever leaves it, too."""
-    taken = [exports.admission.acquire(blocking=False) for _ in range(exports.AT_ONCE + exports.WAITING)]
+    taken = [rendering.admission.acquire(blocking=False) for _ in range(rendering.AT_ONCE + rendering.WAITING)]
     answer = fetch(f"/api/v1/jobs/{job.pk}/mix", owner)
     for _ in taken:
-        exports.admission.release()
+        rendering.admission.release()
     assert all(taken) and (answer.status, answer.headers["Retry-After"]) == (503, "5")
     for query in ("", "?vocals=7", "?start=99"):
-        for _ in range(exports.AT_ONCE + exports.WAITING + 1):
+        for _ in range(rendering.AT_ONCE + rendering.WAITING + 1):
             assert fetch(f"/api/v1/jobs/{job.pk}/mix{query}", owner).status == (400 if query else 200)
 
 
 def test_a_disk_without_room_to_spare_is_told(job, owner, fetch, monkeypatch):
-    monkeypatch.setattr(exports, "SPARE", 2**70)
+    monkeypatch.setattr(rendering, "SPARE", 2**70)
     answer = fetch(f"/api/v1/jobs/{job.pk}/mix", owner)
     assert answer.status == 507 and "full" in answer.body.decode()

@@ -1,9 +1,10 @@
 """Audio out: whole, in parts, and not again when it did not change."""
 
 import pytest
-from acting import claimed, finish
+from acting import PICTURE, RATE, SECONDS, claimed, finish, write_original
 from django.utils.http import http_date
 
+from pipeline.spectrogram import cached, columns
 from webapp import files, jobs
 from webapp.models import Job, State, Stem, Track
 
@@ -63,6 +64,53 @@ class TestWhole:
     def test_a_file_that_vanished_is_not_found(self, get, stem):
         Stem.objects.get(name="vocals").file.storage.delete(Stem.objects.get(name="vocals").file.name)
         assert get(f"{stem}/download").status == 404
+
+
+class TestOriginal:
+    def test_the_song_itself_its_thumbnail_and_cover(self, get, stem):
+        job = stem.removesuffix("/stems/vocals")
+        assert get(f"{job}/original/segments/1.flac").body == b"original 1"
+        assert get(f"{job}/original/segments/1.flac").headers["Content-Type"] == "audio/flac"
+        assert get(f"{job}/original/peaks").body == bytes(range(100))
+        assert get(f"{job}/thumbnail").body == bytes(range(10))
+        assert get(f"{job}/cover").body == PICTURE
+        assert get(f"{job}/cover").headers["Content-Type"] == "image/png"
+        assert get(f"{job}/original/segments/2.flac").status == 404
+
+    @pytest.mark.parametrize("tail", ["original/segments/0.flac", "original/peaks", "thumbnail", "cover"])
+    def test_is_there_before_the_first_stem_but_not_before_it_is_whole(self, get, make_job, tail):
+        job = claimed(make_job())
+        address = f"/api/v1/jobs/{job.pk}/{tail}"
+        assert get(address).status == 404
+        jobs.progress(job, **write_original(job))
+        assert get(address).status == 200
+
+
+class TestSpectrogram:
+    def test_is_what_is_computed_made_once_and_sent_with_its_shape(self, get, real_job):
+        job = real_job()
+        answer = get(f"/api/v1/jobs/{job.pk}/stems/drums/spectrogram")
+        path = cached(job.directory, "drums")
+        assert (answer.status, answer.body) == (200, path.read_bytes())
+        shape = int(answer.headers["X-Columns"]), int(answer.headers["X-Bands"])
+        assert shape == (columns(RATE * SECONDS), 128)
+        assert len(answer.body) == shape[0] * shape[1]
+        again = get(f"/api/v1/jobs/{job.pk}/stems/drums/spectrogram", If_None_Match=answer.headers["ETag"])
+        assert again.status == 304
+
+    def test_of_what_is_not_finished_there_is_none(self, get, make_job):
+        job = claimed(make_job())
+        jobs.progress(job, ["vocals"], segments_done=1)
+        assert get(f"/api/v1/jobs/{job.pk}/stems/vocals/spectrogram").status == 404
+
+    def test_strangers_and_unknown_stems_find_nothing(self, get, fetch, stranger, real_job):
+        base = f"/api/v1/jobs/{real_job().pk}/stems"
+        assert fetch(f"{base}/drums/spectrogram", stranger).status == 404
+        assert fetch(f"{base}/drums/spectrogram").status == 404
+        assert get(f"{base}/kazoo/spectrogram").status == 404
+
+    def test_files_that_are_gone_are_not_found(self, get, stem):
+        assert get(f"{stem}/spectrogram").status == 404
 
 
 class TestNames:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from acting import SONG, claimed, files_below, fresh
+from acting import PICTURE, SONG, claimed, files_below, fresh
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db.utils import OperationalError
 
@@ -18,6 +18,7 @@ from pipeline.audio import Recording
 from pipeline.options import InvalidAudio, ModelUnavailable, Options
 from pipeline.report import Progress, Report
 from pipeline.segments import Block
+from pipeline.tags import Tags
 from webapp import jobs, original, serializers, tasks, worker
 from webapp.models import State
 
@@ -25,6 +26,7 @@ pytestmark = pytest.mark.django_db
 
 SECOND = 44_100
 SECONDS = 25
+TAGS = Tags("Title", artist="Somebody", album="LP", cover=PICTURE, cover_type="image/png")
 STEMS = ("drums", "vocals")
 HEARD = Detection(SECONDS, {kind: Heard(0.9, "present", (0.9,) * SECONDS, ((0, SECONDS),)) for kind in KINDS})
 
@@ -81,7 +83,7 @@ def engine(monkeypatch):
 
 def recording(directory):
     """The song as it was decoded: a tone that grows louder."""
-    song = Recording(directory / "mixture.f32")
+    song = Recording(directory / "mixture.f32", tags=TAGS)
     tone = np.linspace(0, 0.504, SECONDS * SECOND) * np.sin(np.arange(SECONDS * SECOND))
     with song.path.open("wb") as file:
         song.append(np.stack([tone, tone]).astype(np.float32), file)
@@ -143,6 +145,17 @@ def test_the_song_itself_can_be_played_and_seen_before_its_stems(make_job, engin
     assert len(pairs) == original.PAIRS
     assert (np.diff(pairs[:, 1]) >= 0).all() and pairs[-1].tolist() == [-64, 64]
     assert "original/00002.flac" in files_below(fresh(job).published)
+
+
+def test_what_the_upload_says_of_itself_is_kept(make_job, engine, fetch, owner, browser):
+    job = make_job()
+    engine()
+    tasks.separate()
+    cover = browser.get(f"/api/v1/jobs/{job.pk}/").json()["cover_url"]
+    answer = fetch(cover, owner)
+    assert (answer.body, answer.headers["Content-Type"]) == (PICTURE, "image/png")
+    jobs.rename(job, "Another title")
+    assert original.tags_of(fresh(job)) == replace(TAGS, title="Another title")
 
 
 @pytest.mark.parametrize("count", [1, 7, 240, 1000])

@@ -8,7 +8,7 @@ from django.db.utils import OperationalError
 from django.utils import timezone
 
 from webapp import jobs, worker
-from webapp.models import Job, State, Worker
+from webapp.models import Export, Job, State, Worker
 
 pytestmark = pytest.mark.django_db
 
@@ -27,6 +27,20 @@ def test_waking_from_a_long_sleep_a_worker_does_not_take_its_own_job_away(make_j
     silence("laptop")
     worker.pulse("laptop")
     assert fresh(job).state == State.RUNNING
+
+
+def test_the_pulse_tidies_up(make_job, committing):
+    """Songs deleted long ago, exports of processes that are gone, and exports of yesterday."""
+    deleted, job = make_job(), make_job(State.DONE)
+    jobs.delete(deleted)
+    long_ago = timezone.now() - timedelta(days=2)
+    Job.objects.filter(pk=deleted.pk).update(deleted_at=long_ago)
+    lost = Export.objects.create(job=job, filename="a.wav", beat_at=long_ago)
+    Export.objects.create(job=job, filename="b.wav", state=State.DONE, created_at=long_ago)
+    with committing():
+        worker.pulse("w")
+    assert list(Job.objects.all()) == [job]
+    assert [(export.pk, export.state) for export in Export.objects.all()] == [(lost.pk, State.FAILED)]
 
 
 def test_a_database_that_is_away_does_not_end_the_pulse(monkeypatch, caplog):

@@ -1,0 +1,104 @@
+"""A stem's spectrogram as a picture: columns of bytes, each the level of one of BANDS bands from LOWEST to HIGHEST.
+
+Bands are equally wide in octaves, as an ear hears them. 255 is a sine at full scale in both channels, 0 is FLOOR_DB
+below that, or less.
+"""
+
+import secrets
+from collections.abc import Callable, Iterator
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline import segments
+from pipeline.audio import CHANNELS, RATE, Audio
+from pipeline.segments import SEGMENT, Index
+
+Read = Callable[[int, int], Audio]
+
+BANDS = 128
+LOWEST, HIGHEST = 40.0, 18_000.0  # Hz
+FLOOR_DB = -90.0
+MOST_COLUMNS = 4096
+SHORTEST_COLUMN = 1024  # samples
+WINDOW = 8192  # samples: 5.4 Hz apart
+HOP = WINDOW // 2  # samples, at most, from one look to the next
+AT_ONCE = 64  # looks
+FILE = "spectrogram.u8"  # beside a stem's segments
+
+HANN = np.hanning(WINDOW + 1)[:-1].astype(np.float32)
+BINS = np.floor(np.geomspace(LOWEST, HIGHEST, BANDS + 1) * WINDOW / RATE).astype(int)  # where bands begin and end
+
+
+def columns(samples: int) -> int:
+    """How many columns a song of that length has."""
+    return -(-samples // _column(samples))
+
+
+def cached(directory: Path, stem: str) -> Path:
+    """The file with a stem's spectrogram, made at the first call: (columns, BANDS) bytes. Raises FileNotFoundError."""
+    path = directory / stem / FILE
+    if not path.exists():
+        part = path.with_suffix(f".{secrets.token_hex(4)}")  # several may be at it
+        try:
+            with part.open("wb") as file:
+                file.writelines(block.tobytes() for block in spectrogram(directory, stem))
+            part.replace(path)
+        finally:
+            part.unlink(missing_ok=True)
+    return path
+
+
+def spectrogram(directory: Path, stem: str) -> Iterator[NDArray[np.uint8]]:
+    """The picture of a stem of a complete folder, in blocks of some columns: (n, BANDS)."""
+    found = segments.index(directory)
+    if stem not in found.stems:
+        raise FileNotFoundError(f"{directory} holds no {stem}.")
+    read = _reader(directory, stem, found)
+    width = _column(found.total)
+    looks = -(-width // HOP)  # in a column wider than a window nothing may be missed
+    for start in range(0, found.total, width * AT_ONCE):
+        stop = min(start + width * AT_ONCE, found.total)
+        count = -(-(stop - start) // width)
+        centres = start + (np.arange(count * looks) + 0.5) * width / looks
+        yield _bytes(_levels(read, centres.astype(int)).reshape(count, looks, BANDS).max(axis=1))
+
+
+def _reader(directory: Path, stem: str, found: Index) -> Read:
+    """Reads (2, stop - start) of a stem; zeros before its beginning and after its end."""
+
+    @lru_cache(maxsize=2)  # a window reaches over one join at most
+    def loaded(number: int) -> Audio:
+        return segments.load(directory, stem, number, found.gain)
+
+    def read(start: int, stop: int) -> Audio:
+        audio = np.zeros((CHANNELS, stop - start), np.float32)
+        for number in range(max(start, 0) // SEGMENT, -(-min(stop, found.total) // SEGMENT)):
+            first = number * SEGMENT
+            part = loaded(number)[:, max(start - first, 0) : stop - first]
+            at = max(first - start, 0)
+            audio[:, at : at + part.shape[1]] = part
+        return audio
+
+    return read
+
+
+def _column(samples: int) -> int:
+    """The width of a column in samples."""
+    return max(SHORTEST_COLUMN, -(-samples // MOST_COLUMNS))
+
+
+def _levels(read: Read, centres: NDArray[np.int64]) -> NDArray[np.float32]:
+    """The power in each band around those samples, 1 for a sine at full scale: (centres, BANDS)."""
+    audio = np.stack([read(centre - WINDOW // 2, centre + WINDOW // 2) for centre in centres])
+    spectrum = np.fft.rfft(audio * HANN) * (2 / HANN.sum())
+    power = np.square(np.abs(spectrum)).mean(axis=1)
+    # The greatest of a band's bins. Low bands are narrower than a bin: some share one.
+    return np.asarray(np.maximum.reduceat(power[:, : BINS[-1]], BINS[:-1], axis=1), np.float32)
+
+
+def _bytes(power: NDArray[np.float32]) -> NDArray[np.uint8]:
+    decibels = 10 * np.log10(np.maximum(power, 10 ** (FLOOR_DB / 10)))
+    return np.rint(255 * np.clip(1 - decibels / FLOOR_DB, 0, 1)).astype(np.uint8)

@@ -1,0 +1,89 @@
+"""Stems of a complete folder of segments as files: one, or all in an archive, in any format.
+
+Where a format would clip the loudest stem, all are lowered alike, so that together they are still the song.
+"""
+
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from zipfile import ZIP_STORED, ZipFile
+
+import numpy as np
+
+from pipeline import segments
+from pipeline.audio import Encoder, clips, suffix
+from pipeline.segments import Index
+from pipeline.tags import Tags
+
+OnProgress = Callable[[float], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """What files are written as: format and bits as in Options; tags of the song, which each stem makes its own."""
+
+    format: str
+    bits: str
+    tags: Tags
+
+
+def write(directory: Path, stem: str, target: Path, form: Form, on_progress: OnProgress = lambda _: None) -> float:
+    """Write one stem; returns by how many dB it was lowered. on_progress(0..1). Raises FileNotFoundError."""
+    found = segments.index(directory)
+    step = _Steps(on_progress, (_scanned(found, form) + 1) * len(found.starts))
+    loudest = _loudest(directory, found, form, step)
+    _encode(directory, found, stem, target, form, loudest, step)
+    return _decibels(loudest)
+
+
+def archive(directory: Path, title: str, target: Path, form: Form, on_progress: OnProgress = lambda _: None) -> float:
+    """Write every stem in a ZIP file, "<title>/<title> - <stem>.<suffix>"; otherwise as `write`."""
+    found = segments.index(directory)
+    step = _Steps(on_progress, (_scanned(found, form) + len(found.stems)) * len(found.starts))
+    loudest = _loudest(directory, found, form, step)
+    with ZipFile(target, "w", ZIP_STORED) as packed, tempfile.TemporaryDirectory(dir=target.parent) as scratch:
+        for stem in found.stems:
+            path = Path(scratch) / stem  # one at a time: the disk holds the archive and one stem more
+            _encode(directory, found, stem, path, form, loudest, step)
+            packed.write(path, f"{title}/{title} - {stem}.{suffix(form.format)}")
+            path.unlink()
+    return _decibels(loudest)
+
+
+class _Steps:
+    """Counts segments handled, and tells."""
+
+    def __init__(self, on_progress: OnProgress, total: int) -> None:
+        self._on_progress, self._total, self._done = on_progress, total, 0
+
+    def __call__(self) -> None:
+        self._done += 1
+        self._on_progress(self._done / self._total)
+
+
+def _scanned(found: Index, form: Form) -> int:
+    """How many stems must be looked through before the first is written."""
+    return len(found.stems) if clips(form.format, form.bits) else 0
+
+
+def _loudest(directory: Path, found: Index, form: Form, step: _Steps) -> float:
+    """The greatest absolute sample of all stems if that would clip, else 1."""
+    loudest = 1.0
+    for stem in found.stems[: _scanned(found, form)]:
+        for number in range(len(found.starts)):
+            audio = segments.load(directory, stem, number, found.gain)
+            loudest = max(loudest, float(np.abs(audio).max(initial=0.0)))
+            step()
+    return loudest
+
+
+def _encode(directory: Path, found: Index, stem: str, target: Path, form: Form, loudest: float, step: _Steps) -> None:
+    with Encoder(target, form.format, form.bits, form.tags.version(stem)) as encoder:
+        for number in range(len(found.starts)):
+            encoder.write(segments.load(directory, stem, number, found.gain) / np.float32(loudest))
+            step()
+
+
+def _decibels(loudest: float) -> float:
+    return float(20 * np.log10(loudest))

@@ -1,0 +1,204 @@
+"""Files made for people to take along, as verbs. No HTTP here.
+
+They are made by a few threads of the web process that was asked, because the workers are busy separating; whoever waits
+in line is counted, so that a busy site says so. The row tells how far a file is. A row that nobody beats for is a file
+whose process is gone.
+"""
+
+import errno
+import logging
+import os
+import secrets
+import shutil
+import socket
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from datetime import timedelta
+from pathlib import Path
+from time import monotonic
+from typing import Any, TypeVar
+
+from django.conf import settings
+from django.db import close_old_connections
+from django.db.models import QuerySet
+from django.db.utils import InterfaceError, OperationalError
+from django.utils import timezone
+
+from pipeline.options import InvalidOption
+from webapp.cleanup import remove
+from webapp.files import tame
+from webapp.jobs import DISK_FULL
+from webapp.models import LIVE, Export, Job, State
+from webapp.wishes import Wish
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+AT_ONCE, WAITING = 2, 4  # renderings of a process; beyond them a site that is busy says so
+KEPT = 10  # files of one song
+SPARE = 2**30  # bytes of disk that renderings leave to the separations
+WRITE_EVERY = 1.0  # seconds between two notes of progress
+LOST_AFTER = timedelta(seconds=60)
+PROCESS = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(3)}"
+
+BUSY = "Several files are being written at the moment. Please try again in a few seconds."
+GONE = "The stems of this song are not what they were when this was asked for. Please try again."
+LOST = "The server was restarted while this file was being written. Please try again."
+BROKEN = (
+    "Something went wrong on our side while writing this file. Please try again; if it happens again, ask whoever "
+    "runs this site to look at the web server's log."
+)
+
+renderer = ThreadPoolExecutor(AT_ONCE, "render")  # of its own, so that playing doesn't wait for it
+admission = threading.BoundedSemaphore(AT_ONCE + WAITING)
+
+
+class Busy(Exception):
+    """Too many files are being written."""
+
+
+class ExportLost(Exception):
+    """Nobody waits for the file any more: cancelled, or its song deleted."""
+
+
+def admit(work: Callable[..., T], *args: Any) -> "Future[T]":
+    """Do the work in a thread, once one is free. Raises Busy."""
+    if not admission.acquire(blocking=False):
+        raise Busy(BUSY)
+    rendering = renderer.submit(work, *args)
+    rendering.add_done_callback(lambda _: admission.release())  # also when nobody waits for it any more
+    return rendering
+
+
+def require_room(folder: Path) -> None:
+    """Raise OSError if a rendering could fill the disk that separations need."""
+    if shutil.disk_usage(folder).free < SPARE:
+        raise OSError(errno.ENOSPC, DISK_FULL)
+
+
+# -- what people do ------------------------------------------------------------------------------------------
+
+
+def start(job: Job, wish: Wish) -> Export:
+    """Begin to make a file of a finished job. Of the older ones only some stay.
+
+    Raises Busy, InvalidOption for a mix of what comes after the song's end, FileNotFoundError if its stems are gone.
+    """
+    from pipeline.mix import extent  # noqa: PLC0415 - it loads NumPy and ffmpeg
+
+    extent(job.published, wish.mix)
+    export = Export(job=job, process=PROCESS, filename=wish.filename(tame(job.track.title)))
+    export.save(force_insert=True)
+    try:
+        admit(_render, export, wish)
+    except Busy:
+        export.delete()
+        raise
+    _make_room(export)
+    return export
+
+
+def _make_room(export: Export) -> None:
+    over = export.job.exports.exclude(state__in=LIVE).exclude(pk=export.pk)
+    oldest = over.order_by("-created_at").values_list("pk", flat=True)[KEPT - 1 :]
+    Export.objects.filter(pk__in=list(oldest)).delete()
+
+
+# -- what a thread does --------------------------------------------------------------------------------------
+
+
+def _render(export: Export, wish: Wish) -> None:
+    """Make the file. Whatever happens ends up in the row."""
+    try:
+        _note(export, state=State.RUNNING)
+        export.folder.mkdir(parents=True)
+        require_room(export.folder)
+        lowered = _made(export, wish)
+        size = export.path.stat().st_size
+        _note(export, state=State.DONE, progress=1.0, size=size, lowered_db=round(lowered, 2))
+    except ExportLost:
+        remove(export.folder)
+    except Exception as error:
+        remove(export.folder)
+        _fail(export, error)
+    finally:
+        close_old_connections()
+
+
+def _made(export: Export, wish: Wish) -> float:
+    """Write what is wished for; returns by how many dB it was lowered so as not to clip."""
+    from pipeline import mix, stemfile, stems  # noqa: PLC0415 - as above
+    from webapp.original import tags_of  # noqa: PLC0415
+
+    job, tags, tell = export.job, tags_of(export.job), _Teller(export)
+    form = stems.Form(wish.format, wish.bits, tags)
+    if wish.what == "mix":
+        tags = tags.version("mix")
+        return mix.render(job.published, wish.mix, export.path, wish.format, wish.bits, tags, tell)
+    if wish.what == "stem":
+        return stems.write(job.published, wish.stem, export.path, form, tell)
+    if wish.what == "stems":
+        return stems.archive(job.published, tame(job.track.title), export.path, form, tell)
+    stemfile.write(job.published, export.path, tags, tell)
+    return 0.0
+
+
+class _Teller:
+    """Takes progress to the row, sparingly."""
+
+    def __init__(self, export: Export) -> None:
+        self._export = export
+        self._told = monotonic()
+
+    def __call__(self, fraction: float) -> None:
+        """fraction: 0..1. Raises ExportLost."""
+        if monotonic() - self._told < WRITE_EVERY:
+            return
+        self._told = monotonic()
+        try:
+            _note(self._export, progress=fraction)
+            waiting = Export.objects.filter(process=PROCESS, state=State.QUEUED)
+            waiting.update(beat_at=timezone.now())  # they live as long as we do
+        except (OperationalError, InterfaceError) as error:
+            log.warning("Export %s: progress not noted (%s); the next note catches up.", self._export.pk, error)
+            close_old_connections()
+
+
+def _note(export: Export, **fields: Any) -> None:
+    if not _live(export).update(**fields, beat_at=timezone.now()):
+        raise ExportLost(str(export.pk))
+
+
+def _live(export: Export) -> QuerySet[Export]:
+    return Export.objects.filter(pk=export.pk, state__in=LIVE)
+
+
+def _fail(export: Export, error: Exception) -> None:
+    message = BROKEN
+    if isinstance(error, InvalidOption):
+        message = error.message
+    elif isinstance(error, FileNotFoundError):  # deleted, or chosen anew
+        message = GONE
+    elif isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        message = DISK_FULL
+    else:
+        log.error("Export %s failed.", export.pk, exc_info=error)
+    _live(export).update(state=State.FAILED, error=message)
+
+
+# -- what keeps the shelf tidy -------------------------------------------------------------------------------
+
+
+def fail_lost() -> None:
+    """Fail what was being made by a process that is gone."""
+    lost = Export.objects.filter(state__in=LIVE, beat_at__lt=timezone.now() - LOST_AFTER)
+    for export in list(lost):
+        if lost.filter(pk=export.pk).update(state=State.FAILED, error=LOST):
+            remove(export.folder)
+
+
+def forget_old() -> None:
+    """Remove files that have been there for long enough."""
+    Export.objects.filter(created_at__lt=timezone.now() - timedelta(hours=settings.EXPORT_HOURS)).delete()
