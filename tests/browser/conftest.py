@@ -21,7 +21,7 @@ from django.conf import settings
 from pipeline.options import model_cards
 
 if TYPE_CHECKING:
-    from playwright.sync_api import BrowserContext, Page, StorageState
+    from playwright.sync_api import Browser, BrowserContext, Page, StorageState
 
 CHROMIUM = shutil.which("chromium")
 ARGUMENTS = [
@@ -69,14 +69,14 @@ def needs() -> None:
         pytest.skip("Chromium is not installed: apt-get install chromium")
     if not settings.WAVESURFER.is_dir():
         pytest.skip("npm packages are not installed: npm ci")
-    missing = [card.name for card in model_cards() if not card.installed]
-    if missing:
-        pytest.skip(f"A model is not installed: python -m ensemble pull {' '.join(missing)}")
 
 
 @pytest.fixture(scope="session")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A fresh installation's data folder, with the demo song in it."""
+    missing = [card.name for card in model_cards() if not card.installed]
+    if missing:
+        pytest.skip(f"A model is not installed: python -m ensemble pull {' '.join(missing)}")
     folder = tmp_path_factory.mktemp("data")
     manage = [sys.executable, "manage.py", "setup"]
     subprocess.run(manage, cwd=settings.BASE_DIR, env=environment(folder), check=True)
@@ -85,13 +85,22 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def site(data: Path) -> Iterator[str]:
+    """Its address while it runs: web server and worker."""
+    with serving(data, ["manage.py", "serve"], "healthz") as address:
+        yield address
+
+
+@contextmanager
+def serving(data: Path, command: list[str], page: str, **variables: str) -> Iterator[str]:
+    """The address of what a Python program serves, once that page answers. variables: more of its environment."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    command = [sys.executable, "manage.py", "serve", "--port", str(port)]
-    server = subprocess.Popen(command, cwd=settings.BASE_DIR, env=environment(data))
+    server = subprocess.Popen(
+        [sys.executable, *command, "--port", str(port)], cwd=settings.BASE_DIR, env=environment(data) | variables
+    )
     try:
-        wait_until_healthy(f"http://127.0.0.1:{port}/healthz")
+        wait_for_answer(f"http://127.0.0.1:{port}/{page}")
         yield f"http://127.0.0.1:{port}"
     finally:
         server.terminate()
@@ -113,13 +122,24 @@ def separated(site: str, data: Path) -> Separated:
 
 def seeded(data: Path, seconds: float, stems: list[str], **more: Any) -> Seeded:
     """A song as if it had been separated, in the site of that data folder. more: see `seed.Wish`. Takes seconds."""
-    wish = json.dumps({"seconds": seconds, "stems": stems} | more)
-    command = [sys.executable, str(SEED)]
+    return seed(data, [{"seconds": seconds, "stems": stems} | more])[0]
+
+
+def seed(data: Path, wishes: list[dict[str, Any]]) -> list[Seeded]:
+    """Several songs, each as `seed.Wish` says."""
     made = subprocess.run(
-        command, input=wish, cwd=settings.BASE_DIR, env=environment(data), check=True, stdout=subprocess.PIPE, text=True
+        [sys.executable, str(SEED)],
+        input=json.dumps(wishes),
+        cwd=settings.BASE_DIR,
+        env=environment(data),
+        check=True,
+        stdout=subprocess.PIPE,
+        text=True,
     )
-    answer = json.loads(made.stdout)
-    return Seeded(answer["job"], {"cookies": [session_cookie(answer["session"])], "origins": []})
+    return [
+        Seeded(answer["job"], {"cookies": [session_cookie(answer["session"])], "origins": []})
+        for answer in json.loads(made.stdout)
+    ]
 
 
 def session_cookie(value: str) -> dict[str, Any]:
@@ -159,16 +179,30 @@ def mixer(song: "Page") -> Iterator["Page"]:
 @contextmanager
 def browser_context(**options: Any) -> Iterator["BrowserContext"]:
     """A visitor's browser, which must meet no error in any script."""
+    with chromium() as browser, visit(browser, **options) as context:
+        yield context
+
+
+@contextmanager
+def chromium() -> Iterator["Browser"]:
+    """A browser that visitors can share."""
     from playwright.sync_api import sync_playwright  # noqa: PLC0415  (a part of the test extra)
 
-    complaints: list[str] = []
     with sync_playwright() as play:
         browser = play.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        context = browser.new_context(**options)
-        context.set_default_timeout(REACTION)
-        context.on("weberror", lambda error: complaints.append(str(error.error)))
-        yield context
+        yield browser
         browser.close()
+
+
+@contextmanager
+def visit(browser: "Browser", **options: Any) -> Iterator["BrowserContext"]:
+    """A visitor's cookies and pages, in which no script must fail."""
+    complaints: list[str] = []
+    context = browser.new_context(**options)
+    context.set_default_timeout(REACTION)
+    context.on("weberror", lambda error: complaints.append(str(error.error)))
+    yield context
+    context.close()
     assert complaints == []
 
 
@@ -178,7 +212,7 @@ def environment(data: Path) -> dict[str, str]:
     return ours | {"SOUNDSCAPE_DATA": str(data)}
 
 
-def wait_until_healthy(url: str) -> None:
+def wait_for_answer(url: str) -> None:
     deadline = time.monotonic() + START
     while True:
         try:

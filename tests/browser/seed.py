@@ -1,6 +1,7 @@
 """Makes a song as if it had been uploaded and separated: a program for a site's environment, run by `conftest.seeded`.
 
-Reads a wish (see Wish) as JSON from standard input; writes {"job": id, "session": the owner's} to standard output.
+Reads a list of wishes (see Wish) as JSON from standard input; writes a list of {"job": id, "session": the owner's} to
+standard output.
 The stems are sines and bursts of noise that never repeat, so that each can be found again in what is played.
 """
 
@@ -49,6 +50,7 @@ class Wish:
     seconds: float
     stems: list[str]
     title: str = "Seeded song"
+    filename: str = ""
     owner: str = "listener"
     state: str = State.DONE
     separated: float = 1.0
@@ -58,17 +60,21 @@ class Wish:
 
 def main() -> None:
     """Read, make, answer."""
-    wish = Wish(**json.load(sys.stdin))
-    owner, _ = User.objects.get_or_create(username=wish.owner)
-    job = make(wish, owner)
+    made = [make(Wish(**wish)) for wish in json.load(sys.stdin)]
+    json.dump([{"job": str(job.pk), "session": session_of(job.track.owner)} for job in made], sys.stdout)
+
+
+def session_of(owner: User) -> str:
+    """A session of its own, as if the owner had just logged in."""
     client = Client()
     client.force_login(owner)
-    json.dump({"job": str(job.pk), "session": client.cookies[settings.SESSION_COOKIE_NAME].value}, sys.stdout)
+    return client.cookies[settings.SESSION_COOKIE_NAME].value
 
 
-def make(wish: Wish, owner: User) -> Job:
+def make(wish: Wish) -> Job:
     """The rows and all files."""
-    track = Track(owner=owner, title=wish.title, filename=f"{wish.title}.flac", size=0)
+    owner, _ = User.objects.get_or_create(username=wish.owner)
+    track = Track(owner=owner, title=wish.title, filename=wish.filename or f"{wish.title}.flac", size=0)
     track.file.name = f"tracks/{track.pk}.flac"
     job = Job(track=track, attempts=1, finished=1 if wish.state == State.DONE else None)
     fields = write(wish, job, Path(track.file.path)) | STATES[wish.state] | wish.job

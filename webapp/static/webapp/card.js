@@ -30,9 +30,10 @@ export function fromTemplate(selector) {
   return /** @type {HTMLElement} */ (content.firstElementChild);
 }
 
-export class JobCard {
+/** The buttons that fit a job's state. A failure is told beside them. */
+export class JobActions {
   /**
-   * @param {HTMLElement} root holds [data-label], [data-detail], [data-problem], progress and [data-action] buttons
+   * @param {HTMLElement} root holds [data-problem] and some of the [data-action] buttons
    * @param {Job} job
    * @param {object} listener
    * @param {(job: Job) => void} listener.onJob the server's answer to a button
@@ -41,28 +42,25 @@ export class JobCard {
   constructor(root, job, { onJob, onDeleted }) {
     this.root = root;
     this.job = job;
-    for (const button of root.querySelectorAll("button[data-action]")) {
-      const action = button.getAttribute("data-action");
+    for (const button of this.#buttons()) {
+      const { action } = button.dataset;
       button.addEventListener("click", () => {
         if (action === "cancel") void this.#try(async () => onJob(await cancelJob(this.job)));
         if (action === "retry") void this.#try(async () => onJob(await retryJob(this.job)));
         if (action === "delete") void this.#delete(onDeleted);
       });
     }
-    this.update(job);
   }
 
   /** @param {Job} job */
   update(job) {
     this.job = job;
-    const { label, detail, fraction } = describe(job);
-    this.root.dataset.state = job.state;
-    write(find(this.root, "[data-label]"), label);
-    write(find(this.root, "[data-detail]"), detail);
-    showFraction(find(this.root, "progress"), fraction);
-    for (const [action, states] of Object.entries(ACTIONS)) {
-      find(this.root, `[data-action="${action}"]`).hidden = !states.includes(job.state);
-    }
+    for (const button of this.#buttons()) button.hidden = !ACTIONS[button.dataset.action ?? ""].includes(job.state);
+  }
+
+  /** @returns {NodeListOf<HTMLElement>} */
+  #buttons() {
+    return this.root.querySelectorAll("button[data-action]");
   }
 
   /** At once, without a question: there is undo. @param {(job: Job) => void} onDeleted */
@@ -88,6 +86,29 @@ export class JobCard {
       write(problem, error instanceof Error ? error.message : String(error));
       problem.hidden = false;
     }
+  }
+}
+
+/** The same with words and a progress bar. */
+export class JobCard extends JobActions {
+  /**
+   * @param {HTMLElement} root also holds [data-label], [data-detail] and progress
+   * @param {Job} job
+   * @param {{onJob: (job: Job) => void, onDeleted: (job: Job) => void}} listener
+   */
+  constructor(root, job, listener) {
+    super(root, job, listener);
+    this.update(job);
+  }
+
+  /** @param {Job} job */
+  update(job) {
+    super.update(job);
+    const { label, detail, fraction } = describe(job);
+    this.root.dataset.state = job.state;
+    write(find(this.root, "[data-label]"), label);
+    write(find(this.root, "[data-detail]"), detail);
+    showFraction(find(this.root, "progress"), fraction);
   }
 }
 

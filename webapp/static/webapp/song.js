@@ -1,11 +1,12 @@
 /** The page of one song: how its separation goes, the mixer as soon as there is something to hear, how it was made. */
 
-import { JobCard, find, write } from "./card.js";
+import { JobActions, JobCard, find, write } from "./card.js";
 import { Choice } from "./choice.js";
 import { HeardList } from "./heard.js";
 import { pageData, watch } from "./jobs.js";
 import { Memory } from "./memory.js";
 import { Mixer } from "./mixer.js";
+import { Rename } from "./rename.js";
 import { clock, decibels, isLive } from "./status.js";
 import { Take } from "./take.js";
 
@@ -19,6 +20,9 @@ const initial = pageData("job-data");
 const page = find(document, "#song");
 const memory = new Memory(initial.id);
 const card = new JobCard(find(page, "#status"), initial, { onJob: show, onDeleted: goHome });
+const header = find(page, "#header");
+new Rename(header, () => card.job, show);
+const actions = new JobActions(header, initial, { onJob: show, onDeleted: goHome });
 const choice = new Choice(find(page, "#choice"), show);
 const take = new Take(find(page, "#take"), () => mixer?.engine);
 memory.onChange = () => take.showHint();
@@ -36,6 +40,7 @@ watch(initial.events_url, {
 /** @param {Job} job */
 function show(job) {
   card.update(job);
+  actions.update(job);
   showMixer(job);
   write(find(page, "#title"), job.title);
   if (job.duration !== null) write(find(page, "#duration"), clock(job.duration));
