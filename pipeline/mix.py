@@ -1,93 +1,174 @@
-"""A mix of finished stems, exactly as the player plays it: the gain law, and its rendering to a file.
+"""A mix of finished stems, exactly as the player plays it: the law of a mix, and its rendering to a file.
 
-The law is the player's (webapp/static/webapp/gain.js), and both are tested against the same numbers
-(tests/mix_vectors.json): faders go from silence to MAX_DB, soloed lanes add up, mute beats solo.
+The law is the player's (webapp/static/webapp/gain.js says it in words), and both are tested against the same numbers
+(tests/mix_vectors.json): faders go from silence to MAX_DB, soloed lanes add up, mute beats solo, pan is the Web Audio
+StereoPannerNode's. The lanes' sum is stretched, then comes the master's gain, and at the end the limiter.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from math import inf, isnan
+from math import cos, inf, pi, sin
 from pathlib import Path
 from typing import IO
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ensemble.errors import InvalidOption
 from pipeline import segments
 from pipeline.audio import CHANNELS, RATE, Audio, Encoder, clips
+from pipeline.limiter import limited
 from pipeline.segments import load
+from pipeline.stretch import stretched
 from pipeline.tags import Tags
 
 MAX_DB = 6.0
+TEMPO = (0.5, 2.0)
+PITCH = (-12.0, 12.0)  # semitones
+
+Progress = Callable[[float], None]
 
 
 @dataclass(frozen=True, slots=True)
 class Lane:
-    """One stem in a mix. db: its fader, -inf (silence) to MAX_DB."""
+    """One stem in a mix. db: its fader, -inf (silence) to MAX_DB; pan: -1 (left) to 1 (right)."""
 
     name: str
     db: float = 0.0
     mute: bool = False
     solo: bool = False
+    pan: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class Mix:
-    """What is heard: lanes, the master fader in dB, and the stretch in seconds; end is the song's where None.
+    """What is heard: lanes, the master fader in dB, and from where to where, seconds; end is the song's where None.
 
-    Raises InvalidOption for a fader above MAX_DB or a stretch of nothing.
+    limiter: whether what is too loud is limited; where it isn't, a file that would clip is lowered as a whole.
+    tempo: 1 is as recorded; pitch: semitones. Raises InvalidOption for what is out of its range.
     """
 
     lanes: Sequence[Lane]
     master_db: float = 0.0
     start: float = 0.0
     end: float | None = None
+    limiter: bool = False
+    tempo: float = 1.0
+    pitch: float = 0.0
 
     def __post_init__(self) -> None:
         """Check every number."""
-        for name, db in [*((lane.name, lane.db) for lane in self.lanes), ("master", self.master_db)]:
-            if isnan(db) or db > MAX_DB:
-                raise InvalidOption(f"{name}: {db:g} dB is not between -inf (silence) and {MAX_DB:g}.")
+        for lane in self.lanes:
+            _check_fader(lane.name, lane.db)
+            _check(f"{lane.name}.pan", lane.pan, (-1, 1))
+        _check_fader("master", self.master_db)
+        _check("tempo", self.tempo, TEMPO)
+        _check("pitch", self.pitch, PITCH)
         end = inf if self.end is None else self.end
         if not 0 <= self.start < end:
             raise InvalidOption(f"There is nothing between {self.start:g} and {end:g} seconds.")
 
+    @property
+    def shaped(self) -> bool:
+        """Whether tempo or pitch are moved."""
+        return self.tempo != 1 or self.pitch != 0
+
+
+def _check_fader(name: str, db: float) -> None:
+    if not db <= MAX_DB:
+        raise InvalidOption(f"{name}: {db:g} dB is not between -inf (silence) and {MAX_DB:g}.")
+
+
+def _check(name: str, value: float, allowed: tuple[float, float]) -> None:
+    least, most = allowed
+    if not least <= value <= most:
+        raise InvalidOption(f"{name}: {value:g} is not between {least:g} and {most:g}.")
+
 
 def gains(lanes: Sequence[Lane]) -> list[float]:
-    """The amplitude with which each lane is heard."""
+    """The amplitude with which each lane is heard, before its pan."""
     soloing = any(lane.solo for lane in lanes)
     return [0.0 if lane.mute or (soloing and not lane.solo) else float(10 ** (lane.db / 20)) for lane in lanes]
 
 
-def render(directory: Path, mix: Mix, target: Path | IO[bytes], format: str, bits: str, title: str) -> float:
+def panning(pan: float) -> NDArray[np.float32]:
+    """What of left and right (columns) comes out left and right (rows): the identity at 0, equal power on the way."""
+    angle = (pan + 1 if pan <= 0 else pan) * pi / 2
+    matrix = [[1, cos(angle)], [0, sin(angle)]] if pan <= 0 else [[cos(angle), 0], [sin(angle), 1]]
+    return np.asarray(matrix if pan else np.eye(CHANNELS), np.float32)
+
+
+def render(
+    directory: Path,
+    mix: Mix,
+    target: Path | IO[bytes],
+    format: str,
+    bits: str,
+    tags: Tags | None = None,
+    on_progress: Progress = lambda _: None,
+) -> float:
     """Write the mix of a complete folder of segments to a file; returns by how many dB it was lowered not to clip.
 
-    Raises InvalidOption for a lane that isn't there or a stretch after the end.
+    on_progress is told how much is done, 0 to 1. Raises InvalidOption for a lane that isn't there or a part after the
+    end.
     """
-    loudest = 0.0
-    if clips(format, bits):
-        loudest = max(float(np.abs(block).max()) for block in blocks(directory, mix))
-    lowered = max(1.0, loudest)
-    with Encoder(target, format, bits, Tags(title)) as encoder:
-        for block in blocks(directory, mix):
+    listens = clips(format, bits) and not mix.limiter
+    share = 0.5 if listens else 1.0
+    lowered = 1.0
+    if listens:
+        heard = _told(directory, mix, lambda fraction: on_progress(share * fraction))
+        lowered = max(1.0, *(float(np.abs(block).max(initial=0)) for block in heard))
+    with Encoder(target, format, bits, tags) as encoder:
+        for block in _told(directory, mix, lambda fraction: on_progress(1 - share + share * fraction)):
             encoder.write(block / np.float32(lowered))
     return float(20 * np.log10(lowered))
 
 
+def _told(directory: Path, mix: Mix, on_progress: Progress) -> Iterator[Audio]:
+    """The blocks, telling how far they have come."""
+    start, stop = extent(directory, mix)
+    written, total = 0, round((stop - start) / mix.tempo)
+    for block in blocks(directory, mix):
+        if block.shape[1]:
+            yield block
+        written += block.shape[1]
+        on_progress(written / total)
+
+
 def blocks(directory: Path, mix: Mix) -> Iterator[Audio]:
-    """The mix as (2, n) blocks of up to a segment, exact to the sample."""
+    """The mix as (2, n) blocks of up to some seconds, exact to the sample."""
+    heard: Iterable[Audio] = summed(directory, mix)
+    if mix.shaped:
+        start, stop = extent(directory, mix)
+        heard = stretched(heard, stop - start, mix.tempo, mix.pitch)
+    master = np.float32(10 ** (mix.master_db / 20))
+    heard = (block * master for block in heard)
+    yield from limited(heard) if mix.limiter else heard
+
+
+def extent(directory: Path, mix: Mix) -> tuple[int, int]:
+    """First frame of the song that is heard, and the one after the last. Raises InvalidOption if there is none."""
+    total = segments.index(directory).total
+    seconds = total / RATE
+    start, stop = (round(min(time, seconds) * RATE) for time in (mix.start, inf if mix.end is None else mix.end))
+    if start >= stop:
+        raise InvalidOption(f"The song ends after {seconds:.1f} seconds, before this part begins.")
+    return start, stop
+
+
+def summed(directory: Path, mix: Mix) -> Iterator[Audio]:
+    """All lanes after fader and pan as (2, n) blocks of up to a segment. Raises InvalidOption for an unknown lane."""
     found = segments.index(directory)
     unknown = [lane.name for lane in mix.lanes if lane.name not in found.stems]
     if unknown:
         raise InvalidOption(f"There is no stem {unknown[0]!r}. There are: {', '.join(found.stems)}.")
-    seconds = found.total / RATE
-    start, stop = (round(min(time, seconds) * RATE) for time in (mix.start, inf if mix.end is None else mix.end))
-    if start >= stop:
-        raise InvalidOption(f"The song ends after {seconds:.1f} seconds, before the stretch begins.")
-    master = 10 ** (mix.master_db / 20)
-    heard = [(lane.name, gain * master) for lane, gain in zip(mix.lanes, gains(mix.lanes), strict=True) if gain]
+    start, stop = extent(directory, mix)
+    lanes = zip(mix.lanes, gains(mix.lanes), strict=True)
+    heard = [(lane.name, np.float32(gain) * panning(lane.pan)) for lane, gain in lanes if gain]
     for number, first in enumerate(found.starts):
         a, b = max(start - first, 0), min(stop - first, segments.SEGMENT)
         if a < b:
-            parts = [np.float32(gain) * load(directory, name, number, found.gain)[:, a:b] for name, gain in heard]
-            yield np.sum([np.zeros((CHANNELS, b - a), np.float32), *parts], axis=0)
+            audio = np.zeros((CHANNELS, b - a), np.float32)
+            for name, matrix in heard:
+                audio += matrix @ load(directory, name, number, found.gain)[:, a:b]
+            yield audio
