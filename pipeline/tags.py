@@ -72,7 +72,7 @@ def write(container: Any, tags: Tags) -> None:
 
 def _texts(container: Any) -> dict[str, str]:
     found = dict(container.metadata)
-    if container.format.name == "ogg":  # keeps them with the sound
+    if container.format.name == "ogg" and container.streams.audio:  # keeps them with the sound
         found = dict(container.streams.audio[0].metadata) | found
     lower = {key.lower(): value for key, value in found.items()}
     return {name: _clean(lower.get(name, "")) for name in TEXTS}

@@ -211,7 +211,11 @@ def test_files_that_are_no_songs(tmp_path):
 
 
 def test_pictures_and_silent_films(tmp_path):
-    for name, container, codec, pixels in [("a.png", "image2", "png", "rgb24"), ("b.mp4", "mp4", "mpeg4", "yuv420p")]:
+    for name, container, codec, pixels in [
+        ("a.png", "image2", "png", "rgb24"),
+        ("b.mp4", "mp4", "mpeg4", "yuv420p"),
+        ("c.ogv", "ogg", "libvpx", "yuv420p"),
+    ]:
         with av.open(str(tmp_path / name), "w", format=container) as output:
             stream = output.add_stream(codec, rate=25)
             stream.width, stream.height, stream.pix_fmt = 64, 64, pixels
