@@ -12,8 +12,9 @@ import secrets
 import shutil
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from time import monotonic
@@ -40,6 +41,7 @@ AT_ONCE, WAITING = 2, 4  # renderings of a process; beyond them a site that is b
 KEPT = 10  # files of one song
 SPARE = 2**30  # bytes of disk that renderings leave to the separations
 WRITE_EVERY = 1.0  # seconds between two notes of progress
+BEAT_EVERY = 5.0  # seconds
 LOST_AFTER = timedelta(seconds=60)
 PROCESS = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(3)}"
 
@@ -115,7 +117,8 @@ def _render(export: Export, wish: Wish) -> None:
         _note(export, state=State.RUNNING)
         export.folder.mkdir(parents=True)
         require_room(export.folder)
-        lowered = _made(export, wish)
+        with _beating():
+            lowered = _made(export, wish)
         size = export.path.stat().st_size
         _note(export, state=State.DONE, progress=1.0, size=size, lowered_db=round(lowered, 2))
     except ExportLost:
@@ -159,15 +162,41 @@ class _Teller:
         self._told = monotonic()
         try:
             _note(self._export, progress=fraction)
-            waiting = Export.objects.filter(process=PROCESS, state=State.QUEUED)
-            waiting.update(beat_at=timezone.now())  # they live as long as we do
         except (OperationalError, InterfaceError) as error:
             log.warning("Export %s: progress not noted (%s); the next note catches up.", self._export.pk, error)
             close_old_connections()
 
 
+@contextmanager
+def _beating() -> Iterator[None]:
+    """Meanwhile another thread shows that this process lives, however slow the work is."""
+    over = threading.Event()
+
+    def run() -> None:
+        while not over.wait(BEAT_EVERY):
+            _beat()
+
+    thread = threading.Thread(target=run, name="render-pulse", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
+def _beat() -> None:
+    """For what is being made and for what waits in line."""
+    try:
+        Export.objects.filter(process=PROCESS, state__in=LIVE).update(beat_at=timezone.now())
+    except (OperationalError, InterfaceError) as error:
+        log.warning("The database could not be told that files are still being written (%s).", error)
+    finally:
+        close_old_connections()
+
+
 def _note(export: Export, **fields: Any) -> None:
-    if not _live(export).update(**fields, beat_at=timezone.now()):
+    if not _live(export).update(**fields):
         raise ExportLost(str(export.pk))
 
 

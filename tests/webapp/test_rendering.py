@@ -1,6 +1,7 @@
 """Exports: every kind of file is what was asked for, and a file's way from the wish to its end is told truthfully."""
 
 import io
+import threading
 import zipfile
 from datetime import timedelta
 from threading import Event
@@ -303,14 +304,22 @@ class TestHousekeeping:
         assert Export.objects.get(pk=alive.pk).state == state
         assert not lost.folder.exists()
 
-    def test_whoever_renders_beats_for_those_who_wait(self, job, ask, monkeypatch):
-        monkeypatch.setattr(rendering, "WRITE_EVERY", 0.0)
+    def test_a_process_beats_for_its_own_alone(self, job):
         old = timezone.now() - timedelta(minutes=5)
-        mine, another = waiting(job, beat_at=old), waiting(job, beat_at=old)
-        Export.objects.filter(pk=mine.pk).update(process=rendering.PROCESS)
-        ask(job, what="stems")
-        assert Export.objects.get(pk=mine.pk).beat_at > old
-        assert Export.objects.get(pk=another.pk).beat_at == old
+        mine, done, another = (waiting(job, beat_at=old) for _ in range(3))
+        Export.objects.exclude(pk=another.pk).update(process=rendering.PROCESS)
+        Export.objects.filter(pk=done.pk).update(state=State.DONE)
+        rendering._beat()
+        assert {export.pk for export in Export.objects.filter(beat_at__gt=old)} == {mine.pk}
+
+    def test_it_beats_as_long_as_a_file_is_made_however_slowly(self, job, ask, monkeypatch):
+        beaten = Event()
+        monkeypatch.setattr(rendering, "BEAT_EVERY", 0.001)
+        monkeypatch.setattr(rendering, "_beat", beaten.set)
+        monkeypatch.setattr(stems, "write", lambda *_: beaten.wait(10) or pytest.fail("no beat"))
+        ask(job, what="stem", stem="drums")
+        assert beaten.is_set()
+        assert not [thread for thread in threading.enumerate() if thread.name == "render-pulse"]
 
     def test_files_of_yesterday_are_removed(self, job, settings, committing):
         settings.EXPORT_HOURS = 2.0
