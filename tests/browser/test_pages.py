@@ -167,6 +167,25 @@ def test_a_list_in_use_has_no_barriers(browser: "Browser", web: Web, scheme: str
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), "The page scrolls sideways."
 
 
+@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_a_mixer_in_use_has_no_barriers(browser: "Browser", web: Web, scheme: str, width: int) -> None:
+    """Buttons pressed, a lane muted, a spectrogram drawn, the title being edited; then the list of keys above it."""
+    with open_page(browser, web, "listener", color_scheme=scheme, viewport={"width": width, "height": 900}) as page:
+        page.goto(web.songs["Blue in the morning"].path)
+        page.locator("#mixer .download").first.wait_for()
+        for name in ("Mute vocals", "Solo drums", "Solo bass", "Spectrogram of bass", "Original instead of the mix"):
+            page.get_by_role("button", name=name).click()
+        page.keyboard.press("l")
+        page.get_by_role("button", name="Rename").click()
+        assert barriers(page) == []
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), "The page scrolls sideways."
+        page.keyboard.press("Escape")
+        page.keyboard.press("?")
+        page.locator("#keyboard").wait_for()
+        assert barriers(page) == []
+
+
 def test_search_finds_by_title_and_file_name_as_one_types(home: "Page") -> None:
     assert titles(home) == NEWEST
     assert home.locator("#found").inner_text() == "6 songs"

@@ -9,7 +9,7 @@ export class Rename {
   #saving = false;
 
   /**
-   * @param {HTMLElement} root holds [data-heading] with the button [data-rename], the form [data-rename-form] and [data-problem]
+   * @param {HTMLElement} root holds the button [data-rename], [data-heading] to give way to the form [data-rename-form], and [data-problem]
    * @param {() => Job} job as it is now
    * @param {(job: Job) => void} onJob the server's answer
    */
