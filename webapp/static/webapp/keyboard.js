@@ -40,9 +40,9 @@ const SLIDER_KEYS = ["ArrowLeft", "ArrowRight", "Home"];
 /** @param {KeyboardEvent} event @returns {Command | null} */
 export function command(event) {
   if (event.ctrlKey || event.metaKey || event.altKey || belongsTo(event.target, event.code)) return null;
-  if (event.key in SIGNS) return SIGNS[event.key];
   const digit = /^(?:Digit|Numpad)([1-9])$/.exec(event.code);
   if (digit) return laneCommand(Number(digit[1]) - 1, event.shiftKey);
+  if (event.key in SIGNS) return SIGNS[event.key];
   if (event.code === "KeyM") return { name: "mute", lane: "focused" };
   if (event.code === "KeyS") return { name: "solo", lane: "focused", only: event.shiftKey };
   return KEYS[event.code] ?? null;

@@ -34,6 +34,8 @@ export class Mixer {
   #outdated = false;
   /** What is remembered of the mix. */
   #kept;
+  /** The next picture of what plays. */
+  #frame = 0;
   /** Ends all listening; true in `aborted` once this mixer has given way to another. */
   #end = new AbortController();
 
@@ -226,7 +228,8 @@ export class Mixer {
     this.#showMix();
     this.transport.showState();
     this.#showPosition();
-    if (this.engine.state === "playing") requestAnimationFrame((now) => this.#animate(now));
+    cancelAnimationFrame(this.#frame);
+    if (this.engine.state === "playing") this.#frame = requestAnimationFrame((now) => this.#animate(now));
     else for (const part of [this.transport, ...this.lanes]) part.clear();
   }
 
@@ -238,7 +241,7 @@ export class Mixer {
     const { lanes, master, reduction } = this.engine.levels();
     for (const { meter, name } of this.lanes) meter.show(lanes[name], now);
     this.transport.showLevels(master, reduction, now);
-    requestAnimationFrame((next) => this.#animate(next));
+    this.#frame = requestAnimationFrame((next) => this.#animate(next));
   }
 
   #showPosition() {

@@ -14,6 +14,7 @@ const MAGMA = [
   [0, 0, 4], [28, 16, 68], [79, 18, 123], [129, 37, 129], [181, 54, 122],
   [229, 80, 100], [251, 135, 97], [254, 194, 135], [252, 253, 191],
 ];
+const WHITE = [255, 255, 255];
 /** Levels below this of 255 are noise that would only veil the rest. */
 const FLOOR = 40;
 
@@ -64,13 +65,14 @@ export async function drawSpectrogram(url, name, pane) {
 
 /** @param {boolean} dark @returns {Uint32Array} pixel of each level */
 function colours(dark) {
+  const stops = dark ? MAGMA : [...MAGMA.slice(0, -1), WHITE];
   const pixels = new Uint8ClampedArray(4 * 256);
   for (let level = 0; level < 256; level++) {
     const loudness = Math.max(0, level - FLOOR) / (255 - FLOOR);
-    const place = (dark ? loudness : 1 - loudness) * (MAGMA.length - 1);
-    const below = Math.min(Math.floor(place), MAGMA.length - 2);
-    MAGMA[below].forEach((value, part) => {
-      pixels[4 * level + part] = value + (MAGMA[below + 1][part] - value) * (place - below);
+    const place = (dark ? loudness : 1 - loudness) * (stops.length - 1);
+    const below = Math.min(Math.floor(place), stops.length - 2);
+    stops[below].forEach((value, part) => {
+      pixels[4 * level + part] = value + (stops[below + 1][part] - value) * (place - below);
     });
     pixels[4 * level + 3] = 255;
   }

@@ -63,7 +63,8 @@ export class Take {
   /** @param {string[]} names */
   #showStems(names) {
     const group = find(this.root, "#take-stems");
-    find(this.root, "#take-ni").hidden = !NI_STEMS.every((name) => names.includes(name));
+    const ni = /** @type {HTMLOptionElement} */ (find(this.root, "#take-ni"));
+    ni.hidden = ni.disabled = !NI_STEMS.every((name) => names.includes(name));
     if (group.dataset.names === names.join()) return; // keeps what is chosen
     group.dataset.names = names.join();
     group.replaceChildren(...names.map((name) => new Option(capitalised(name), `stem:${name}`)));
