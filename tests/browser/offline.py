@@ -29,7 +29,7 @@ LEAD = 1323  # frames from the call of play() at time 0 to the first frame of th
 LOOKAHEAD = 220  # frames by which the limiter is late
 
 # Acts at the given context times and every few seconds sees to it that all that is needed next is loaded, as it is in
-# real time. Sends what was heard as interleaved float32; returns what the engine said at each stop.
+# real time. Sends what was heard, float32, left before right; returns what the engine said at each stop.
 RENDER = f"""async ({{ song, stems, seconds, actions }}) => {{
   const {{ Engine }} = await import('/static/webapp/engine.js');
   const loaded = {LOADED};
@@ -40,8 +40,8 @@ RENDER = f"""async ({{ song, stems, seconds, actions }}) => {{
     await loaded(engine);
     for (const [at, method, ...values] of actions) if (at === time) await engine[method](...values);
     await loaded(engine);
-    const {{ position, state, sounding, latency }} = engine;
-    notes.push({{ time, position, state, sounding, latency, levels: engine.levels() }});
+    const {{ position, state, sounding, latency, canProcess }} = engine;
+    notes.push({{ time, position, state, sounding, latency, can: canProcess, levels: engine.levels() }});
   }};
   const regular = Array.from({{ length: seconds / 4 }}, (_, index) => 4 * index);
   for (const time of new Set([...actions.map(([at]) => at), ...regular])) {{
@@ -51,8 +51,7 @@ RENDER = f"""async ({{ song, stems, seconds, actions }}) => {{
   const heard = await context.startRendering();
   await engine.close();
   const channels = [0, 1].map((channel) => heard.getChannelData(channel));
-  const body = Float32Array.from({{ length: 2 * heard.length }}, (_, index) => channels[index % 2][index >> 1]);
-  await fetch('/heard', {{ method: 'POST', body }});
+  await fetch('/heard', {{ method: 'POST', body: new Blob(channels) }});
   return notes;
 }}"""
 
@@ -127,18 +126,19 @@ class Player:
         self.page = page
         self._server = server
 
-    def render(self, song: Song, seconds: float, *actions: tuple[Any, ...], described: Any = None) -> Heard:
+    def render(self, song: Song, seconds: float, *actions: tuple[Any, ...]) -> Heard:
         """What is heard in `seconds` from the start. actions: (context time, engine's method, its arguments...)."""
-        wish = (described or song.described()) | {"seconds": seconds, "actions": [list(action) for action in actions]}
+        wish = song.described() | {"seconds": seconds, "actions": [list(action) for action in actions]}
         notes = self.page.evaluate(RENDER, wish)
-        audio = np.frombuffer(self._server.heard, np.float32).reshape(-1, 2).T
+        audio = np.frombuffer(self._server.heard, np.float32).reshape(2, -1)
         return Heard(audio, notes)
 
     def play(self, song: Song, seconds: float, *actions: tuple[Any, ...]) -> Heard:
         """As `render`, of a song that is all separated and plays from its beginning."""
-        begin = [(0, "setAvailable", song.segments, song.segments)]
-        at_once = [action for action in actions if action[0] == 0]
-        return self.render(song, seconds, *begin, *at_once, (0, "play"), *[a for a in actions if a[0] > 0])
+        first = [action for action in actions if action[0] == 0]
+        later = [action for action in actions if action[0] > 0]
+        everything = (0, "setAvailable", song.segments, song.segments)
+        return self.render(song, seconds, everything, *first, (0, "play"), *later)
 
 
 class Files(ThreadingHTTPServer):
@@ -167,6 +167,11 @@ class Handler(SimpleHTTPRequestHandler):
         self.server.heard = self.rfile.read(int(self.headers["Content-Length"]))
         self.send_response(204)
         self.end_headers()
+
+    def end_headers(self) -> None:
+        """Allow scripts from files only: the engine must do with a strict policy."""
+        self.send_header("Content-Security-Policy", "script-src 'self' 'wasm-unsafe-eval'")
+        super().end_headers()
 
     def log_message(self, *_: object) -> None:
         """Say nothing."""

@@ -28,7 +28,7 @@ LOADED = """async (engine) => {
 
 # Renders a song from its beginning as an engine plays it: both channels, without the time until its first frame.
 PLAYED = f"""async (engine, context) => {{
-  const {{ LEAD }} = await import('/static/webapp/engine.js');
+  const {{ LEAD }} = await import('/static/webapp/playback.js');
   const loaded = {LOADED};
   const {{ sampleRate: rate, length }} = context;
   for (let time = 5; time < length / rate; time += 5) {{

@@ -25,6 +25,7 @@ export class Bus {
   #stretcherLoading = null;
   #limited = true;
   #shaping = false;
+  #semitones = 0;
   /** Whether the stretcher is at work. */
   #connected = false;
   #least = 1;
@@ -73,11 +74,13 @@ export class Bus {
   }
 
   /**
-   * Whether sound is to be shaped. Changes what `ready` and `latency` say; the sound itself changes when the gate next opens.
-   * @param {boolean} on
+   * Whether sound is to be shaped, and how. Changes what `ready` and `latency` say; whether the sound itself passes the
+   * stretcher changes when the gate next opens.
+   * @param {boolean} on @param {number} semitones
    */
-  shape(on) {
+  shape(on, semitones) {
     this.#shaping = on;
+    this.#semitones = semitones;
     if (on) this.#stretcherLoading ??= this.#load(() => this.#loadStretcher());
   }
 
@@ -87,9 +90,9 @@ export class Bus {
     await this.#stretcherLoading;
   }
 
-  /** @param {number} semitones @param {number} time when the sound that it is meant for comes in */
-  shift(semitones, time) {
-    if (this.#shaping) this.#stretcher?.shift(semitones, time);
+  /** Shapes as was asked for last. @param {number} time when the sound that it is meant for comes in */
+  shift(time) {
+    if (this.#shaping) this.#stretcher?.shift(this.#semitones, time);
   }
 
   /** @param {number} time when sound comes in @param {boolean} fade */

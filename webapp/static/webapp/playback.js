@@ -1,0 +1,217 @@
+/**
+ * Playing, pausing, seeking, and waiting for what is not loaded yet: one run after the other.
+ * What sounds when is run.js; what is loaded is segments.js; this looks at the clock and decides.
+ */
+
+import { RAMP } from "./ramp.js";
+import { Run } from "./run.js";
+import { neededColumns } from "./segments.js";
+
+/** Time from "start now" to the first sample: the graph must hear of it before its time comes. */
+export const LEAD = 0.03;
+/** How far ahead sources are laid, seconds: more than timers of background tabs can be late. */
+const HORIZON = 12;
+/** When this little is left to play and nothing follows, fade out rather than break off, seconds. */
+const STALL_MARGIN = 0.25;
+/** Playback goes on again once this much is ready, seconds. */
+const RESUME_AHEAD = 1;
+/** How often the clock is looked at, milliseconds; columns are laid many seconds ahead of it. */
+const TICK = 100;
+/** Columns of the original that are kept where it is needed. */
+const ORIGINAL_COLUMNS = 3;
+
+/**
+ * @typedef {import("./crossfade.js").Sounding} Sounding
+ * @typedef {"paused" | "playing" | "buffering" | "waiting" | "ended"} State
+ *   "buffering": the network is behind; "waiting": the separation is. Both go on by themselves.
+ */
+
+export class Playback {
+  /** @type {Run | null} */
+  #run = null;
+  /** @type {ReturnType<typeof setInterval> | undefined} */
+  #timer;
+  /** @type {State} */
+  #state = "paused";
+  /** @type {Sounding} */
+  #sounding = "stems";
+  #wanted = false;
+  #at = 0;
+
+  /**
+   * @param {AudioContext | OfflineAudioContext} context
+   * @param {{rate: number, samples: number, segment: number}} song
+   * @param {import("./run.js").Deck} deck what is to be played, which may change at any time
+   * @param {import("./bus.js").Bus} bus
+   * @param {import("./crossfade.js").Crossfade} crossfade
+   * @param {(what: "state" | "sounding") => void} onChange
+   */
+  constructor(context, song, deck, bus, crossfade, onChange) {
+    this.context = context;
+    this.song = song;
+    this.deck = deck;
+    this.bus = bus;
+    this.crossfade = crossfade;
+    this.onChange = onChange;
+    /** Whether the original is to be at hand even where there are stems. */
+    this.keepsOriginal = false;
+  }
+
+  get state() {
+    return this.#state;
+  }
+
+  /** What is heard at the playhead, or will be. */
+  get sounding() {
+    return this.#sounding;
+  }
+
+  /** Whether sources are sounding. */
+  get running() {
+    return this.#run !== null;
+  }
+
+  /** The frame that is heard now. */
+  get frame() {
+    return this.#run ? Math.round(this.#run.frameAt(this.#heardTime)) : this.#at;
+  }
+
+  async play() {
+    if (this.frame >= this.song.samples) this.#at = 0;
+    this.#wanted = true;
+    this.#timer ??= setInterval(() => this.update(), TICK);
+    if (this.context instanceof AudioContext) await this.context.resume();
+    await this.bus.settled();
+    this.update();
+  }
+
+  pause() {
+    this.#wanted = false;
+    clearInterval(this.#timer);
+    this.#timer = undefined;
+    this.halt();
+    this.update();
+  }
+
+  /** @param {number} frame */
+  seek(frame) {
+    this.halt();
+    this.#at = frame;
+    this.update();
+  }
+
+  /** Looks at the clock and at what is loaded, and does what is due. Safe to call at any time. */
+  update() {
+    this.#need();
+    if (this.#run) this.#continue(this.#run);
+    else if (this.#wanted && this.#ready()) this.#begin();
+    this.#tell();
+  }
+
+  /** What is to be heard has changed: so does all that has not begun. */
+  layAnew() {
+    const time = this.context.currentTime + LEAD;
+    if (this.#run && time > this.#run.time) {
+      this.#run.cut(time);
+      this.bus.shift(time);
+    }
+    this.update();
+  }
+
+  /** Fades out; `update` begins again where it was, if it is still to play. */
+  halt() {
+    if (!this.#run) return;
+    this.#at = this.frame;
+    const now = this.context.currentTime;
+    this.bus.close(now);
+    this.#run.stop(now + RAMP);
+    this.#run = null;
+  }
+
+  /** Context time at which what is heard now came in. */
+  get #heardTime() {
+    return this.context.currentTime - this.bus.latency;
+  }
+
+  #need() {
+    const { stems, original, loop } = this.deck;
+    const columns = neededColumns(this.frame, this.song, loop);
+    const missing = columns.some((column) => column >= stems.segments.available);
+    stems.segments.need(columns);
+    original?.segments.need(this.keepsOriginal || missing ? columns.slice(0, ORIGINAL_COLUMNS) : []);
+  }
+
+  #begin() {
+    const { rate } = this.song;
+    const time = Math.ceil((this.context.currentTime + LEAD) * rate) / rate;
+    this.#run = new Run(this.context, this.song, this.deck, {
+      from: this.#at,
+      time,
+      onChange: (sounding, from) => this.crossfade.change(sounding, from),
+      onEnded: () => this.update(),
+    });
+    this.bus.open(time, this.#at > 0);
+    this.bus.shift(time);
+    this.#run.lay(time + HORIZON);
+  }
+
+  /** @param {Run} run */
+  #continue(run) {
+    const now = this.context.currentTime;
+    const stale = run.staleFrom(now + LEAD);
+    if (stale !== undefined) run.cut(stale);
+    run.lay(now + HORIZON);
+    run.forget(this.#heardTime);
+    const left = run.end - this.#heardTime;
+    if (run.complete && left <= 0) this.pause();
+    if (!run.complete && left < STALL_MARGIN + this.bus.latency) this.halt();
+  }
+
+  /** Whether enough is loaded to begin. */
+  #ready() {
+    const needed = Math.min(this.#at + RESUME_AHEAD * this.song.rate, this.song.samples - 1);
+    return this.bus.ready && this.#playable(this.#at) && this.#playable(needed);
+  }
+
+  /** @param {number} frame */
+  #playable(frame) {
+    const { stems, original } = this.deck;
+    const column = this.#column(frame);
+    if (stems.segments.column(column)) return true;
+    return column >= stems.segments.available && original?.segments.column(column) !== undefined;
+  }
+
+  /** @param {number} frame */
+  #column(frame) {
+    return Math.floor(frame / this.song.segment);
+  }
+
+  /** Tells of what has changed since the last time. */
+  #tell() {
+    const [state, sounding] = [this.#currentState(), this.#currentSounding()];
+    const changed = { state: state !== this.#state, sounding: sounding !== this.#sounding };
+    this.#state = state;
+    this.#sounding = sounding;
+    if (changed.sounding) this.onChange("sounding");
+    if (changed.state) this.onChange("state");
+  }
+
+  /** @returns {State} */
+  #currentState() {
+    if (!this.#wanted) return this.frame >= this.song.samples ? "ended" : "paused";
+    if (this.#run) return "playing";
+    const { stems, original } = this.deck;
+    const next = this.#column(Math.min(this.#at + STALL_MARGIN * this.song.rate, this.song.samples - 1));
+    return next < Math.max(stems.segments.available, original?.segments.available ?? 0) ? "buffering" : "waiting";
+  }
+
+  /** @returns {Sounding} */
+  #currentSounding() {
+    const sounding = this.#run?.soundingAt(this.#heardTime);
+    if (sounding) return sounding;
+    const { stems, original, preferOriginal } = this.deck;
+    const column = this.#column(this.frame);
+    const there = original !== null && column < original.segments.available;
+    return there && (preferOriginal || column >= stems.segments.available) ? "original" : "stems";
+  }
+}
