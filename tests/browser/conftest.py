@@ -170,7 +170,7 @@ def mixer(song: "Page") -> Iterator["Page"]:
     song.keyboard.press("Escape")
     song.evaluate(
         """(names) => names.forEach((name) => {
-          document.querySelector('#mixer').engine.setLane(name, { db: 0, mute: false, solo: false });
+          document.querySelector('#mixer').engine.setLane(name, { db: 0, pan: 0, mute: false, solo: false });
         })""",
         STEMS,
     )

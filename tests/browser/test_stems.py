@@ -153,7 +153,7 @@ def choose(page: "Page", button: str) -> None:
 
 
 def lanes(page: "Page") -> list[str]:
-    return [lane.get_attribute("data-stem") or "" for lane in page.locator(".lane").all()]
+    return [lane.get_attribute("data-stem") or "" for lane in page.locator(".lane:not(.original)").all()]
 
 
 def fetch_job(page: "Page") -> dict[str, Any]:
