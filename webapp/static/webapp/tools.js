@@ -37,10 +37,10 @@ export class Tools {
   /** As the engine has it now. */
   show() {
     const { tempo, pitch, loop, canProcess } = this.engine;
-    const sign = pitch > 0 ? "+" : "";
+    const semitones = `${pitch > 0 ? "+" : ""}${pitch}`.replace("-", "−");
     showSlider(this.tempo, Math.round(100 * tempo), `${Math.round(100 * tempo)} %`);
-    showSlider(this.pitch, pitch, `${sign}${String(pitch).replace("-", "−")} st`);
-    this.pitch.ariaValueText = `${sign}${pitch} semitones`;
+    showSlider(this.pitch, pitch, `${semitones} st`);
+    this.pitch.ariaValueText = `${semitones} semitones`;
     for (const id of ["tempo", "pitch", "tempo-reset", "pitch-reset"]) {
       /** @type {HTMLInputElement | HTMLButtonElement} */ (find(this.root, `#${id}`)).disabled = !canProcess;
     }
