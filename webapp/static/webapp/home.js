@@ -13,6 +13,7 @@ const songs = new SongList(page);
 let watching = false;
 
 songs.showAll(pageData("jobs-data"));
+songs.offerDeleted();
 if (page.querySelector("#drop")) {
   new Uploads(page, jobsUrl, { onJob: welcome, onAlone: open });
   wireStems();

@@ -16,15 +16,19 @@ import { offerUndo } from "./undo.js";
  */
 
 const STORED_SORT = "soundscape.sort";
+/** What places and searches depend on: other news, such as progress, move nothing. @type {(keyof Job)[]} */
+const ARRANGED_BY = ["title", "state", "duration"];
 /** What needs somebody comes first. @type {Job["state"][]} */
 const BY_STATE = ["failed", "running", "queued", "cancelled", "done"];
 const { compare } = new Intl.Collator(document.documentElement.lang, { numeric: true, sensitivity: "base" });
 
+/** Seconds, more than any song has: Infinity minus itself would be no number. */
+const UNKNOWN = Number.MAX_VALUE;
 /** @type {Record<string, (one: Job, other: Job) => number>} */
 const ORDERS = {
   newest: () => 0,
   title: (one, other) => compare(one.title, other.title),
-  length: (one, other) => (one.duration ?? Infinity) - (other.duration ?? Infinity),
+  length: (one, other) => (one.duration ?? UNKNOWN) - (other.duration ?? UNKNOWN),
   state: (one, other) => BY_STATE.indexOf(one.state) - BY_STATE.indexOf(other.state),
 };
 
@@ -54,15 +58,20 @@ export class SongList {
     const known = new Set(jobs.map(({ id }) => id));
     for (const id of this.#rows.keys()) if (!known.has(id)) this.#drop(id);
     for (const job of jobs) this.#put(job);
-    const deleted = takeDeletion();
-    if (deleted && !known.has(deleted.id)) this.#offer(deleted);
     this.arrange();
+  }
+
+  /** Offers back what was deleted on the page before this one. */
+  offerDeleted() {
+    const job = takeDeletion();
+    if (job && !this.#rows.has(job.id)) this.#offerAndFocus(job);
   }
 
   /** News of a song. What one has just deleted isn't news. @param {Job} job */
   show(job) {
+    const before = this.#rows.get(job.id)?.job;
     this.#put(job);
-    this.arrange();
+    if (!before || ARRANGED_BY.some((key) => before[key] !== job[key])) this.arrange();
   }
 
   /** A song that was deleted elsewhere. @param {string} id */
@@ -73,10 +82,10 @@ export class SongList {
 
   /** Sorts, hides what isn't searched for, and says how much there is. */
   arrange() {
-    const newest = [...this.#rows.values()].sort((one, other) => compare(other.job.created_at, one.job.created_at));
+    const newest = [...this.#rows.values()].sort((one, other) => Date.parse(other.job.created_at) - Date.parse(one.job.created_at));
     const order = newest.sort((one, other) => ORDERS[this.sort.value](one.job, other.job));
     const wanted = words(this.search.value);
-    for (const { root, job } of order) root.hidden = !matches(job, wanted);
+    for (const { root, job, update } of order) root.hidden = update !== null && !matches(job, wanted);
     place(this.list, order.map(({ root }) => root));
     const songs = order.filter(({ update }) => update);
     this.tools.hidden = songs.length === 0;
