@@ -30,6 +30,7 @@ TYPES = {
     ".zip": "application/zip",
 }
 drawer = ThreadPoolExecutor(1, "draw")  # of its own, so that playing doesn't wait for it
+LONGEST = 200  # characters of a title in a file's name, which has more to say and mostly may not be over 255
 RANGE = re.compile(r"bytes=(\d*)-(\d*)")
 
 
@@ -222,4 +223,4 @@ async def _own_stem(request: HttpRequest, pk: UUID, name: str) -> Stem:
 
 def tame(title: str) -> str:
     """A title as a file name that every system takes."""
-    return re.sub(r'[\x00-\x1f\x7f/\\:*?"<>|]+', "_", title).strip(" .") or "song"
+    return re.sub(r'[\x00-\x1f\x7f/\\:*?"<>|]+', "_", title)[:LONGEST].strip(" .") or "song"

@@ -122,6 +122,7 @@ class TestNames:
             ("a/b\\c:d\r\nX: y", 'attachment; filename="a_b_c_d_X_ y - vocals.wav"'),
             ("Motörhead 🤘", "attachment; filename*=utf-8''Mot%C3%B6rhead%20%F0%9F%A4%98%20-%20vocals.wav"),
             ("...", 'attachment; filename="song - vocals.wav"'),
+            ("x" * 255, f'attachment; filename="{"x" * 200} - vocals.wav"'),
         ],
     )
     def test_downloads_are_named_for_the_song(self, get, stem, title, header):

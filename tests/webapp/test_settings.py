@@ -86,6 +86,7 @@ def test_everything_can_be_changed(load):
         ("SOUNDSCAPE_MAX_HOURS", "0"),
         ("SOUNDSCAPE_MAX_HOURS", "nan"),
         ("SOUNDSCAPE_MAX_HOURS", "inf"),
+        ("SOUNDSCAPE_EXPORT_HOURS", "0"),
         ("SOUNDSCAPE_LOG_LEVEL", "loud"),
         ("SOUNDSCAPE_ORIGINS", "example.org"),
         ("PORT", "http"),
