@@ -41,9 +41,10 @@ RENDER = f"""async ({{ song, stems, seconds, actions }}) => {{
     for (const [at, method, ...values] of actions) if (at === time) await engine[method](...values);
     await loaded(engine);
     const {{ position, state, sounding, latency, canProcess }} = engine;
-    notes.push({{ time, position, state, sounding, latency, can: canProcess, levels: engine.levels() }});
+    const [now, levels] = [context.currentTime, engine.levels()];
+    notes.push({{ time, now, position, state, sounding, latency, can: canProcess, levels }});
   }};
-  const regular = Array.from({{ length: seconds / 4 }}, (_, index) => 4 * index);
+  const regular = Array.from({{ length: Math.ceil(seconds / 4) }}, (_, index) => 4 * index);
   for (const time of new Set([...actions.map(([at]) => at), ...regular])) {{
     if (time > 0) void context.suspend(time).then(async () => {{ await step(time); await context.resume(); }});
   }}
@@ -97,6 +98,10 @@ class Heard:
     def song(self, start: int, stop: int) -> Audio:
         """What was heard of frames start to stop of a song played from its beginning, not shaped."""
         return self.audio[:, LEAD + LOOKAHEAD + start : LEAD + LOOKAHEAD + stop]
+
+    def cut(self, time: float) -> int:
+        """Frame in which an action of that time is first heard: rendering stops only between blocks of 128 frames."""
+        return int(np.ceil(round(self.at(time)["now"] * RATE, 3))) + LEAD + LOOKAHEAD
 
     def at(self, time: float) -> dict[str, Any]:
         """What the engine said then."""

@@ -1,45 +1,331 @@
 """What the player's engine plays, asserted from rendered audio: songs as the worker leaves them, no site around."""
 
+import json
 from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 from browser.conftest import browser_context
-from browser.offline import Player, Song, serve, write_song
+from browser.offline import LEAD, LOOKAHEAD, Player, Song, serve, write_song
+from sounds import read
 
 from pipeline.audio import RATE
+from pipeline.limiter import limited
+from pipeline.mix import Lane, Mix, panning, render
 
+if TYPE_CHECKING:
+    from playwright.sync_api import Page, Route
+
+TESTS = Path(__file__).parent.parent
 SECONDS = 32.5
+LONG = 125
+NAMES = ["vocals", "drums", "bass", "other"]
+RAMP = 0.02  # seconds within which a change is heard
+NOW = LEAD + LOOKAHEAD  # frames until the song's first is heard
 
 
 @pytest.fixture(scope="module")
-def songs(tmp_path_factory: pytest.TempPathFactory):
+def songs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("songs")
 
 
 @pytest.fixture(scope="module")
-def song(songs) -> Song:
-    rng = np.random.default_rng(7)
-    noise = rng.normal(0, 0.05, (3, 2, round(SECONDS * RATE))).astype(np.float32)
-    time = np.arange(noise.shape[2]) / RATE
-    tone = np.float32(0.2) * np.sin(2 * np.pi * 440 * time, dtype=np.float32)[None].repeat(2, 0)
-    return write_song(songs / "short", dict(zip(["vocals", "drums", "bass", "other"], [*noise, tone], strict=True)))
+def song(songs: Path) -> Song:
+    """Three stems of noise that never repeats, and a tone."""
+    noise = np.random.default_rng(7).normal(0, 0.05, (3, 2, round(SECONDS * RATE))).astype(np.float32)
+    tone = np.float32(0.2) * np.sin(2 * np.pi * 440 * np.arange(noise.shape[2]) / RATE).astype(np.float32)
+    return write_song(songs / "short", dict(zip(NAMES, [*noise, np.stack([tone, tone])], strict=True)))
 
 
 @pytest.fixture(scope="module")
-def player(songs) -> Iterator[Player]:
-    with serve(songs) as server, browser_context() as context:
+def server(songs: Path) -> Iterator[Any]:
+    with serve(songs) as files:
+        yield files
+
+
+@pytest.fixture(scope="module")
+def player(server: Any) -> Iterator[Player]:
+    with browser_context() as context:
         page = context.new_page()
         page.goto(f"http://127.0.0.1:{server.server_address[1]}/")
         yield Player(page, server)
 
 
-def decibels(difference, reference) -> float:
-    """Energy of the difference relative to the reference."""
-    return float(10 * np.log10(np.square(difference).sum() / np.square(reference).sum() + 1e-30))
+def db(difference: np.ndarray, reference: np.ndarray) -> float:
+    """Energy of a difference relative to the reference."""
+    return float(
+        10 * np.log10(np.square(difference, dtype=float).sum() / np.square(reference, dtype=float).sum() + 1e-30)
+    )
 
 
-def test_all_at_zero_is_the_song_to_the_sample(player, song):
+def frames(start: float, stop: float) -> slice:
+    return slice(round(start * RATE), round(stop * RATE))
+
+
+def pitch(wave: np.ndarray) -> float:
+    """Hz of a tone."""
+    spectrum = np.abs(np.fft.rfft(wave * np.hanning(wave.size), 4 * wave.size))
+    return float(np.argmax(spectrum) * RATE / spectrum.size / 2)
+
+
+def test_all_at_zero_is_the_song_to_the_sample(player: Player, song: Song) -> None:
     heard = player.play(song, 33)
-    missed = heard.song(0, song.mixture.shape[1]) - song.mixture
-    assert decibels(missed, song.mixture) < -90
+    assert db(heard.song(0, song.mixture.shape[1]) - song.mixture, song.mixture) < -90
+
+
+def test_two_minutes_and_more_drift_by_no_sample(player: Player, songs: Path) -> None:
+    """Each stem is searched in what was heard, ten seconds apart, and found exactly where it is in its file."""
+    noise = np.random.default_rng(8).normal(0, 0.05, (2, 2, LONG * RATE)).astype(np.float32)
+    song = write_song(songs / "long", {"vocals": noise[0], "drums": noise[1]})
+    heard = player.play(song, LONG + 1).song(0, LONG * RATE)
+    for stem in song.stems.values():
+        for start in range(RATE, (LONG - 1) * RATE, 10 * RATE):
+            part = heard[0, start - 50 : start + 8192 + 50].astype(float)
+            likeness = np.correlate(part, stem[0, start : start + 8192].astype(float), "valid")
+            assert np.argmax(likeness) == 50
+    assert db(heard - song.mixture, song.mixture) < -90
+
+
+@pytest.mark.parametrize(
+    ("actions", "gains"),
+    [
+        ([("setLane", "drums", {"mute": True})], {"drums": 0}),
+        ([("setSolo", "bass", True), ("setSolo", "vocals", True)], {"drums": 0, "other": 0}),
+        ([("setSolo", "bass", True), ("setSolo", "vocals", True, True)], {"drums": 0, "other": 0, "bass": 0}),
+        ([("setSolo", "bass", True), ("setLane", "bass", {"mute": True})], dict.fromkeys(NAMES, 0)),
+        ([("setLane", "vocals", {"db": -20}), ("setLane", "bass", {"db": 6})], {"vocals": 0.1, "bass": 10**0.3}),
+        ([("setMaster", -6)], dict.fromkeys(NAMES, 10**-0.3)),
+    ],
+)
+def test_what_is_moved_before_play_is_heard_from_the_first_sample(
+    player: Player, song: Song, actions: list[tuple[Any, ...]], gains: dict[str, float]
+) -> None:
+    heard = player.play(song, 3, *((0, *action) for action in actions)).song(0, 2 * RATE)
+    expected = sum(gains.get(name, 1) * stem[:, : 2 * RATE] for name, stem in song.stems.items())
+    assert db(heard - expected, song.mixture[:, : 2 * RATE]) < -90
+
+
+def test_mute_is_heard_within_20_ms_and_does_not_click(player: Player, song: Song) -> None:
+    begin = [(0, "setSolo", "other", True)]
+    heard = player.play(song, 4, *begin, (2, "setLane", "other", {"mute": True})).audio
+    assert np.abs(heard[:, frames(2 + RAMP, 4)]).max() < 0.02 * 0.2
+    steepest = np.abs(np.diff(heard[:, frames(1, 1.5)])).max()
+    assert np.abs(np.diff(heard[:, frames(1.9, 2.1)])).max() < 1.5 * steepest
+
+
+def test_pan_is_the_law(player: Player, song: Song) -> None:
+    """The last of the vectors that the server's exports are tested against, one pan after the other."""
+    lanes = json.loads((TESTS / "mix_vectors.json").read_text())[-1]
+    pans = [lane["pan"] for lane in lanes["lanes"]]
+    moves = [(second, "setLane", "drums", {"pan": value}) for second, value in enumerate(pans)]
+    heard = player.play(song, len(pans) + 1, (0, "setSolo", "drums", True), *moves)
+    for second, matrix in enumerate(lanes["panning"]):
+        a, b = second * RATE + RATE // 2, (second + 1) * RATE - RATE // 10
+        expected = np.array(matrix) @ song.stems["drums"][:, a:b]
+        assert db(heard.song(a, b) - expected, expected) < -80
+
+
+def test_the_gain_law_and_the_limiter_are_the_servers(player: Player) -> None:
+    found = player.page.evaluate(
+        """async (vectors) => {
+          const { laneGains } = await import('/static/webapp/gain.js');
+          return vectors.map(({ lanes }) => laneGains(lanes.map((lane) => ({ ...lane, db: lane.db ?? -Infinity }))));
+        }""",
+        vectors := json.loads((TESTS / "mix_vectors.json").read_text()),
+    )
+    for gains, vector in zip(found, vectors, strict=True):
+        assert gains == pytest.approx(vector["gains"], abs=1e-12)
+
+
+@pytest.mark.parametrize("size", [128, 1000, 30_000])
+def test_the_limiter_is_the_servers_in_blocks_of_any_size(player: Player, size: int) -> None:
+    vector = json.loads((TESTS / "limiter_vectors.json").read_text())
+    heard = player.page.evaluate(
+        """async ([{ input, output }, size]) => {
+          const { Limiter } = await import('/static/webapp/limiter.js');
+          const channel = (side) => Float32Array.from(input.flatMap((part) => Array(part[0]).fill(part[side])));
+          const [sound, limiter] = [[channel(1), channel(2)], new Limiter(44100)];
+          const heard = sound.map(({ length }) => new Float32Array(length));
+          for (let start = 0; start < sound[0].length; start += size) {
+            const block = (channels) => channels.map((each) => each.subarray(start, start + size));
+            limiter.process(block(sound), block(heard), true);
+          }
+          return output.map(([frame]) => [frame, heard[0][frame], heard[1][frame]]);
+        }""",
+        [vector, size],
+    )
+    np.testing.assert_allclose(heard, vector["output"], atol=1e-6)
+
+
+def test_the_limiter_holds_the_ceiling_can_be_seen_and_switched_off(player: Player, song: Song) -> None:
+    loud = [(0, "setLane", name, {"db": 6}) for name in NAMES] + [(0, "setMaster", 6)]
+    heard = player.play(song, 5, *loud)
+    bare = player.play(song, 5, *loud, (0, "setLimiter", False))
+    assert np.abs(heard.audio).max() <= 1 + 1e-6
+    assert np.abs(bare.audio).max() > 1.5
+    assert heard.at(4)["levels"]["reduction"] > 1
+    assert bare.at(4)["levels"]["reduction"] == 0
+    assert heard.at(4)["latency"] == bare.at(4)["latency"] == pytest.approx(LOOKAHEAD / RATE)
+    expected = np.concatenate(list(limited([bare.song(0, 4 * RATE)])), axis=1)
+    assert db(heard.song(0, 3 * RATE) - expected[:, : 3 * RATE], expected) < -80
+
+
+def test_the_exported_mix_is_what_is_heard(player: Player, song: Song, tmp_path: Path) -> None:
+    """The null test: gain, pan, mute, master and a limiter at work; the file against the browser's own rendering."""
+    lanes = [Lane("vocals", 6, pan=-0.4), Lane("drums", mute=True), Lane("bass", -3.5, pan=0.9), Lane("other", 5.5)]
+    render(song.folder, Mix(lanes, master_db=6, limiter=True), tmp_path / "mix.wav", "wav", "float")
+    moves = [(0, "setLane", lane.name, {"db": lane.db, "pan": lane.pan, "mute": lane.mute}) for lane in lanes]
+    heard = player.play(song, 33, *moves, (0, "setMaster", 6))
+    written = read(tmp_path / "mix.wav")
+    assert written.shape == song.mixture.shape
+    assert heard.at(4)["levels"]["reduction"] > 1
+    assert db(heard.song(0, written.shape[1]) - written, written) < -80
+
+
+def test_a_seek_goes_on_exactly_there_after_a_fade(player: Player, song: Song) -> None:
+    heard = player.play(song, 6, (2, "seek", 21.25))
+    begin = heard.cut(2)
+    faded = round(RAMP * RATE)
+    expected = song.mixture[:, round(21.25 * RATE) + faded :][:, : 3 * RATE]
+    assert db(heard.audio[:, begin + faded : begin + faded + 3 * RATE] - expected, expected) < -90
+    assert np.abs(heard.audio[:, begin - 400 : begin]).max() < 1e-6
+    assert heard.at(4)["position"] == pytest.approx(21.25 + heard.at(4)["now"] - begin / RATE, abs=2 / RATE)
+
+
+@pytest.mark.parametrize(("start", "end"), [(1, 1.5), (9.25, 11), (2, 2.3)])
+def test_a_loop_is_seamless_to_the_sample(player: Player, song: Song, start: float, end: float) -> None:
+    heard = player.play(song, end + 9, (0, "setLoop", start, end))
+    a, b = round(start * RATE), round(end * RATE)
+    expected = np.concatenate([song.mixture[:, :b], *[song.mixture[:, a:b]] * 18], axis=1)[:, : b + 8 * RATE]
+    assert db(heard.song(0, expected.shape[1]) - expected, expected) < -90
+
+
+def test_a_loop_is_set_and_left_while_it_plays(player: Player, song: Song) -> None:
+    heard = player.play(song, 9, (2, "setLoop", 1, 3), (6.5, "setLoop", None))
+    mixture, second = song.mixture, RATE
+    expected = np.concatenate([mixture[:, : 3 * second], mixture[:, second : 3 * second], mixture[:, second:]], axis=1)
+    assert db(heard.song(0, 8 * RATE) - expected[:, : 8 * RATE], expected) < -90
+    assert heard.at(8)["position"] == pytest.approx(heard.at(8)["now"] - 4 - NOW / RATE, abs=2 / RATE)
+
+
+@pytest.mark.parametrize(("tempo", "semitones"), [(0.8, 0), (1, 3), (1.5, -4), (2, 0)])
+def test_tempo_and_pitch_are_independent(player: Player, song: Song, tempo: float, semitones: float) -> None:
+    shape = [(0, "setTempo", tempo), (0, "setPitch", semitones), (0, "setSolo", "other", True)]
+    heard = player.play(song, 9, *shape)
+    assert pitch(heard.audio[0, frames(2, 8)]) == pytest.approx(440 * 2 ** (semitones / 12), rel=0.005)
+    note = heard.at(8)
+    assert note["latency"] > 0.05
+    assert note["position"] == pytest.approx((note["now"] - LEAD / RATE - note["latency"]) * tempo, abs=0.0001)
+
+
+def test_a_tempo_is_in_time_with_the_position(player: Player, songs: Path) -> None:
+    """A burst is heard when the position says so."""
+    burst = np.zeros((2, 12 * RATE), np.float32)
+    burst[:, 6 * RATE : 6 * RATE + 2000] = np.random.default_rng(4).normal(0, 0.2, 2000)
+    song = write_song(songs / "burst", {"other": burst})
+    heard = player.play(song, 10, (0, "setTempo", 0.8), (4, "pause"))
+    fresh = player.play(song, 10, (0, "setTempo", 0.8))
+    energy = np.square(fresh.audio[0].astype(float))
+    centre = float((energy * np.arange(energy.size)).sum() / energy.sum()) / RATE
+    at = fresh.at(8)
+    assert at["position"] - 0.8 * (at["now"] - centre) == pytest.approx(6 + 1000 / RATE, abs=0.02)
+    assert np.abs(heard.audio[:, frames(4.1, 10)]).max() < 1e-4
+
+
+def test_tempo_changes_while_it_plays_and_back_at_1_it_is_exact_again(player: Player, song: Song) -> None:
+    heard = player.play(song, 12, (2, "setTempo", 0.8), (4, "setTempo", 1.25), (6, "setTempo", 1))
+    settled = heard.at(8)
+    place, now = (round(settled[name] * RATE) for name in ("position", "now"))
+    expected = song.mixture[:, place : place + 2 * RATE]
+    assert db(heard.audio[:, now : now + 2 * RATE] - expected, expected) < -80
+    assert np.sqrt(np.square(heard.audio[:, frames(4.5, 5.5)]).mean()) > 0.05
+
+
+def test_what_is_not_separated_is_the_original_and_the_stems_take_over(player: Player, song: Song) -> None:
+    """Original and stems are the same sound in the same place, so nothing is heard of the change."""
+    begin = [(0, "setAvailable", 1, song.segments), (0, "play")]
+    heard = player.render(song, 31, *begin, (16, "setAvailable", 4, 4))
+    assert [heard.at(time)["sounding"] for time in (4, 12, 20)] == ["stems", "original", "stems"]
+    assert heard.at(20)["levels"]["lanes"]["drums"]["rms"] == pytest.approx(0.05, rel=0.1)
+    assert heard.at(12)["levels"]["lanes"]["drums"]["rms"] < 1e-5
+    assert db(heard.song(0, 30 * RATE) - song.mixture[:, : 30 * RATE], song.mixture) < -60
+
+
+def test_a_song_without_stems_yet_plays_its_original_and_gets_them(player: Player, song: Song) -> None:
+    bare = Song(song.folder, {})
+    wish = song.described()
+    stems = wish["stems"]
+    object.__setattr__(bare, "described", lambda: wish | {"stems": []})
+    actions = [(0, "setAvailable", 0, 4), (0, "play"), (4, "setStems", stems), (4, "setAvailable", 4, 4)]
+    heard = player.render(bare, 9, *actions, (6, "setLane", "drums", {"mute": True}))
+    assert [heard.at(time)["sounding"] for time in (0, 4, 8)] == ["original", "original", "stems"]
+    assert db(heard.song(0, 5 * RATE) - song.mixture[:, : 5 * RATE], song.mixture[:, : 5 * RATE]) < -60
+    without = (song.mixture - song.stems["drums"])[:, 7 * RATE : 8 * RATE]
+    assert db(heard.song(7 * RATE, 8 * RATE) - without, without) < -80
+
+
+def test_the_original_is_as_loud_as_the_mix_and_changes_without_a_gap(player: Player, song: Song) -> None:
+    quiet = [(0, "setLane", name, {"db": -6}) for name in NAMES] + [(0, "setLane", "drums", {"db": -60})]
+    energies = {name: float(np.square(stem).sum()) for name, stem in song.stems.items()}
+    heard = player.play(
+        song, 9, *quiet, (0, "setEnergies", energies), (3, "setOriginal", True), (6, "setOriginal", False)
+    )
+    assert [heard.at(time)["sounding"] for time in (0, 4, 8)] == ["stems", "original", "stems"]
+    mix = sum((10**-3 if name == "drums" else 10**-0.3) * stem for name, stem in song.stems.items())
+    for a, b, expected in ((1, 2.9, mix), (7, 8, mix)):
+        assert (
+            db(heard.song(*(round(t * RATE) for t in (a, b))) - expected[:, frames(a, b)], expected[:, frames(a, b)])
+            < -80
+        )
+    original = heard.song(4 * RATE, 5 * RATE)
+    gain = np.vdot(original, song.mixture[:, frames(4, 5)]) / np.square(song.mixture[:, frames(4, 5)]).sum()
+    assert db(original - gain * song.mixture[:, frames(4, 5)], original) < -60
+    assert db(original, mix[:, frames(4, 5)]) == pytest.approx(0, abs=0.3)
+    loudness = np.sqrt(np.convolve(np.square(heard.song(2 * RATE, 7 * RATE)[0]), np.ones(1000) / 1000, "valid"))
+    assert loudness.min() > 0.5 * np.median(loudness)
+
+
+def test_an_original_that_does_not_come_stops_no_stem(player: Player, song: Song) -> None:
+    player.page.route("**/original/*", lambda route: route.abort())
+    expected = song.mixture[:, : 5 * RATE]
+    try:
+        heard = player.play(song, 6, (2, "setOriginal", True), (2.5, "setOriginal", False))
+    finally:
+        player.page.unroute("**/original/*")
+    assert db(heard.song(0, 5 * RATE) - expected, expected) < -90
+    assert heard.at(4)["sounding"] == "stems"
+
+
+def test_without_a_secure_address_it_plays_all_the_same(server: Any, song: Song) -> None:
+    """Browsers have no AudioWorklet there: no limiter, no tempo, no pitch, and the page can say so."""
+
+    def answer(route: "Route") -> None:
+        url = route.request.url.replace("http://studio.test", f"http://127.0.0.1:{server.server_address[1]}")
+        route.fulfill(response=route.fetch(url=url))
+
+    with browser_context() as context:
+        page: Page = context.new_page()
+        page.route("http://studio.test/**", answer)
+        page.goto("http://studio.test/")
+        assert page.evaluate("window.isSecureContext") is False
+        heard = Player(page, server).play(song, 4, (0, "setTempo", 0.8), (0, "setPitch", 3))
+    expected = song.mixture[:, : 3 * RATE]
+    assert db(heard.audio[:, LEAD : LEAD + 3 * RATE] - expected, expected) < -90
+    assert heard.at(0)["latency"] == 0
+    assert heard.at(0)["can"] is False
+
+
+def test_levels_are_those_of_what_sounds(player: Player, song: Song) -> None:
+    heard = player.play(song, 5, (0, "setLane", "other", {"db": -6, "pan": -1}), (0, "setSolo", "other", True))
+    levels = heard.at(4)["levels"]
+    both_sides = 2 * 10**-0.3 * 0.2  # all of it on the left
+    assert levels["lanes"]["other"]["peak"] == pytest.approx(both_sides, rel=0.01)
+    assert levels["lanes"]["other"]["rms"] == pytest.approx(both_sides / 2, rel=0.02)
+    assert levels["lanes"]["vocals"] == {"rms": pytest.approx(0, abs=1e-6), "peak": pytest.approx(0, abs=1e-6)}
+    assert levels["master"]["peak"] == pytest.approx(both_sides, rel=0.01)
+
+
+def test_the_law_of_pan_keeps_the_middle_as_it_is() -> None:
+    np.testing.assert_array_equal(panning(0), np.eye(2))

@@ -1,6 +1,6 @@
 /** Between the stems and the original: both run side by side, and one of them is heard. */
 
-import { RAMP, approach } from "./ramp.js";
+import { approach } from "./ramp.js";
 
 /** @typedef {"stems" | "original"} Sounding */
 
@@ -14,13 +14,13 @@ export class Crossfade {
   }
 
   /**
-   * Forgets all that was planned from shortly before `time` on.
-   * The stems may be missing on the original's side of a change, so the change happens on their side.
-   * @param {Sounding} sounding what is heard from then on @param {number} time
+   * Forgets what was planned from then on.
+   * @param {Sounding} sounding what is heard afterwards
+   * @param {number} fadeIn time at which it begins to come @param {number} fadeOut time at which the other begins to go
    */
-  change(sounding, time) {
-    const begin = sounding === "stems" ? time : Math.max(0, time - RAMP);
-    approach(this.stems.gain, sounding === "stems" ? 1 : 0, begin);
-    approach(this.original.gain, sounding === "original" ? 1 : 0, begin);
+  change(sounding, fadeIn, fadeOut) {
+    const [coming, going] = sounding === "stems" ? [this.stems, this.original] : [this.original, this.stems];
+    approach(coming.gain, 1, Math.max(0, fadeIn));
+    approach(going.gain, 0, Math.max(0, fadeOut));
   }
 }

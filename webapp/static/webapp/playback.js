@@ -147,7 +147,7 @@ export class Playback {
     this.#run = new Run(this.context, this.song, this.deck, {
       from: this.#at,
       time,
-      onChange: (sounding, from) => this.crossfade.change(sounding, from),
+      onChange: (...change) => this.crossfade.change(...change),
       onEnded: () => this.update(),
     });
     this.bus.open(time, this.#at > 0);

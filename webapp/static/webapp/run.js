@@ -5,6 +5,8 @@
  * one before ends, so joins cannot be heard and stems cannot drift apart. What is ahead can be cut off and laid anew.
  */
 
+import { RAMP } from "./ramp.js";
+
 /**
  * @typedef {import("./segments.js").SegmentWindow} SegmentWindow
  * @typedef {import("./crossfade.js").Sounding} Sounding
@@ -42,7 +44,7 @@ export class Run {
    * @param {object} begin
    * @param {number} begin.from frame of the song
    * @param {number} begin.time context time, on a frame
-   * @param {(sounding: Sounding, time: number) => void} begin.onChange told what is heard from when on
+   * @param {(sounding: Sounding, fadeIn: number, fadeOut: number) => void} begin.onChange told what is to be heard, and when
    * @param {() => void} begin.onEnded called when a source has ended
    */
   constructor(context, song, deck, { from, time, onChange, onEnded }) {
@@ -100,7 +102,7 @@ export class Run {
   }
 
   /**
-   * When something better than what is laid can be had: stems where there were none, or the original that is preferred.
+   * When more than what is laid can be had: stems where there were none, or the original, for what comes to be faded into it.
    * @param {number} after context time @returns {number | undefined} context time, at least `after`
    */
   staleFrom(after) {
@@ -159,10 +161,22 @@ export class Run {
     const sounding = parts.original && (preferOriginal || !parts.stems) ? "original" : "stems";
     const has = { stems: parts.stems !== undefined, original: parts.original !== undefined };
     const piece = { from, offset, until, tempo, ...has, sounding, sources: /** @type {AudioBufferSourceNode[]} */ ([]) };
-    if (sounding !== this.#pieces.at(-1)?.sounding) this.onChange(sounding, this.#timeOf(offset));
+    this.#fade(this.#pieces.at(-1), piece);
     this.#pieces.push(piece);
     parts.stems?.forEach((buffer, index) => this.#start(piece, buffer, stems.inputs[index]));
     parts.original?.forEach((buffer, index) => this.#start(piece, buffer, /** @type {Track} */ (original).inputs[index]));
+  }
+
+  /**
+   * From one piece to the next: both run on after it begins, if they can; what ends there has gone before.
+   * @param {Piece | undefined} before @param {Piece} piece
+   */
+  #fade(before, piece) {
+    const { sounding } = piece;
+    if (sounding === before?.sounding) return;
+    const time = this.#timeOf(piece.offset);
+    const runsOn = !before || piece[before.sounding];
+    this.onChange(sounding, runsOn || !before[sounding] ? time : time - RAMP, runsOn ? time : time - RAMP);
   }
 
   /** @param {Piece} piece @param {AudioBuffer} buffer @param {AudioNode} input */
@@ -182,7 +196,7 @@ export class Run {
   /** @param {Piece} piece */
   #isStale({ from, stems, original }) {
     const column = Math.floor(from / this.song.segment);
-    const late = this.deck.preferOriginal && !original && this.deck.original?.segments.column(column);
+    const late = !original && this.deck.original?.segments.column(column);
     return Boolean(late || (!stems && this.deck.stems.segments.column(column)));
   }
 }
