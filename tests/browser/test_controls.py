@@ -155,6 +155,7 @@ def test_where_sound_cannot_be_processed_the_page_says_why(page: "Page", web: We
     assert page.get_by_role("button", name="Limiter").is_disabled()
     page.get_by_role("button", name="Mute drums").click()
     page.get_by_role("button", name="Copy link").click()
+    page.get_by_text("Copy this link:").wait_for()
     assert "mute=drums" in page.get_by_label("Link to this mix").input_value()
 
 
