@@ -106,6 +106,7 @@ class Immediately(Executor):
 def immediately(monkeypatch) -> None:
     """Exports are made before the answer to their request."""
     monkeypatch.setattr(rendering, "renderer", Immediately())
+    monkeypatch.setattr(rendering, "close_old_connections", lambda: None)  # a thread's own; here it is the test's
 
 
 @pytest.fixture
