@@ -138,7 +138,8 @@ export class Playback {
     const columns = neededColumns(this.frame, this.song, loop);
     const missing = columns.some((column) => column >= stems.segments.available);
     stems.segments.need(columns);
-    original?.segments.need(this.keepsOriginal || missing ? columns.slice(0, ORIGINAL_COLUMNS) : []);
+    const wanted = this.keepsOriginal || missing || this.#sounding === "original"; // until it has been faded out of
+    original?.segments.need(wanted ? columns.slice(0, ORIGINAL_COLUMNS) : []);
   }
 
   #begin() {
