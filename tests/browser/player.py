@@ -13,16 +13,25 @@ AUDIBLE = 1e-3
 LOADED = """async (engine) => {
   const { neededColumns } = await import('/static/webapp/segments.js');
   const { rate } = engine.song;
-  const missing = (segments) => {
+  const columns = () => {
     const loop = engine.loop && { start: engine.loop.start * rate, end: engine.loop.end * rate };
-    const columns = neededColumns(Math.round(engine.position * rate), engine.song, loop);
-    return columns.some((column) => column < segments.available && !segments.column(column));
+    return neededColumns(Math.round(engine.position * rate), engine.song, loop);
   };
+  const missing = (segments, needed) =>
+    needed.some((column) => column < segments.available && !segments.column(column));
+  const originalMissing = () => {
+    const wanted = engine.original || columns().some((column) => column >= engine.segments.available);
+    return wanted && missing(engine.originalSegments, columns().slice(0, 3));
+  };
+  let failed = false;
+  const onProblem = ({ detail }) => { failed = detail !== null; };
+  engine.addEventListener('problem', onProblem);
   await engine.bus.settled();
   engine.update();
-  while (missing(engine.segments) || (engine.original && missing(engine.originalSegments))) {
+  while (!failed && (missing(engine.segments, columns()) || originalMissing())) {
     await new Promise((resolve) => setTimeout(resolve, 10));
   }
+  engine.removeEventListener('problem', onProblem);
   engine.update();
 }"""
 
