@@ -170,8 +170,12 @@ export class Playback {
 
   /** Whether enough is loaded to begin. */
   #ready() {
-    const needed = Math.min(this.#at + RESUME_AHEAD * this.song.rate, this.song.samples - 1);
-    return this.bus.ready && this.#playable(this.#at) && this.#playable(needed);
+    return this.bus.ready && this.#playable(this.#at) && this.#playable(this.#needed);
+  }
+
+  /** The last frame without which it doesn't begin. */
+  get #needed() {
+    return Math.min(this.#at + RESUME_AHEAD * this.song.rate, this.song.samples) - 1;
   }
 
   /** @param {number} frame */
@@ -202,8 +206,7 @@ export class Playback {
     if (!this.#wanted) return this.frame >= this.song.samples ? "ended" : "paused";
     if (this.#run) return "playing";
     const { stems, original } = this.deck;
-    const next = this.#column(Math.min(this.#at + STALL_MARGIN * this.song.rate, this.song.samples - 1));
-    return next < Math.max(stems.segments.available, original?.segments.available ?? 0) ? "buffering" : "waiting";
+    return this.#column(this.#needed) < Math.max(stems.segments.available, original?.segments.available ?? 0) ? "buffering" : "waiting";
   }
 
   /** @returns {Sounding} */
