@@ -19,7 +19,7 @@ import pytest
 import scipy.signal
 import soundfile
 from browser.conftest import Separated, browser_context, seeded
-from browser.player import AUDIBLE, engine, wait_for_sound
+from browser.player import AUDIBLE, SILENT, engine, wait_for_sound
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
@@ -63,13 +63,15 @@ LISTEN = """async ([name, seconds]) => {
   window.recorded = [];
   await pause(1000 * seconds);
   const blocks = window.recorded;
-  const { currentTime, sampleRate } = engine.context;
+  const { context, latency } = engine;
+  let [now, position] = [NaN, NaN];
+  while (now !== context.currentTime) [now, position] = [context.currentTime, engine.position];  // the clock moves on
   const left = new Float32Array(blocks.at(-1)[0] - blocks[0][0] + 128);
   for (const [frame, samples] of blocks) left.set(samples, frame - blocks[0][0]);
   let text = '';
   const bytes = new Uint8Array(left.buffer);
   for (let at = 0; at < bytes.length; at += 32768) text += String.fromCharCode(...bytes.subarray(at, at + 32768));
-  const frame = engine.position * sampleRate + blocks[0][0] - (currentTime - engine.latency) * sampleRate;
+  const frame = blocks[0][0] + (position - now + latency) * context.sampleRate;
   return { samples: btoa(text), frame: Math.round(frame) };
 }"""
 
@@ -148,8 +150,10 @@ def lateness(heard: dict[str, Any], file: Audio) -> int | None:
         return None
     first = heard["frame"] - SEARCH
     expected = file[max(first, 0) : first + len(played) + 2 * SEARCH]
-    found = int(np.argmax(scipy.signal.correlate(expected, played, "valid", "fft")))
-    return SEARCH - found
+    energy = np.concatenate([[0.0], np.cumsum(np.square(expected, dtype=np.float64))])
+    around = energy[len(played) :] - energy[: -len(played)]
+    likeness = scipy.signal.correlate(expected, played, "valid", "fft") / np.sqrt(np.maximum(around, SILENT))
+    return SEARCH - int(np.argmax(likeness))  # by likeness, not by loudness: the next beat may be the same, but louder
 
 
 def stem_file(page: "Page", name: str) -> Audio:

@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import av
+import numpy as np
 import pytest
+import soundfile
 from browser.player import COMPARE, COMPARE_MIX, INKED_ROWS, STEMS, engine, wait_for_sound
 
 if TYPE_CHECKING:
@@ -166,6 +168,15 @@ def test_the_mix_that_is_taken_along_is_the_mix_that_is_heard(mixer: "Page") -> 
     assert figures["length"] == 0
     assert figures["level"] > -40
     assert figures["difference"] < -80
+
+
+def test_an_untouched_mix_is_the_upload(mixer: "Page", data: Path) -> None:
+    with mixer.expect_download(timeout=RENDERING) as download:
+        mixer.get_by_role("button", name="Export").click()
+    written, _ = soundfile.read(download.value.path(), always_2d=True)
+    uploaded, _ = soundfile.read(data / "demo.flac", always_2d=True)
+    assert written.shape == uploaded.shape
+    assert 10 * np.log10(np.square(written - uploaded).sum() / np.square(uploaded).sum()) < -90
 
 
 def test_all_stems_are_taken_along_in_one_archive(song: "Page") -> None:
