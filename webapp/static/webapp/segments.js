@@ -3,8 +3,8 @@
  * A song is cut into segments; one segment of all stems is a column, and only whole columns are handed out.
  */
 
-/** Columns wanted: the one at the playhead and those that follow. With one more, four columns of seven stereo stems are 99 MB. */
-const AHEAD = 3;
+/** Columns wanted: the one at the playhead and those that follow. With one more, three columns of seven stereo stems are 74 MB. */
+const AHEAD = 2;
 
 /** Pauses between tries while the server cannot be reached, seconds; the last one repeats. */
 const RETRY_SECONDS = [0.5, 1, 2, 4, 8];
@@ -24,6 +24,8 @@ export class SegmentWindow {
   #available = 0;
   /** @type {readonly number[]} */
   #needed = [];
+  /** Settles when the last decoding is over. @type {Promise<unknown>} */
+  #decoding = Promise.resolve();
 
   /**
    * @param {readonly Stem[]} stems
@@ -103,7 +105,20 @@ export class SegmentWindow {
   async #fetch(stem, index, signal) {
     const response = await fetch(stem.segmentsUrl.replace("{index}", String(index)), { signal });
     if (!response.ok) throw new Error(`${response.url}: HTTP ${response.status}`);
-    return this.decode(await response.arrayBuffer());
+    return this.#decode(await response.arrayBuffer(), signal);
+  }
+
+  /**
+   * One after the other: each takes several times its result for a moment, and browsers are slow to give that back.
+   * @param {ArrayBuffer} data @param {AbortSignal} signal @returns {Promise<AudioBuffer>}
+   */
+  #decode(data, signal) {
+    const decoded = this.#decoding.then(() => {
+      signal.throwIfAborted();
+      return this.decode(data);
+    });
+    this.#decoding = decoded.catch(() => undefined);
+    return decoded;
   }
 }
 
