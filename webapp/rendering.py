@@ -144,8 +144,7 @@ def _made(export: Export, wish: Wish) -> float:
         return stems.write(job.published, wish.stem, export.path, form, tell)
     if wish.what == "stems":
         return stems.archive(job.published, tame(job.track.title), export.path, form, tell)
-    stemfile.write(job.published, export.path, tags, tell)
-    return 0.0
+    return stemfile.write(job.published, export.path, tags, tell)
 
 
 class _Teller:

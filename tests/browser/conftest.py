@@ -19,6 +19,7 @@ from browser.player import STEMS, wait_for_sound
 from django.conf import settings
 
 from pipeline.options import model_cards
+from webapp.management.commands.serve import WEB
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, BrowserContext, Page, StorageState
@@ -140,6 +141,25 @@ def seed(data: Path, wishes: list[dict[str, Any]]) -> list[Seeded]:
         Seeded(answer["job"], {"cookies": [session_cookie(answer["session"])], "origins": []})
         for answer in json.loads(made.stdout)
     ]
+
+
+@dataclass(frozen=True)
+class Web:
+    """The site and what is in it, by title."""
+
+    address: str
+    songs: dict[str, Seeded]
+
+
+@contextmanager
+def shelf(data: Path, wishes: list[dict[str, Any]], **variables: str) -> Iterator[Web]:
+    """A web server alone, without a worker, in a new data folder that holds these songs. variables: of `serving`."""
+    for command in (["migrate", "-v0"], ["collectstatic", "-v0", "--noinput"]):
+        manage = [sys.executable, "manage.py", *command]
+        subprocess.run(manage, cwd=settings.BASE_DIR, env=environment(data), check=True)
+    songs = dict(zip([wish["title"] for wish in wishes], seed(data, wishes), strict=True))
+    with serving(data, ["-m", *WEB], "accounts/login/", **variables) as address:
+        yield Web(address, songs)
 
 
 def session_cookie(value: str) -> dict[str, Any]:

@@ -4,20 +4,14 @@ What the engine makes of it is tested in `test_engine.py`, the whole way from th
 """
 
 import json
-import subprocess
-import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import av
 import pytest
-from browser.conftest import Seeded, chromium, environment, seed, serving, visit
+from browser.conftest import Web, chromium, shelf, visit
 from browser.player import STEMS, engine, wait_for_sound
 from browser.test_stems import show_instead, tell
-from django.conf import settings
-
-from webapp.management.commands.serve import WEB
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Locator, Page
@@ -48,24 +42,12 @@ ENDLESS = {
 }  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Web:
-    """The site and what is in it, by title."""
-
-    address: str
-    songs: dict[str, Seeded]
-
-
 @pytest.fixture(scope="module")
 def web(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Web]:
     """No worker runs: nothing changes but by what a test does."""
     data = tmp_path_factory.mktemp("controls")
-    for command in (["migrate", "-v0"], ["collectstatic", "-v0", "--noinput"]):
-        manage = [sys.executable, "manage.py", *command]
-        subprocess.run(manage, cwd=settings.BASE_DIR, env=environment(data), check=True)
-    songs = dict(zip([wish["title"] for wish in SONGS], seed(data, SONGS), strict=True))
-    with serving(data, ["-m", *WEB], "accounts/login/") as address:
-        yield Web(address, songs)
+    with shelf(data, SONGS) as web:
+        yield web
 
 
 @pytest.fixture(scope="module")

@@ -4,18 +4,13 @@ The songs are seeded rows and no worker runs, so that nothing changes but by wha
 """
 
 import re
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from browser.conftest import Seeded, chromium, environment, seed, serving, visit
+from browser.conftest import Web, chromium, shelf, visit
 from django.conf import settings
-
-from webapp.management.commands.serve import WEB
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, FilePayload, Locator, Page, Route
@@ -74,27 +69,15 @@ UNDER_WAY = """() => {
 }"""
 
 
-@dataclass(frozen=True)
-class Web:
-    """The site and what is in it, by title."""
-
-    address: str
-    songs: dict[str, Seeded]
-
-
 @pytest.fixture(scope="module")
 def web(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Web]:
     """A web server alone."""
     if not AXE.is_file():
         pytest.skip("npm packages are not installed: npm ci")
     data = tmp_path_factory.mktemp("pages")
-    for command in (["migrate", "-v0"], ["collectstatic", "-v0", "--noinput"]):
-        manage = [sys.executable, "manage.py", *command]
-        subprocess.run(manage, cwd=settings.BASE_DIR, env=environment(data), check=True)
     wishes = [{"owner": "listener"} | wish for wish in SHELF + DESK]
-    songs = dict(zip([wish["title"] for wish in wishes], seed(data, wishes), strict=True))
-    with serving(data, ["-m", *WEB], "accounts/login/", SOUNDSCAPE_MAX_UPLOAD_MB="1") as address:
-        yield Web(address, songs)
+    with shelf(data, wishes, SOUNDSCAPE_MAX_UPLOAD_MB="1") as web:
+        yield web
 
 
 @pytest.fixture(scope="module")
