@@ -6,7 +6,8 @@ from django.contrib import admin
 from django.urls import path
 
 from webapp import events, exports, files, health, views
-from webapp.api import ExportViewSet, JobViewSet
+from webapp.api.exports import ExportViewSet
+from webapp.api.jobs import JobViewSet
 
 ONE_JOB: Any = {"get": "retrieve", "patch": "partial_update", "delete": "destroy"}
 ORIGINAL = "api/v1/jobs/<uuid:pk>/original"

@@ -1,0 +1,1 @@
+"""REST under /api/v1/, a module for each resource: parse, one verb, answer."""

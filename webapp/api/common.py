@@ -1,0 +1,37 @@
+"""What resources share: whose things they are, and refusals. What belongs to others does not exist: 404, never 403."""
+
+from uuid import UUID
+
+from django.conf import settings
+from rest_framework import status
+from rest_framework.exceptions import APIException, PermissionDenied
+from rest_framework.generics import get_object_or_404
+from rest_framework.request import Request
+
+from webapp.accounts import become_guest
+from webapp.models import Job, User
+from webapp.serializers import jobs_of
+
+NO_GUESTS = "Please log in or sign up to separate songs: this site is for members only."
+
+
+class Conflict(APIException):
+    """The job is in a state in which this cannot be done."""
+
+    status_code = status.HTTP_409_CONFLICT
+
+
+def own(request: Request, pk: UUID) -> Job:
+    """One of my jobs, or 404."""
+    return get_object_or_404(jobs_of(request.user), pk=pk)
+
+
+def require_may_upload(request: Request) -> None:
+    """Raise PermissionDenied for visitors of a site for members only."""
+    if not (request.user.is_authenticated or settings.GUESTS):
+        raise PermissionDenied(NO_GUESTS)
+
+
+def uploader(request: Request) -> User:
+    """The account that the upload belongs to; a visitor's is made now that the upload is known to be good."""
+    return request.user if isinstance(request.user, User) else become_guest(request._request)

@@ -1,0 +1,66 @@
+"""Exports: mixes, stems and archives that are made of a finished job, to be taken along."""
+
+from uuid import UUID
+
+from rest_framework import status
+from rest_framework.exceptions import APIException, ValidationError
+from rest_framework.generics import get_object_or_404
+from rest_framework.permissions import AllowAny
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.viewsets import ViewSet
+
+from pipeline.options import InvalidOption
+from webapp import rendering
+from webapp.api.common import Conflict, own
+from webapp.models import Export
+from webapp.serializers import export_json
+from webapp.wishes import as_query, wish
+
+
+class Busy(APIException):
+    """Too much is being written at the moment."""
+
+    status_code = status.HTTP_503_SERVICE_UNAVAILABLE
+    wait = 5  # seconds, in the header Retry-After
+
+
+class ExportViewSet(ViewSet):
+    """Files that are made of one of my finished jobs."""
+
+    permission_classes = [AllowAny]  # a visitor simply has none
+
+    def list(self, request: Request, pk: UUID) -> Response:
+        """All, newest first."""
+        rendering.fail_lost()
+        return Response([export_json(export) for export in own(request, pk).exports.order_by("-created_at", "pk")])
+
+    def create(self, request: Request, pk: UUID) -> Response:
+        """Begin to make one."""
+        job = own(request, pk)
+        names = [stem.name for stem in job.stems.all() if stem.file]
+        if job.finished is None or not names:
+            raise Conflict("There is nothing to take along before the song is separated.")
+        try:
+            export = rendering.start(job, wish(as_query(request.data), names))
+        except InvalidOption as error:
+            raise ValidationError({"detail": error.message}) from error
+        except rendering.Busy as error:
+            raise Busy(str(error)) from error
+        except FileNotFoundError as error:
+            raise Conflict(rendering.GONE) from error
+        made = export_json(_own_export(request, pk, export.pk))
+        return Response(made, status=status.HTTP_201_CREATED, headers={"Location": made["url"]})
+
+    def retrieve(self, request: Request, pk: UUID, export: UUID) -> Response:
+        """How far it is."""
+        return Response(export_json(_own_export(request, pk, export)))
+
+    def destroy(self, request: Request, pk: UUID, export: UUID) -> Response:
+        """Cancel it, or remove its file."""
+        _own_export(request, pk, export).delete()
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
+
+def _own_export(request: Request, pk: UUID, export: UUID) -> Export:
+    return get_object_or_404(own(request, pk).exports, pk=export)
