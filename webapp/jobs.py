@@ -22,7 +22,8 @@ from django.utils import timezone
 from pipeline.options import Options
 from webapp.celery import app
 from webapp.cleanup import remove
-from webapp.models import LIVE, Export, Job, State, Stem, Track, User, Worker
+from webapp.history import change, note
+from webapp.models import LIVE, Export, Happened, Job, State, Stem, Track, User, Worker
 
 log = logging.getLogger(__name__)
 
@@ -75,6 +76,7 @@ def create(owner: User, upload: File[bytes], filename: str, options: Options | N
         track.file.save(filename, upload, save=False)
         track.save(force_insert=True)
         job = Job.objects.create(track=track, options=wish)
+        note([job.pk], Happened.CREATED, owner)
         transaction.on_commit(wake)
     return job
 
@@ -85,47 +87,51 @@ def create_demo(owner: User) -> Job:
         return create(owner, File(song, name="Demo song.flac"), "Demo song.flac")
 
 
-def cancel(job: Job) -> bool:
+def cancel(job: Job, by: User | None = None) -> bool:
     """Stop a job that waits or runs; what it had finished before stays. False if it was already over."""
     live = Job.objects.filter(pk=job.pk, state__in=LIVE)
     with transaction.atomic():
-        if not _end(live, State.CANCELLED):
+        if not _end(live, Happened.CANCELLED, by=by):
             return False
         transaction.on_commit(lambda: _clear(job.pk))
     return True
 
 
-def retry(job: Job) -> bool:
+def retry(job: Job, by: User | None = None) -> bool:
     """Queue a failed or cancelled job again, at the end. False if it is neither."""
     over = Job.objects.filter(pk=job.pk, state__in=[State.FAILED, State.CANCELLED])
-    return _queue(over, FRESH)
+    return _queue(over, Happened.RETRIED, by, **FRESH)
 
 
-def choose(job: Job, stems: Iterable[str]) -> bool:
+def choose(job: Job, stems: Iterable[str], by: User | None = None) -> bool:
     """Queue a finished job again for another choice of stems, which mostly takes seconds. False if it isn't finished.
 
     Until then people go on with the stems they have.
     """
     done = Job.objects.filter(pk=job.pk, state=State.DONE)
-    return _queue(done, IDLE | {"options": job.options | {"stems": list(stems)}})
+    options = job.options | {"stems": list(stems)}
+    return _queue(done, Happened.CHOSEN, by, {"stems": options["stems"]}, **IDLE, options=options)
 
 
-def _queue(rows: QuerySet[Job], fields: dict[str, Any]) -> bool:
+def _queue(
+    rows: QuerySet[Job], kind: Happened, by: User | None, detail: dict[str, Any] | None = None, **fields: Any
+) -> bool:
+    queued = fields | {"state": State.QUEUED, "losses": 0, "queued_at": timezone.now()}
     with transaction.atomic():
-        changed = _change(rows, fields, state=State.QUEUED, losses=0, queued_at=timezone.now())
+        changed = change(rows, kind, by, detail, **queued)
         if changed:
             transaction.on_commit(wake)
     return bool(changed)
 
 
-def rename(job: Job, title: str) -> None:
+def rename(job: Job, title: str, by: User | None = None) -> None:
     """Give the song another title, on all that is taken along from now on too."""
     with transaction.atomic():
         Track.objects.filter(pk=job.track_id).update(title=title)
-        _change(Job.objects.filter(track=job.track_id), {})
+        change(Job.objects.filter(track=job.track_id), Happened.RENAMED, by, {"title": title})
 
 
-def delete(job: Job) -> None:
+def delete(job: Job, by: User | None = None) -> None:
     """Hide a job, which stops. For UNDO it can be brought back, then `purge` removes it."""
     kept = Job.objects.filter(pk=job.pk, deleted_at=None)
     live = kept.filter(state__in=LIVE)
@@ -133,18 +139,18 @@ def delete(job: Job) -> None:
     with transaction.atomic():
         Stem.objects.filter(job__in=live, job__finished=None).delete()
         # A live one goes back to the queue, where it is passed over until it is brought back.
-        _change(live.filter(finished=None), FRESH | gone, state=State.QUEUED)
-        _change(live, IDLE | gone, state=State.QUEUED)
-        _change(kept, gone)
+        change(live.filter(finished=None), Happened.DELETED, by, **FRESH, **gone, state=State.QUEUED)
+        change(live, Happened.DELETED, by, **IDLE, **gone, state=State.QUEUED)
+        change(kept, Happened.DELETED, by, **gone)
         Export.objects.filter(job=job, state__in=LIVE).delete()
         transaction.on_commit(lambda: _clear(job.pk))
 
 
-def restore(job: Job) -> bool:
+def restore(job: Job, by: User | None = None) -> bool:
     """Bring a deleted job back. False if it isn't deleted, or too long ago."""
     hidden = Job.objects.filter(pk=job.pk, deleted_at__gt=timezone.now() - UNDO)
     with transaction.atomic():
-        changed = _change(hidden, {}, deleted_at=None)
+        changed = change(hidden, Happened.RESTORED, by, deleted_at=None)
         if changed:
             transaction.on_commit(wake)
     return bool(changed)
@@ -175,7 +181,10 @@ def claim(pk: UUID, worker: str) -> Job | None:
             "beat_at": now,
         }
         # One of the two finds the row: what was finished before stays in sight.
-        if not _change(waiting.filter(finished=None), FRESH | claim) + _change(waiting, IDLE | claim):
+        told: dict[str, Any] = {"kind": Happened.STARTED, "detail": {"worker": worker}}
+        if not (
+            change(waiting.filter(finished=None), **told, **FRESH, **claim) or change(waiting, **told, **IDLE, **claim)
+        ):
             return None
         job = Job.objects.select_related("track").get(pk=pk)
         if job.finished is None:
@@ -187,7 +196,8 @@ def claim(pk: UUID, worker: str) -> Job | None:
 def progress(job: Job, stems: Iterable[str] = (), **fields: Any) -> None:
     """Note how far the worker is and which stems there are. Raises JobLost when the job is no longer its."""
     with transaction.atomic():
-        if not _change(_held(job), fields, beat_at=timezone.now()):
+        now = timezone.now()
+        if not _held(job).update(**fields, beat_at=now, updated_at=now):
             raise JobLost(str(job.pk))
         Stem.objects.bulk_create([Stem(job=job, name=name) for name in stems], ignore_conflicts=True)
 
@@ -197,6 +207,7 @@ def finish(job: Job, report: dict[str, Any], files: dict[str, Path], **fields: A
     end = {"state": State.DONE, "report": report, "seconds_left": None, "finished_at": timezone.now()}
     with transaction.atomic():
         progress(job, files, **(fields | end | {"finished": job.attempts}))
+        note([job.pk], Happened.DONE)
         job.stems.exclude(name__in=files).delete()
         for name, path in files.items():
             job.stems.filter(name=name).update(file=str(path.relative_to(settings.MEDIA_ROOT)))
@@ -213,7 +224,7 @@ def options_of(job: Job) -> Options:
 def fail(job: Job, message: str) -> None:
     """Over, with a reason that a musician understands. What was written is removed. Raises JobLost."""
     with transaction.atomic():
-        if not _end(_held(job), State.FAILED, error=message):
+        if not _end(_held(job), Happened.FAILED, error=message):
             raise JobLost(str(job.pk))
     _clear(job.pk)
 
@@ -221,7 +232,7 @@ def fail(job: Job, message: str) -> None:
 def release(worker: str) -> int:
     """Put a worker's jobs back, in their old places, because it is told to stop. How many there were."""
     held = Job.objects.filter(state=State.RUNNING, worker=worker)
-    return _change(held, {}, state=State.QUEUED, seconds_left=None)
+    return _put_back(held, "The worker was stopped.")
 
 
 def abandon(job: Job) -> None:
@@ -248,15 +259,14 @@ def requeue_stale() -> int:
     """Put back the jobs of dead workers; give up on a job that has killed several. How many were put back."""
     orphans = Job.objects.filter(state=State.RUNNING).exclude(worker__in=Worker.objects.alive().values("name"))
     hopeless = orphans.filter(losses__gte=MAX_LOSSES - 1)
-    _end(hopeless, State.FAILED, error=LOST, losses=F("losses") + 1)
-    # The place in the queue and the finished segments stay, so that people can go on listening meanwhile.
-    return _change(orphans, {}, state=State.QUEUED, losses=F("losses") + 1, seconds_left=None)
+    _end(hopeless, Happened.FAILED, error=LOST, losses=F("losses") + 1)
+    return _put_back(orphans, "The worker died.", losses=F("losses") + 1)
 
 
 def fail_stalled(worker: str) -> bool:
     """Fail a living worker's job that has not moved for a long time. True if there was one: the worker hangs."""
     stalled = Job.objects.filter(state=State.RUNNING, worker=worker, beat_at__lt=timezone.now() - STALLED_AFTER)
-    return bool(_end(stalled, State.FAILED, error=STALLED))
+    return bool(_end(stalled, Happened.FAILED, error=STALLED))
 
 
 def forget_workers() -> None:
@@ -300,15 +310,21 @@ def _held(job: Job) -> QuerySet[Job]:
     return Job.objects.filter(pk=job.pk, state=State.RUNNING, worker=job.worker, attempts=job.attempts)
 
 
-def _change(rows: QuerySet[Job], fields: dict[str, Any], **more: Any) -> int:
-    return rows.update(**(fields | more | {"updated_at": timezone.now()}))
+def _put_back(rows: QuerySet[Job], reason: str, **fields: Any) -> int:
+    """The place in the queue and the finished segments stay, so that people can go on listening meanwhile."""
+    queued = fields | {"state": State.QUEUED, "seconds_left": None}
+    return change(rows, Happened.REQUEUED, detail={"reason": reason}, **queued)
 
 
-def _end(rows: QuerySet[Job], state: State, **fields: Any) -> int:
+def _end(rows: QuerySet[Job], kind: Happened, by: User | None = None, **fields: Any) -> int:
     """End jobs before their time. Those that had finished before are done with what they had."""
     end = fields | {"finished_at": timezone.now()}
-    Stem.objects.filter(job__in=rows, job__finished=None).delete()
-    return _change(rows.filter(finished=None), FRESH | end, state=state) + _change(rows, IDLE | end, state=State.DONE)
+    told: dict[str, Any] = {"kind": kind, "by": by, "detail": {"error": fields["error"]} if "error" in fields else {}}
+    with transaction.atomic():
+        Stem.objects.filter(job__in=rows, job__finished=None).delete()
+        return change(rows.filter(finished=None), **told, **(FRESH | end), state=State(kind.value)) + change(
+            rows, **told, **(IDLE | end), state=State.DONE
+        )
 
 
 def _clear(pk: UUID) -> None:

@@ -1,4 +1,4 @@
-"""What is kept: accounts, uploaded tracks, jobs, their stems, files to take along, and the workers that were seen.
+"""What is kept: accounts, tracks, jobs, their history and stems, files to take along, and the workers that were seen.
 
 Rows only; every action on a job is a verb in `jobs`. A stem is a row, never a column, so that any set of
 instruments fits. Only a track has an owner.
@@ -153,6 +153,41 @@ class Job(models.Model):
     def duration(self) -> float | None:
         """Seconds, known once decoding is over."""
         return None if self.samples is None else self.samples / SAMPLE_RATE
+
+
+class Happened(models.TextChoices):
+    """What can happen to a job. It is not its state: cancelling another choice of stems leaves a job done."""
+
+    CREATED = "created"
+    STARTED = "started"
+    REQUEUED = "requeued", "Put back in the queue"
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    RETRIED = "retried", "Queued again"
+    CHOSEN = "chosen", "Other stems chosen"
+    RENAMED = "renamed"
+    DELETED = "deleted"
+    RESTORED = "restored", "Brought back"
+
+
+class JobEvent(models.Model):
+    """Something that happened to a job. `history` writes them, in the transaction of what they tell about.
+
+    detail: more about it, such as the worker or the error. actor: who did it, None if no person did.
+    """
+
+    job = models.ForeignKey(Job, on_delete=models.CASCADE, related_name="history")
+    at = models.DateTimeField(default=timezone.now)
+    kind = models.CharField(max_length=16, choices=Happened.choices)
+    detail = models.JSONField(default=dict, blank=True)
+    actor = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, blank=True, related_name="+")
+
+    class Meta:
+        ordering = ["pk"]
+
+    def __str__(self) -> str:
+        return self.get_kind_display()
 
 
 class Stem(models.Model):

@@ -34,4 +34,9 @@ def require_may_upload(request: Request) -> None:
 
 def uploader(request: Request) -> User:
     """The account that the upload belongs to; a visitor's is made now that the upload is known to be good."""
-    return request.user if isinstance(request.user, User) else become_guest(request._request)
+    return person(request) or become_guest(request._request)
+
+
+def person(request: Request) -> User | None:
+    """Who asks, if it is somebody with an account."""
+    return request.user if isinstance(request.user, User) else None

@@ -15,7 +15,7 @@ from rest_framework.viewsets import ViewSet
 
 from pipeline.options import Options
 from webapp import jobs
-from webapp.api.common import Conflict, own, require_may_upload, uploader
+from webapp.api.common import Conflict, own, person, require_may_upload, uploader
 from webapp.models import Job
 from webapp.serializers import Choice, Title, Upload, in_order, job_json, jobs_json, jobs_of
 from webapp.validators import TOO_LARGE
@@ -64,33 +64,33 @@ class JobViewSet(ViewSet):
         """Rename."""
         job, title = own(request, pk), Title(data=request.data)
         title.is_valid(raise_exception=True)
-        jobs.rename(job, title.validated_data["title"])
+        jobs.rename(job, title.validated_data["title"], person(request))
         return Response(job_json(own(request, pk)))
 
     def destroy(self, request: Request, pk: UUID) -> Response:
         """Delete, with some minutes to think better of it."""
-        jobs.delete(own(request, pk))
+        jobs.delete(own(request, pk), person(request))
         return Response(status=status.HTTP_204_NO_CONTENT)
 
     @action(detail=True, methods=["post"])
     def restore(self, request: Request, pk: UUID) -> Response:
         """Bring back what was deleted a moment ago."""
         job = get_object_or_404(Job.objects.filter(track__owner_id=request.user.pk), pk=pk)
-        if not jobs.restore(job):
+        if not jobs.restore(job, person(request)):
             raise Conflict(f"Only a song deleted in the last {jobs.UNDO.seconds // 60} minutes can be brought back.")
         return Response(job_json(own(request, pk)))
 
     @action(detail=True, methods=["post"])
     def cancel(self, request: Request, pk: UUID) -> Response:
         """Stop."""
-        if not jobs.cancel(own(request, pk)):
+        if not jobs.cancel(own(request, pk), person(request)):
             raise Conflict("This song is not being separated any more, so there is nothing to cancel.")
         return Response(job_json(own(request, pk)))
 
     @action(detail=True, methods=["post"])
     def retry(self, request: Request, pk: UUID) -> Response:
         """Try again."""
-        if not jobs.retry(own(request, pk)):
+        if not jobs.retry(own(request, pk), person(request)):
             raise Conflict("Only a failed or cancelled job can be tried again.")
         return Response(job_json(own(request, pk)))
 
@@ -99,7 +99,7 @@ class JobViewSet(ViewSet):
         """Choose other stems of a finished job."""
         choice = Choice(data=request.data)
         choice.is_valid(raise_exception=True)
-        if not jobs.choose(own(request, pk), in_order(choice.validated_data["stems"])):
+        if not jobs.choose(own(request, pk), in_order(choice.validated_data["stems"]), person(request)):
             raise Conflict("Stems can be chosen again once the song is separated.")
         return Response(job_json(own(request, pk)))
 

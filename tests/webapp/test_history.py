@@ -1,0 +1,118 @@
+"""History: each thing that happens to a job leaves one event, in the transaction in which it happens."""
+
+import pytest
+from acting import claimed, finish, fresh, silence
+from django.db import transaction
+from django.utils import timezone
+
+from webapp import jobs
+from webapp.models import Happened, Job, JobEvent, State
+
+pytestmark = pytest.mark.django_db
+
+
+def told(job):
+    return [(event.kind, event.detail, event.actor) for event in job.history.all()]
+
+
+def test_a_life_is_told_from_the_upload_on(make_job, owner, stranger):
+    job = make_job()
+    jobs.release(claimed(job).worker)
+    finish(claimed(job, "other"))
+    jobs.choose(fresh(job), ["drums"], by=owner)
+    jobs.cancel(job, by=stranger)
+    jobs.rename(job, "Another", by=owner)
+    jobs.delete(job, by=owner)
+    jobs.restore(job, by=owner)
+    assert told(job) == [
+        ("created", {}, owner),
+        ("started", {"worker": "w"}, None),
+        ("requeued", {"reason": "The worker was stopped."}, None),
+        ("started", {"worker": "other"}, None),
+        ("done", {}, None),
+        ("chosen", {"stems": ["drums"]}, owner),
+        ("cancelled", {}, stranger),
+        ("renamed", {"title": "Another"}, owner),
+        ("deleted", {}, owner),
+        ("restored", {}, owner),
+    ]
+    times = [event.at for event in job.history.all()]
+    assert times == sorted(times)
+
+
+def test_a_failure_says_why(make_job, owner):
+    job = make_job(State.FAILED)
+    jobs.retry(job, by=owner)
+    assert told(job)[2:] == [("failed", {"error": "No good."}, None), ("retried", {}, owner)]
+
+
+@pytest.mark.parametrize("state", [State.QUEUED, State.RUNNING, State.DONE])
+def test_one_deletion_is_one_event(make_job, state):
+    job = make_job(state)
+    jobs.delete(job)
+    jobs.delete(job)
+    assert job.history.filter(kind=Happened.DELETED).count() == 1
+
+
+def test_many_at_once_each_get_their_own(make_job):
+    lost, hopeless, kept = (claimed(make_job(), worker) for worker in ("dead", "dead", "alive"))
+    Job.objects.filter(pk=hopeless.pk).update(losses=jobs.MAX_LOSSES - 1)
+    silence("dead")
+    assert jobs.requeue_stale() == 1
+    assert told(lost)[2:] == [("requeued", {"reason": "The worker died."}, None)]
+    assert told(hopeless)[2:] == [("failed", {"error": jobs.LOST}, None)]
+    assert told(kept)[2:] == []
+
+
+def test_a_hanging_worker_is_told_of(make_job):
+    job = claimed(make_job())
+    Job.objects.filter(pk=job.pk).update(beat_at=timezone.now() - 2 * jobs.STALLED_AFTER)
+    jobs.fail_stalled("w")
+    assert told(job)[2:] == [("failed", {"error": jobs.STALLED}, None)]
+
+
+def test_what_did_not_happen_is_not_told(make_job, owner):
+    job = make_job(State.DONE)
+    before = told(job)
+    assert not (jobs.cancel(job) or jobs.retry(job) or jobs.restore(job) or jobs.claim(job.pk, "w"))
+    jobs.release("w")
+    jobs.requeue_stale()
+    with pytest.raises(jobs.JobLost):
+        jobs.fail(job, "Too late.")
+    with pytest.raises(jobs.JobLost):
+        jobs.finish(job, {}, {})
+    assert told(job) == before
+
+
+def test_progress_is_no_event(make_job):
+    job = claimed(make_job())
+    jobs.progress(job, ["vocals"], stage="separate", blocks_done=1)
+    assert told(job)[2:] == []
+
+
+def test_it_is_undone_with_what_it_tells_of(make_job):
+    job = make_job()
+    with pytest.raises(RuntimeError), transaction.atomic():
+        jobs.cancel(job)
+        raise RuntimeError
+    assert (fresh(job).state, [kind for kind, *_ in told(job)]) == (State.QUEUED, ["created"])
+
+
+def test_the_api_tells_who(make_job, browser, owner):
+    job = make_job()
+    browser.post(f"/api/v1/jobs/{job.pk}/cancel/")
+    browser.post(f"/api/v1/jobs/{job.pk}/retry/")
+    browser.patch(f"/api/v1/jobs/{job.pk}/", {"title": "New"}, content_type="application/json")
+    browser.delete(f"/api/v1/jobs/{job.pk}/")
+    browser.post(f"/api/v1/jobs/{job.pk}/restore/")
+    kinds = ["created", "cancelled", "retried", "renamed", "deleted", "restored"]
+    assert [(kind, actor) for kind, _, actor in told(job)] == [(kind, owner) for kind in kinds]
+
+
+def test_it_outlives_who_acted_and_goes_with_the_job(make_job, stranger):
+    job = make_job()
+    jobs.cancel(job, by=stranger)
+    stranger.delete()
+    assert told(job)[1:] == [("cancelled", {}, None)]
+    job.delete()
+    assert not JobEvent.objects.exists()
