@@ -23,7 +23,8 @@ from pipeline.options import Options
 from webapp.celery import app
 from webapp.cleanup import remove
 from webapp.history import change, note
-from webapp.models import LIVE, Export, Happened, Job, State, Stem, Track, User, Worker
+from webapp.models import LIVE, Cause, Export, Happened, Job, State, Stem, Track, User, Worker
+from webapp.review import flag
 
 log = logging.getLogger(__name__)
 
@@ -48,6 +49,7 @@ IDLE: dict[str, Any] = {
     "blocks_total": 0,
     "seconds_left": None,
     "error": "",
+    "cause": "",
     "finished_at": None,
 }
 FRESH: dict[str, Any] = IDLE | {
@@ -93,7 +95,7 @@ def cancel(job: Job, by: User | None = None) -> bool:
     with transaction.atomic():
         if not _end(live, Happened.CANCELLED, by=by):
             return False
-        transaction.on_commit(lambda: _clear(job.pk))
+        transaction.on_commit(lambda: clear(job.pk))
     return True
 
 
@@ -143,7 +145,7 @@ def delete(job: Job, by: User | None = None) -> None:
         change(live, Happened.DELETED, by, **IDLE, **gone, state=State.QUEUED)
         change(kept, Happened.DELETED, by, **gone)
         Export.objects.filter(job=job, state__in=LIVE).delete()
-        transaction.on_commit(lambda: _clear(job.pk))
+        transaction.on_commit(lambda: clear(job.pk))
 
 
 def restore(job: Job, by: User | None = None) -> bool:
@@ -172,7 +174,7 @@ def claim(pk: UUID, worker: str) -> Job | None:
     beat(worker)
     now = timezone.now()
     with transaction.atomic():
-        waiting = Job.objects.filter(pk=pk, state=State.QUEUED, deleted_at=None)
+        waiting = _waiting().filter(pk=pk)
         claim: dict[str, Any] = {
             "state": State.RUNNING,
             "worker": worker,
@@ -189,7 +191,7 @@ def claim(pk: UUID, worker: str) -> Job | None:
         job = Job.objects.select_related("track").get(pk=pk)
         if job.finished is None:
             job.stems.all().delete()
-    _clear(pk)  # what an interrupted attempt left behind
+    clear(pk)  # what an interrupted attempt left behind
     return job
 
 
@@ -208,11 +210,12 @@ def finish(job: Job, report: dict[str, Any], files: dict[str, Path], **fields: A
     with transaction.atomic():
         progress(job, files, **(fields | end | {"finished": job.attempts}))
         note([job.pk], Happened.DONE)
+        flag(job, report, fields.get("heard", {}))
         job.stems.exclude(name__in=files).delete()
         for name, path in files.items():
             job.stems.filter(name=name).update(file=str(path.relative_to(settings.MEDIA_ROOT)))
         Worker.objects.filter(name=job.worker).update(provider=report.get("provider", ""))
-    _clear(job.pk)
+    clear(job.pk)
 
 
 def options_of(job: Job) -> Options:
@@ -221,12 +224,12 @@ def options_of(job: Job) -> Options:
     return Options(**wish, max_seconds=settings.MAX_SECONDS)
 
 
-def fail(job: Job, message: str) -> None:
+def fail(job: Job, message: str, cause: Cause = Cause.OTHER) -> None:
     """Over, with a reason that a musician understands. What was written is removed. Raises JobLost."""
     with transaction.atomic():
-        if not _end(_held(job), Happened.FAILED, error=message):
+        if not _end(_held(job), Happened.FAILED, error=message, cause=cause):
             raise JobLost(str(job.pk))
-    _clear(job.pk)
+    clear(job.pk)
 
 
 def release(worker: str) -> int:
@@ -259,14 +262,14 @@ def requeue_stale() -> int:
     """Put back the jobs of dead workers; give up on a job that has killed several. How many were put back."""
     orphans = Job.objects.filter(state=State.RUNNING).exclude(worker__in=Worker.objects.alive().values("name"))
     hopeless = orphans.filter(losses__gte=MAX_LOSSES - 1)
-    _end(hopeless, Happened.FAILED, error=LOST, losses=F("losses") + 1)
+    _end(hopeless, Happened.FAILED, error=LOST, cause=Cause.LOST, losses=F("losses") + 1)
     return _put_back(orphans, "The worker died.", losses=F("losses") + 1)
 
 
 def fail_stalled(worker: str) -> bool:
     """Fail a living worker's job that has not moved for a long time. True if there was one: the worker hangs."""
     stalled = Job.objects.filter(state=State.RUNNING, worker=worker, beat_at__lt=timezone.now() - STALLED_AFTER)
-    return bool(_end(stalled, Happened.FAILED, error=STALLED))
+    return bool(_end(stalled, Happened.FAILED, error=STALLED, cause=Cause.STALLED))
 
 
 def forget_workers() -> None:
@@ -302,7 +305,9 @@ def wake() -> None:
 
 
 def _waiting() -> QuerySet[Job]:
-    return Job.objects.filter(state=State.QUEUED, deleted_at=None).order_by("queued_at", "pk")
+    """Jobs that may start, in order."""
+    queued = Job.objects.filter(state=State.QUEUED, deleted_at=None).order_by("queued_at", "pk")
+    return queued.exclude(track__in=Track.objects.filter(owner__held=True))  # no join: `change` locks job rows only
 
 
 def _held(job: Job) -> QuerySet[Job]:
@@ -327,7 +332,7 @@ def _end(rows: QuerySet[Job], kind: Happened, by: User | None = None, **fields: 
         )
 
 
-def _clear(pk: UUID) -> None:
+def clear(pk: UUID) -> None:
     """Remove what attempts wrote, but for a running one's and for what people play."""
     job = Job.objects.filter(pk=pk).first()
     if job is None:

@@ -1,4 +1,4 @@
-"""What is kept: accounts, tracks, jobs, their history and stems, files to take along, and the workers that were seen.
+"""What is kept: accounts, tracks, jobs, their history, stems and flags, files to take along, workers that were seen.
 
 Rows only; every action on a job is a verb in `jobs`. A stem is a row, never a column, so that any set of
 instruments fits. Only a track has an owner.
@@ -23,9 +23,13 @@ COVER = "cover"  # the picture that came with the upload
 
 
 class User(AbstractUser):
-    """An account. A guest has neither password nor chosen name and lives as long as its session."""
+    """An account. A guest has neither password nor chosen name and lives as long as its session.
+
+    held: an administrator lets none of its jobs start.
+    """
 
     is_guest = models.BooleanField(default=False)
+    held = models.BooleanField("jobs held", default=False, db_index=True)
 
 
 def track_path(track: "Track", filename: str) -> str:
@@ -62,6 +66,26 @@ class State(models.TextChoices):
 LIVE = (State.QUEUED, State.RUNNING)
 
 
+class Cause(models.TextChoices):
+    """Why a job failed, in few words: what failures are counted by."""
+
+    FILE = "file", "unreadable file"
+    MODEL = "model", "model not available"
+    DISK = "disk", "disk full"
+    LOST = "lost", "worker died"
+    STALLED = "stalled", "nothing moved"
+    OTHER = "other", "anything else"
+
+
+class Verdict(models.TextChoices):
+    """What a reviewer says of a job; pending: somebody should look at it."""
+
+    PENDING = "pending"
+    APPROVED = "approved"
+    NEEDS_WORK = "needs work", "Needs work"
+    REJECTED = "rejected"
+
+
 class Job(models.Model):
     """One separation of a track. The row is the truth about it; messages in the queue are only hints.
 
@@ -69,7 +93,8 @@ class Job(models.Model):
     losses counts workers that died on the job since a person last asked for it. heard is the detector's answer, without
     its timelines, which are a file. finished is the last attempt that ended well: people keep its stems until another
     choice of stems is ready, and also if that fails. tags are what the upload says about itself, without its picture.
-    A job with deleted_at is gone for everyone but its owner's undo.
+    A job with deleted_at is gone for everyone but its owner's undo. review is the last verdict, "" if nobody is asked
+    for one. trial_of is the job that a reviewer ran again with other settings: a trial is not shown to the owner.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -91,9 +116,13 @@ class Job(models.Model):
     segment_gain = models.FloatField(default=4.0)
 
     error = models.TextField(blank=True)
+    cause = models.CharField(max_length=16, choices=Cause.choices, blank=True)
     tags = models.JSONField(default=dict, blank=True)
     heard = models.JSONField(default=dict, blank=True)
     report = models.JSONField(default=dict, blank=True)
+
+    review = models.CharField(max_length=16, choices=Verdict.choices, blank=True)
+    trial_of = models.ForeignKey("self", on_delete=models.CASCADE, null=True, blank=True, related_name="trials")
 
     created_at = models.DateTimeField(default=timezone.now)
     queued_at = models.DateTimeField(default=timezone.now)
@@ -104,8 +133,12 @@ class Job(models.Model):
     deleted_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
+        permissions = [("review_job", "Can review jobs and run them again")]
         indexes = [
             models.Index(fields=["-created_at"], name="job_newest"),
+            models.Index(fields=["state", "-created_at"], name="job_state"),
+            models.Index(fields=["review", "-created_at"], name="job_review"),
+            models.Index(fields=["-finished_at"], name="job_ended", condition=models.Q(finished_at__isnull=False)),
             models.Index(fields=["queued_at", "id"], name="job_queue", condition=models.Q(state=State.QUEUED)),
             models.Index(fields=["worker"], name="job_running", condition=models.Q(state=State.RUNNING)),
             models.Index(fields=["deleted_at"], name="job_deleted", condition=models.Q(deleted_at__isnull=False)),
@@ -169,6 +202,9 @@ class Happened(models.TextChoices):
     RENAMED = "renamed"
     DELETED = "deleted"
     RESTORED = "restored", "Brought back"
+    REVIEWED = "reviewed"
+    EMPTIED = "emptied", "Files removed"
+    HANDED_OVER = "handed over", "Handed over to the owner"
 
 
 class JobEvent(models.Model):
@@ -202,6 +238,28 @@ class Stem(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+class Flag(models.Model):
+    """Something about a finished job that a person should listen to, as its own report shows; detail says what."""
+
+    class Kind(models.TextChoices):
+        """What may be wrong."""
+
+        NULL = "null", "stems don't add up"
+        CLIPPED = "clipped", "clipped"
+        SILENT = "silent", "silent vocals"
+        UNSURE = "unsure", "unsure what is heard"
+
+    job = models.ForeignKey(Job, on_delete=models.CASCADE, related_name="flags")
+    kind = models.CharField(max_length=16, choices=Kind.choices)
+    detail = models.CharField(max_length=255)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["kind", "job"], name="flag_once_per_job")]
+
+    def __str__(self) -> str:
+        return self.get_kind_display()
 
 
 class Export(models.Model):

@@ -8,6 +8,7 @@ from webapp.models import Job, State, Worker
 START = "Start SoundScape with “make serve”, or a worker alone with “celery -A webapp worker”."
 NO_WORKER = f"No worker is running, so nothing can start. {START}"
 WORKER_GONE = f"The worker has stopped and no other is running. {START} The song then starts again by itself."
+HELD = "Whoever runs this site has put your songs on hold. They start once that is lifted."
 WORKER_LOST = "The worker has stopped. The song starts again by itself in a moment."
 
 
@@ -20,17 +21,22 @@ class Queue:
         return frozenset(Worker.objects.alive().values_list("name", flat=True))
 
     @cached_property
-    def _places(self) -> dict[UUID, int]:
+    def _waiting(self) -> dict[UUID, bool]:
+        """Every job that waits, in order, and whether its owner is on hold."""
         waiting = Job.objects.filter(state=State.QUEUED, deleted_at=None).order_by("queued_at", "pk")
-        return {pk: place for place, pk in enumerate(waiting.values_list("pk", flat=True))}
+        return dict(waiting.values_list("pk", "track__owner__held"))
+
+    @cached_property
+    def _places(self) -> dict[UUID, int]:
+        return {pk: place for place, pk in enumerate(pk for pk, held in self._waiting.items() if not held)}
 
     @cached_property
     def _running(self) -> int:
         return Job.objects.filter(state=State.RUNNING).count()
 
     def position(self, job: Job) -> int | None:
-        """How many jobs must end before this one starts. None if it does not wait."""
-        if job.state != State.QUEUED:
+        """How many jobs must end before this one starts. None if it does not wait, or nobody knows."""
+        if job.state != State.QUEUED or self._waiting.get(job.pk):
             return None
         idle = max(len(self.workers), 1) - self._running
         return max(self._places.get(job.pk, 0) - idle + 1, 0)
@@ -41,6 +47,8 @@ class Queue:
             return self._lost(job)
         if job.state != State.QUEUED:
             return ""
+        if self._waiting.get(job.pk):
+            return HELD
         if not self.workers:
             return NO_WORKER
         ahead = self.position(job)

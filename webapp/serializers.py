@@ -52,8 +52,8 @@ def all_jobs() -> QuerySet[Job]:
 
 
 def jobs_of(user: AbstractBaseUser | AnonymousUser) -> QuerySet[Job]:
-    """A person's jobs. A visitor without account has none."""
-    return all_jobs().filter(track__owner_id=user.pk)
+    """A person's jobs, without what reviewers try. A visitor without account has none."""
+    return all_jobs().filter(track__owner_id=user.pk, trial_of=None)
 
 
 def job_json(job: Job, queue: Queue | None = None) -> dict[str, Any]:
@@ -66,7 +66,7 @@ def job_json(job: Job, queue: Queue | None = None) -> dict[str, Any]:
         "title": job.track.title,
         "filename": job.track.filename,
         "state": job.state,
-        "notice": queue.notice(job) or (job.error if job.state == State.DONE else ""),
+        "notice": queue.notice(job) or (job.error if job.state in (State.DONE, State.CANCELLED) else ""),
         "position": queue.position(job),
         "stage": job.stage,
         "blocks_done": job.blocks_done,

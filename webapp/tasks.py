@@ -12,9 +12,9 @@ from celery import shared_task
 from django.db import close_old_connections
 from django.db.utils import InterfaceError, OperationalError
 
-from pipeline.options import SeparationError
+from pipeline.options import InvalidAudio, ModelUnavailable, SeparationError
 from webapp import jobs, worker
-from webapp.models import DETECTION, Job
+from webapp.models import DETECTION, Cause, Job
 
 if TYPE_CHECKING:
     from pipeline.audio import Recording
@@ -48,10 +48,20 @@ def work(job: Job) -> None:
         _lost(job)
     except SeparationError as error:
         log.info("Job %s: %s", job.pk, error.message)
-        _fail(job, error.message)
+        _fail(job, error.message, _cause(error))
     except Exception as error:
         log.exception("Job %s failed.", job.pk)
-        _fail(job, jobs.DISK_FULL if getattr(error, "errno", None) == errno.ENOSPC else BROKEN)
+        cause = _cause(error)
+        _fail(job, jobs.DISK_FULL if cause == Cause.DISK else BROKEN, cause)
+
+
+def _cause(error: Exception) -> Cause:
+    if isinstance(error, InvalidAudio):
+        return Cause.FILE
+    if isinstance(error, ModelUnavailable):
+        return Cause.MODEL
+    reason = error.__cause__ if isinstance(error, SeparationError) else error
+    return Cause.DISK if getattr(reason, "errno", None) == errno.ENOSPC else Cause.OTHER
 
 
 def _separate(job: Job) -> None:
@@ -175,8 +185,8 @@ class Note:
             close_old_connections()
 
 
-def _fail(job: Job, message: str) -> None:
-    _end(job, lambda: jobs.fail(job, message))
+def _fail(job: Job, message: str, cause: Cause) -> None:
+    _end(job, lambda: jobs.fail(job, message, cause))
 
 
 def _end(job: Job, verb: Callable[[], None]) -> None:

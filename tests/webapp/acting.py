@@ -31,8 +31,8 @@ def claimed(job: Job, worker: str = "w") -> Job:
     return mine
 
 
-def finish(job: Job, stems: tuple[str, ...] = ("vocals", "drums")) -> None:
-    """Write what a worker would, two segments long, and note it."""
+def finish(job: Job, stems: tuple[str, ...] = ("vocals", "drums"), **more: Any) -> None:
+    """Write what a worker would, two segments long, and note it. more: of the report."""
     for stem in stems:
         folder = job.directory / stem
         folder.mkdir(parents=True)
@@ -43,7 +43,7 @@ def finish(job: Job, stems: tuple[str, ...] = ("vocals", "drums")) -> None:
     (job.directory / DETECTION).write_text('{"stage": "confirmed"}')
     original = write_original(job)
     models = [{"name": "m", "licence": "MIT"}]
-    report = {"asked": [], "provider": "CPU", "null_db": -120.0, "warnings": ["Quiet."], "models": models}
+    report = {"asked": [], "provider": "CPU", "null_db": -120.0, "warnings": ["Quiet."], "models": models} | more
     files = {stem: job.directory / f"{stem}.wav" for stem in stems}
     done = {"segments_done": 2, "blocks_done": 3, "blocks_total": 3, "heard": HEARD}
     jobs.finish(job, report, files, **original, **done)

@@ -32,7 +32,7 @@ export function describe(job) {
     case "done":
       return { label: "Ready", detail: job.notice, fraction: undefined };
     case "cancelled":
-      return { label: "Cancelled", detail: "", fraction: undefined };
+      return { label: "Cancelled", detail: job.notice, fraction: undefined };
     case "failed":
       return { label: "Failed", detail: job.error, fraction: undefined };
   }

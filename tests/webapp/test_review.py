@@ -1,0 +1,182 @@
+"""Verdicts, the flags that ask for them, and what administrators may do to others' jobs."""
+
+import pytest
+from acting import claimed, files_below, finish, fresh
+from django.contrib.auth.models import Group
+
+from pipeline.options import Options
+from webapp import jobs, oversight
+from webapp.models import Export, Flag, Happened, Job, State, User, Verdict
+from webapp.queue import HELD, Queue
+from webapp.review import decide, flags_of
+
+pytestmark = pytest.mark.django_db
+
+FINE = {"level_db": -12.0, "peak_db": -1.0, "clipped": 0.0, "bleed_db": -20.0}
+
+
+@pytest.fixture
+def reviewer(db) -> User:
+    user = User.objects.create_user("reviewer", is_staff=True)
+    user.groups.add(Group.objects.get(name="Reviewers"))
+    return user
+
+
+def report(**more):
+    return {"null_db": -120.0, "stems": ["vocals", "drums"], "evidence": {"vocals": FINE, "drums": FINE}} | more
+
+
+def heard(**presence):
+    return {"stage": "confirmed", "stems": {kind: {"probability": 0.5, "presence": p} for kind, p in presence.items()}}
+
+
+def test_nothing_speaks_against_a_good_result():
+    assert dict(flags_of(report(), heard(vocals="present", drums="present", piano="uncertain"))) == {}
+
+
+@pytest.mark.parametrize(
+    ("kind", "found", "listened", "words"),
+    [
+        ("null", report(null_db=-59.0), heard(), "59 dB"),
+        ("clipped", report(evidence={"vocals": FINE, "drums": FINE | {"clipped": 0.01}}), heard(), "drums"),
+        ("silent", report(evidence={"vocals": FINE | {"level_db": -80.0}}), heard(), "vocals"),
+        ("unsure", report(), heard(vocals="present", drums="uncertain"), "drums"),
+    ],
+)
+def test_each_fault_has_its_flag(kind, found, listened, words):
+    ((flag, detail),) = flags_of(found, listened)
+    assert flag == kind and words in detail
+
+
+@pytest.mark.parametrize("null_db", [-60.0, -60.1, None])
+def test_sixty_decibels_are_enough(null_db):
+    assert dict(flags_of(report(null_db=null_db), {})) == {}
+
+
+def test_a_flagged_job_is_marked_for_review_when_it_ends(make_job):
+    job = claimed(make_job())
+    finish(job, null_db=-40.0)
+    row = fresh(job)
+    assert (row.state, row.review) == (State.DONE, Verdict.PENDING)
+    assert [flag.kind for flag in row.flags.all()] == [Flag.Kind.NULL]
+    last = row.history.last()
+    assert (last.kind, last.detail["verdict"], last.actor) == (Happened.REVIEWED, "pending", None)
+    assert "40 dB" in last.detail["note"]
+
+
+def test_a_job_without_fault_is_not(make_job):
+    row = make_job(State.DONE)
+    assert row.review == "" and not row.flags.exists()
+    assert [event.kind for event in row.history.all()] == ["created", "started", "done"]
+
+
+def test_flags_are_those_of_the_last_result(make_job):
+    job = claimed(make_job())
+    finish(job, null_db=-40.0)
+    jobs.choose(fresh(job), ["drums"])
+    finish(claimed(job))
+    assert not job.flags.exists()
+
+
+def test_a_verdict_is_kept_with_who_said_it_and_why(make_job, reviewer):
+    first, second, other = make_job(State.DONE), make_job(State.FAILED), make_job()
+    assert decide(Job.objects.exclude(pk=other.pk), Verdict.NEEDS_WORK, " Drums in the vocals. ", reviewer) == 2
+    decide(Job.objects.filter(pk=first.pk), Verdict.APPROVED, "", reviewer)
+    assert [fresh(job).review for job in (first, second, other)] == ["approved", "needs work", ""]
+    verdicts = first.history.filter(kind=Happened.REVIEWED)
+    assert [(event.detail, event.actor) for event in verdicts] == [
+        ({"verdict": "needs work", "note": "Drums in the vocals."}, reviewer),
+        ({"verdict": "approved", "note": ""}, reviewer),
+    ]
+
+
+def test_reviewers_may_review_and_look_but_not_delete(reviewer):
+    assert reviewer.get_all_permissions() == {"webapp.view_job", "webapp.review_job", "webapp.view_track"}
+
+
+def test_a_second_try_is_not_shown_to_the_owner_before_it_is_handed_over(make_job, reviewer, browser, sent, committing):
+    job = make_job(State.DONE)
+    with committing():
+        trial = oversight.run_again(job, Options(stems=("drums",), bleed="strong"), reviewer)
+    assert sent[-1:] == ["webapp.tasks.separate"]
+    assert trial.track == job.track and jobs.options_of(trial).bleed == "strong"
+    assert not oversight.hand_over(trial, reviewer)  # it isn't finished
+    finish(claimed(trial))
+    assert browser.get(f"/api/v1/jobs/{trial.pk}/").status_code == 404
+    assert oversight.hand_over(trial, reviewer)
+    assert browser.get(f"/api/v1/jobs/{trial.pk}/").status_code == 200
+    assert fresh(job).state == State.DONE
+    assert not oversight.hand_over(fresh(job), reviewer)  # it is the owner's already
+
+
+def test_a_second_try_goes_with_the_first(make_job, reviewer):
+    job = make_job(State.DONE)
+    trial = oversight.run_again(job, Options(), reviewer)
+    job.delete()
+    assert not Job.objects.filter(pk=trial.pk).exists()
+
+
+def test_jobs_of_a_held_owner_wait(make_job, owner, stranger, browser, sent, committing):
+    first, second = make_job(), make_job(user=stranger)
+    assert oversight.hold(User.objects.filter(pk=owner.pk)) == 1
+    assert jobs.claim(first.pk, "w") is None
+    assert jobs.claim_next("w").pk == second.pk
+    assert jobs.claim_next("w") is None
+    answer = browser.get(f"/api/v1/jobs/{first.pk}/").json()
+    assert (answer["state"], answer["notice"], answer["position"]) == ("queued", HELD, None)
+    sent.clear()
+    with committing():
+        oversight.let_go(User.objects.filter(pk=owner.pk))
+    assert sent == ["webapp.tasks.separate"]
+    assert jobs.claim_next("w").pk == first.pk
+
+
+def test_held_jobs_are_in_nobodys_way(make_job, owner, stranger):
+    make_job()
+    oversight.hold(User.objects.filter(pk=owner.pk))
+    waiting = make_job(user=stranger)
+    jobs.beat("w")
+    assert Queue().position(waiting) == 0
+
+
+def test_what_runs_goes_on_when_its_owner_is_held(make_job, owner):
+    job = claimed(make_job())
+    oversight.hold(User.objects.filter(pk=owner.pk))
+    finish(job)
+    assert fresh(job).state == State.DONE
+
+
+def test_a_running_job_is_taken_from_its_worker(make_job, reviewer):
+    job = claimed(make_job())
+    assert oversight.requeue(job, reviewer)
+    assert fresh(job).state == State.QUEUED
+    with pytest.raises(jobs.JobLost):
+        jobs.progress(job)
+
+
+@pytest.mark.parametrize(
+    ("state", "put_back"), [("failed", True), ("cancelled", True), ("done", False), ("queued", False)]
+)
+def test_others_are_queued_again_if_they_are_over_without_result(make_job, reviewer, state, put_back):
+    job = make_job(state)
+    assert oversight.requeue(job, reviewer) is put_back
+    assert fresh(job).state == (State.QUEUED if put_back else state)
+
+
+def test_an_emptied_job_keeps_its_upload_and_says_so(make_job, reviewer, browser, committing):
+    job = make_job(State.DONE)
+    Export.objects.create(job=job, filename="x.wav", process="p", state=State.DONE)
+    with committing():
+        assert oversight.empty(job, reviewer)
+    row = fresh(job)
+    assert (row.state, row.finished, row.segments_done, row.original_done) == (State.CANCELLED, None, 0, 0)
+    assert not row.stems.exists() and not row.exports.exists() and files_below(row.folder) == []
+    assert row.track.file.storage.exists(row.track.file.name)
+    assert browser.get(f"/api/v1/jobs/{job.pk}/").json()["notice"] == oversight.EMPTIED
+    assert jobs.retry(row) and fresh(job).error == ""
+
+
+def test_nothing_is_removed_from_under_a_worker(make_job, reviewer):
+    job = claimed(make_job())
+    assert not oversight.empty(job, reviewer)
+    assert fresh(job).state == State.RUNNING

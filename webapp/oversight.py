@@ -1,0 +1,67 @@
+"""What administrators do to others' jobs, as verbs beside those of `jobs`. No HTTP here."""
+
+from django.db import transaction
+from django.db.models import QuerySet
+
+from pipeline.options import Options
+from webapp import jobs
+from webapp.history import change, note
+from webapp.models import Happened, Job, State, User
+
+OVER = (State.DONE, State.FAILED, State.CANCELLED)
+EMPTIED = (
+    "Whoever runs this site has removed the files of this song. The upload is still here: "
+    "try again to have it separated once more."
+)
+
+
+def run_again(job: Job, options: Options, by: User) -> Job:
+    """Separate the same song with other settings, beside what there is. The owner does not see it until `hand_over`."""
+    wish = {name: value for name, value in options.as_dict().items() if name != "max_seconds"}
+    with transaction.atomic():
+        trial = Job.objects.create(track=job.track, trial_of=job, options=wish)
+        note([trial.pk], Happened.CREATED, by)
+        transaction.on_commit(jobs.wake)
+    return trial
+
+
+def hand_over(trial: Job, by: User) -> bool:
+    """Give a finished trial to the owner, who then has it beside the other. False if it is none, or not finished."""
+    ready = Job.objects.filter(pk=trial.pk, trial_of__isnull=False, state=State.DONE)
+    return bool(change(ready, Happened.HANDED_OVER, by, trial_of=None))
+
+
+def requeue(job: Job, by: User) -> bool:
+    """Put a job back in the queue: a running one is taken from its worker. False if it waits already, or is done."""
+    running = Job.objects.filter(pk=job.pk, state=State.RUNNING)
+    with transaction.atomic():
+        if not change(running, Happened.REQUEUED, by, state=State.QUEUED, seconds_left=None):
+            return jobs.retry(job, by)
+        transaction.on_commit(jobs.wake)
+    return True
+
+
+def empty(job: Job, by: User) -> bool:
+    """Remove all that was made of a song, but not the upload. False if the job is not over."""
+    over = Job.objects.filter(pk=job.pk, state__in=OVER)
+    gone = jobs.FRESH | {"finished": None, "error": EMPTIED, "finished_at": job.finished_at}
+    with transaction.atomic():
+        if not change(over, Happened.EMPTIED, by, **gone, state=State.CANCELLED):
+            return False
+        job.stems.all().delete()
+        job.exports.all().delete()
+        job.flags.all().delete()
+        transaction.on_commit(lambda: jobs.clear(job.pk))
+    return True
+
+
+def hold(owners: QuerySet[User]) -> int:
+    """Let no more jobs of these people start. What runs goes on. How many people."""
+    return owners.update(held=True)
+
+
+def let_go(owners: QuerySet[User]) -> int:
+    """Let their jobs start again, in their old places. How many people."""
+    with transaction.atomic():
+        transaction.on_commit(jobs.wake)
+        return owners.update(held=False)
