@@ -166,7 +166,7 @@ def summed(directory: Path, mix: Mix) -> Iterator[Audio]:
     lanes = zip(mix.lanes, gains(mix.lanes), strict=True)
     heard = [(lane.name, np.float32(gain) * panning(lane.pan)) for lane, gain in lanes if gain]
     for number, first in enumerate(found.starts):
-        a, b = max(start - first, 0), min(stop - first, segments.SEGMENT)
+        a, b = max(start - first, 0), min(stop - first, found.segment)
         if a < b:
             audio = np.zeros((CHANNELS, b - a), np.float32)
             for name, matrix in heard:

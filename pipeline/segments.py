@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from pipeline.audio import CHANNELS, Audio, Encoder, Recording
 
-SEGMENT = 441_000  # samples: 10 s
+SEGMENT = 220_500  # samples: 5 s, less than what the first network finishes at first, so that it is heard at once
 HEADROOM = 4.0  # times the song's peak: a stem up to so loud isn't clipped
 QUIETEST = 2.0**-16  # peak below which a song is not raised further: nothing but noise of the recorder is there
 SAMPLES_PER_PEAK = 441  # 100 peaks a second
@@ -65,11 +65,11 @@ class SegmentWriter:
         self._pending: dict[str, Audio] = {}
         self._peaks: dict[str, IO[bytes]] = {}
         self._written = 0
-        self._index = Index(0, HEADROOM, [], [])
+        self._index = Index(0, HEADROOM, [], [], SEGMENT)
 
     def write(self, block: Block) -> int:
         """Add a block of every stem; returns how many segments of each are complete."""
-        self._index = Index(block.total, block.gain, [*block.stems], [*block.folded])
+        self._index = Index(block.total, block.gain, [*block.stems], [*block.folded], SEGMENT)
         for stem, audio in (block.stems | block.folded).items():
             self._pending[stem] = np.concatenate([self._pending.get(stem, audio[:, :0]), audio], axis=1)
         while all(audio.shape[1] >= SEGMENT for audio in self._pending.values()):
@@ -125,13 +125,14 @@ def write_original(directory: Path, recording: Recording) -> int:
 class Index:
     """What a folder of segments holds, once it is complete: samples in all, and gain and stems as in Block.
 
-    What is among both stems and folded is silent.
+    What is among both stems and folded is silent. segment: samples of each; songs from before it was noted have 10 s.
     """
 
     total: int
     gain: float
     stems: list[str]
     folded: list[str]
+    segment: int = 441_000
 
     def save(self, directory: Path) -> None:
         """Write it."""
@@ -140,7 +141,7 @@ class Index:
     @property
     def starts(self) -> list[int]:
         """First sample of each segment."""
-        return list(range(0, self.total, SEGMENT))
+        return list(range(0, self.total, self.segment))
 
 
 def index(directory: Path) -> Index:
@@ -159,7 +160,7 @@ def replay(directory: Path) -> Iterator[Block]:
         stems = {stem: load(_separated(directory, stem).parent, stem, number, found.gain) for stem in names}
         for stem in found.folded:
             stems["other"] = stems["other"] - stems[stem]
-        yield Block(start, min(start + SEGMENT, found.total), found.total, stems, gain=found.gain)
+        yield Block(start, min(start + found.segment, found.total), found.total, stems, gain=found.gain)
 
 
 def fold(directory: Path, names: Collection[str], silent: Collection[str] = ()) -> None:
@@ -183,7 +184,7 @@ def fold(directory: Path, names: Collection[str], silent: Collection[str] = ()) 
 def _silence(directory: Path, stem: str, found: Index) -> None:
     shutil.copytree(directory / stem, directory / UNHEARD / stem)
     for number, start in enumerate(found.starts):
-        nothing = np.zeros((CHANNELS, min(SEGMENT, found.total - start)), np.float32)
+        nothing = np.zeros((CHANNELS, min(found.segment, found.total - start)), np.float32)
         _encode(segment(directory / stem, number), nothing, found.gain)
     path = directory / stem / "peaks.i8"
     np.zeros(path.stat().st_size, np.int8).tofile(path)

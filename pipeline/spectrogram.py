@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from pipeline import segments
 from pipeline.audio import CHANNELS, RATE, Audio
-from pipeline.segments import SEGMENT, Index
+from pipeline.segments import Index
 
 Read = Callable[[int, int], Audio]
 
@@ -75,8 +75,8 @@ def _reader(directory: Path, stem: str, found: Index) -> Read:
 
     def read(start: int, stop: int) -> Audio:
         audio = np.zeros((CHANNELS, stop - start), np.float32)
-        for number in range(max(start, 0) // SEGMENT, -(-min(stop, found.total) // SEGMENT)):
-            first = number * SEGMENT
+        for number in range(max(start, 0) // found.segment, -(-min(stop, found.total) // found.segment)):
+            first = number * found.segment
             part = loaded(number)[:, max(start - first, 0) : stop - first]
             at = max(first - start, 0)
             audio[:, at : at + part.shape[1]] = part

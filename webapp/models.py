@@ -113,6 +113,7 @@ class Job(models.Model):
     samples = models.PositiveBigIntegerField(null=True, blank=True)
     original_done = models.PositiveIntegerField(default=0)
     segments_done = models.PositiveIntegerField(default=0)
+    segment = models.PositiveIntegerField(default=441_000)  # samples; songs from before it was noted have 10 s
     segment_gain = models.FloatField(default=4.0)
 
     error = models.TextField(blank=True)

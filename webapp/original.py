@@ -22,6 +22,7 @@ def keep(job: Job, recording: Recording) -> dict[str, Any]:
     thumbnail(np.fromfile(folder / "peaks.i8", np.int8).reshape(-1, 2)).tofile(folder / THUMBNAIL)
     return {
         "samples": recording.samples,
+        "segment": segments.SEGMENT,
         "segment_gain": segments.gain_of(recording.peak),
         "original_done": count,
         "tags": recording.tags.texts | {"cover_type": recording.tags.cover_type},

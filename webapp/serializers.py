@@ -13,9 +13,6 @@ from webapp.models import SAMPLE_RATE, Export, Job, State, Stem
 from webapp.queue import Queue
 from webapp.validators import validate_upload
 
-# Repeated from `pipeline.segments`, which is the worker's and loads NumPy; a test compares.
-SEGMENT = 441_000
-
 
 class Title(serializers.Serializer[Job]):
     """Another name for a song."""
@@ -135,7 +132,7 @@ def _audio(job: Job) -> dict[str, Any]:
     return {
         "rate": SAMPLE_RATE,
         "samples": job.samples,
-        "segment": SEGMENT,
+        "segment": job.segment,
         "segments_done": job.segments_done,
         "gain": job.segment_gain,
         "original_done": job.original_done,

@@ -21,7 +21,7 @@ LOADED = """async (engine) => {
     needed.some((column) => column < segments.available && !segments.column(column));
   const originalMissing = () => {
     const wanted = engine.original || columns().some((column) => column >= engine.segments.available);
-    return wanted && missing(engine.originalSegments, columns().slice(0, 3));
+    return wanted && missing(engine.originalSegments, columns().slice(0, 4));
   };
   let failed = false;
   const onProblem = ({ detail }) => { failed = detail !== null; };

@@ -245,8 +245,8 @@ def test_tempo_changes_while_it_plays_and_back_at_1_it_is_exact_again(player: Pl
 
 def test_what_is_not_separated_is_the_original_and_the_stems_take_over(player: Player, song: Song) -> None:
     """Original and stems are the same sound in the same place, so nothing is heard of the change."""
-    begin = [(0, "setAvailable", 1, song.segments), (0, "play")]
-    heard = player.render(song, 31, *begin, (16, "setAvailable", 4, 4))
+    begin = [(0, "setAvailable", 2, song.segments), (0, "play")]
+    heard = player.render(song, 31, *begin, (16, "setAvailable", song.segments, song.segments))
     assert [heard.at(time)["sounding"] for time in (4, 12, 20)] == ["stems", "original", "stems"]
     assert heard.at(20)["levels"]["lanes"]["drums"]["rms"] == pytest.approx(0.05, rel=0.1)
     assert heard.at(12)["levels"]["lanes"]["drums"]["rms"] < 1e-5
@@ -258,7 +258,7 @@ def test_a_song_without_stems_yet_plays_its_original_and_gets_them(player: Playe
     wish = song.described()
     stems = wish["stems"]
     object.__setattr__(bare, "described", lambda: wish | {"stems": []})
-    actions = [(0, "setAvailable", 0, 4), (0, "play"), (4, "setStems", stems), (4, "setAvailable", 4, 4)]
+    actions = [(0, "setAvailable", 0, 7), (0, "play"), (4, "setStems", stems), (4, "setAvailable", 7, 7)]
     heard = player.render(bare, 9, *actions, (6, "setLane", "drums", {"mute": True}))
     assert [heard.at(time)["sounding"] for time in (0, 8)] == ["original", "stems"]
     begun = song.mixture[:, frames(0.1, 5)]  # it begins with the fade over to the original

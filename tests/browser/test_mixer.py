@@ -26,7 +26,7 @@ SECOND_ENGINE = """async () => {
   const { Engine } = await import('/static/webapp/engine.js');
   const { song, segments: { stems } } = document.querySelector('#mixer').engine;
   window.second = new Engine(stems, song);
-  second.setAvailable(1);
+  second.setAvailable(2);
 }"""
 
 
@@ -113,7 +113,7 @@ def test_the_end_of_the_song_ends_it(mixer: "Page") -> None:
 
 
 def test_what_is_heard_is_the_sum_of_the_stems_to_the_sample(song: "Page") -> None:
-    """Segments of ten seconds against whole files: a shifted stem or a torn join is tens of dB louder."""
+    """Segments of five seconds against whole files: a shifted stem or a torn join is tens of dB louder."""
     figures = song.evaluate(COMPARE)
     assert figures["level"] > -40
     assert figures["difference"] < -90
@@ -122,13 +122,13 @@ def test_what_is_heard_is_the_sum_of_the_stems_to_the_sample(song: "Page") -> No
 def test_playing_waits_for_the_separation_and_goes_on_by_itself(second: "Page") -> None:
     second.evaluate("() => { second.seek(9); second.play(); }")
     second.wait_for_function("() => second.state === 'waiting'")
-    second.evaluate("() => second.setAvailable(3)")
+    second.evaluate("() => second.setAvailable(6)")
     second.wait_for_function("() => second.state === 'playing' && second.position > 10.5")
 
 
 def test_playing_survives_a_network_that_fails(second: "Page") -> None:
     second.route("**/segments/**", lambda route: route.abort())
-    second.evaluate("() => { second.setAvailable(3); second.seek(25); second.play(); }")
+    second.evaluate("() => { second.setAvailable(6); second.seek(25); second.play(); }")
     second.wait_for_function("() => second.state === 'buffering'")
     second.unroute("**/segments/**")
     second.wait_for_function("() => second.state === 'playing' && second.position > 25.5")

@@ -15,7 +15,7 @@ from pipeline.segments import SEGMENT, Block, SegmentWriter
 from pipeline.tags import Tags
 
 VECTORS = json.loads((Path(__file__).parent.parent / "mix_vectors.json").read_text())
-SAMPLES = SEGMENT + 100_000
+SAMPLES = 2 * SEGMENT + 100_000
 STEMS = ["vocals", "drums", "other"]
 
 

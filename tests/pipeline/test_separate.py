@@ -16,8 +16,8 @@ from ensemble import registry
 from ensemble.errors import InvalidAudio, InvalidOption, SeparationError
 from ensemble.separator import Separator
 from pipeline import __main__ as command_line
+from pipeline import segments, spool
 from pipeline import separate as module
-from pipeline import spool
 from pipeline.audio import Encoder, suffix
 from pipeline.decode import decode
 from pipeline.options import FORMATS, Options
@@ -217,7 +217,7 @@ def test_options_are_checked_at_the_door(wrong, told):
 def test_segments_join_to_the_stems_without_a_gap(tmp_path):
     rng = np.random.default_rng(0)
     song = rng.uniform(-3.9, 3.9, (2, 2, 2 * SEGMENT + 12_345)).astype(np.float32)
-    cuts = [0, 257_985, 515_970, 773_955, song.shape[2]]
+    cuts = [0, SEGMENT // 2, SEGMENT + 100, 2 * SEGMENT - 1, song.shape[2]]
     complete = []
     with SegmentWriter(tmp_path) as writer:
         for start, stop in pairwise(cuts):
@@ -230,7 +230,22 @@ def test_segments_join_to_the_stems_without_a_gap(tmp_path):
         assert [part.shape[1] for part in parts] == [SEGMENT, SEGMENT, 12_345]
         np.testing.assert_allclose(HEADROOM * np.concatenate(parts, axis=1), song[index], atol=HEADROOM * 2**-23)
         stored = np.fromfile(tmp_path / stem / "peaks.i8", np.int8).reshape(-1, 2)
-        assert len(stored) == 2000 + -(-12_345 // SAMPLES_PER_PEAK)
+        assert len(stored) == 2 * SEGMENT // SAMPLES_PER_PEAK + -(-12_345 // SAMPLES_PER_PEAK)
+
+
+def test_songs_from_before_the_length_of_a_segment_was_noted_are_read_as_they_were_cut(tmp_path, monkeypatch):
+    song = np.random.default_rng(0).uniform(-1, 1, (2, 500_000)).astype(np.float32)
+    monkeypatch.setattr(segments, "SEGMENT", 441_000)
+    with SegmentWriter(tmp_path) as writer:
+        writer.write(Block(0, 500_000, 500_000, {"other": song}))
+        writer.close()
+    monkeypatch.undo()
+    index = json.loads((tmp_path / "index.json").read_text())
+    assert index.pop("segment") == 441_000
+    (tmp_path / "index.json").write_text(json.dumps(index))
+    blocks = [*segments.replay(tmp_path)]
+    assert [(block.start, block.stop) for block in blocks] == [(0, 441_000), (441_000, 500_000)]
+    np.testing.assert_allclose(np.concatenate([b.stems["other"] for b in blocks], axis=1), song, atol=HEADROOM * 2**-23)
 
 
 @pytest.mark.parametrize("level", [0.001, 1.0, 3.5])

@@ -43,7 +43,7 @@ def test_it_is_dark_elsewhere(tmp_path):
 
 
 def test_sound_is_seen_when_it_is_heard_also_across_a_join(tmp_path):
-    """Half a second of tone from 9.75 s on: segments join at 10 s."""
+    """Half a second of tone from 9.75 s on: segments join at 5, 10 and 15 s."""
     audio = np.zeros((2, 20 * RATE))
     audio[:, round(9.75 * RATE) : round(10.25 * RATE)] = tone(440.0, 0.5)
     seen = picture(tmp_path, audio).max(axis=1)

@@ -19,7 +19,7 @@ from pipeline.options import InvalidAudio, ModelUnavailable, Options
 from pipeline.report import Progress, Report
 from pipeline.segments import Block
 from pipeline.tags import Tags
-from webapp import jobs, original, serializers, tasks, worker
+from webapp import jobs, original, tasks, worker
 from webapp.models import State
 
 pytestmark = pytest.mark.django_db
@@ -36,6 +36,12 @@ def eager(monkeypatch):
     """Note every progress, however fast the engine is."""
     monkeypatch.setattr(tasks, "WRITE_EVERY", 0.0)
     monkeypatch.setattr(tasks, "sleep", lambda _: None)
+
+
+@pytest.fixture(autouse=True)
+def ten_seconds(monkeypatch):
+    """A segment takes two of the engine's blocks."""
+    monkeypatch.setattr(segments, "SEGMENT", 10 * SECOND)
 
 
 @pytest.fixture
@@ -121,7 +127,7 @@ def test_the_stems_can_be_played_while_the_rest_is_made(make_job, engine, browse
     tasks.separate()
     assert (answers[0]["audio"]["original_done"], answers[0]["audio"]["segments_done"]) == (3, 0)
     assert answers[0]["stems"] == []
-    assert answers[1]["audio"]["segments_done"] == 1
+    assert (answers[1]["audio"]["segment"], answers[1]["audio"]["segments_done"]) == (10 * SECOND, 1)
     assert [stem["name"] for stem in answers[1]["stems"]] == ["vocals", "drums"]
     assert answers[1]["stems"][0]["download_url"] is None
 
@@ -164,10 +170,6 @@ def test_a_thumbnail_leaves_no_peak_out(count):
     small = original.thumbnail(peaks)
     assert small.shape == (original.PAIRS, 2)
     assert (small[:, 0].min(), small[:, 1].max()) == (peaks[:, 0].min(), peaks[:, 1].max())
-
-
-def test_the_numbers_given_to_players_are_the_writers():
-    assert serializers.SEGMENT == segments.SEGMENT
 
 
 def test_the_format_asked_for_is_used(owner, engine):

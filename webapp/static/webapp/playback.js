@@ -18,7 +18,7 @@ const RESUME_AHEAD = 1;
 /** How often the clock is looked at, milliseconds; columns are laid many seconds ahead of it. */
 const TICK = 100;
 /** Columns of the original that are kept where it is needed. */
-const ORIGINAL_COLUMNS = 3;
+const ORIGINAL_COLUMNS = 4;
 
 /**
  * @typedef {import("./crossfade.js").Sounding} Sounding

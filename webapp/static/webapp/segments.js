@@ -3,8 +3,8 @@
  * A song is cut into segments; one segment of all stems is a column, and only whole columns are handed out.
  */
 
-/** Columns wanted: the one at the playhead and those that follow. With one more, three columns of seven stereo stems are 74 MB. */
-const AHEAD = 2;
+/** Columns wanted: the one at the playhead and those that follow. With one more, five columns of seven stereo stems are 62 MB. */
+const AHEAD = 4;
 
 /** Pauses between tries while the server cannot be reached, seconds; the last one repeats. */
 const RETRY_SECONDS = [0.5, 1, 2, 4, 8];
