@@ -9,6 +9,7 @@ from django.db.models import QuerySet
 from django.utils import timezone
 
 from webapp.models import Happened, Job, JobEvent, User
+from webapp.webhooks import announce
 
 
 def change(
@@ -28,6 +29,7 @@ def change(
 
 
 def note(jobs: Iterable[UUID], kind: Happened, by: User | None = None, detail: dict[str, Any] | None = None) -> None:
-    """Write down what happened to jobs. Call it in the transaction in which it happens."""
-    now = timezone.now()
-    JobEvent.objects.bulk_create(JobEvent(job_id=pk, at=now, kind=kind, detail=detail or {}, actor=by) for pk in jobs)
+    """Write down what happened to jobs, and announce it. Call it in the transaction in which it happens."""
+    pks, now = list(jobs), timezone.now()
+    JobEvent.objects.bulk_create(JobEvent(job_id=pk, at=now, kind=kind, detail=detail or {}, actor=by) for pk in pks)
+    announce(pks, kind, now)

@@ -122,6 +122,7 @@ MAX_UPLOAD_BYTES = int(_positive("SOUNDSCAPE_MAX_UPLOAD_MB", 500) * 1_000_000)
 MAX_SECONDS = _positive("SOUNDSCAPE_MAX_HOURS", 3) * 3600
 GUESTS = _switch("SOUNDSCAPE_GUESTS", True)
 EXPORT_HOURS = _positive("SOUNDSCAPE_EXPORT_HOURS", 24)  # files made to be taken along are kept for so long
+WEBHOOKS_PRIVATE = _switch("SOUNDSCAPE_WEBHOOKS_PRIVATE", False)  # whether they may lead into one's own network
 PORT = int(_positive("PORT", 8000, most=65535))  # of `manage.py serve`
 
 # -- the site ------------------------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ from typing import Any
 from celery.signals import setup_logging, worker_ready, worker_shutting_down
 from django.db import connection
 
-from webapp import jobs, rendering
+from webapp import jobs, rendering, webhooks
 
 log = logging.getLogger(__name__)
 
@@ -39,6 +39,7 @@ def pulse(worker: str = NAME) -> None:
     jobs.purge()
     rendering.fail_lost()
     rendering.forget_old()
+    webhooks.forget()
 
 
 def run() -> None:
@@ -78,6 +79,7 @@ def _give_up() -> None:
 @worker_ready.connect
 def _start(**_: Any) -> None:
     threading.Thread(target=run, name="pulse", daemon=True).start()
+    webhooks.start(stopping)
     log.info("Worker %s is ready.", NAME)
 
 

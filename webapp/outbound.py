@@ -1,0 +1,96 @@
+"""Posts to addresses that people name, without being led into the server's own network.
+
+The name is resolved once, every address it stands for is judged, and the connection goes to those very addresses: who
+answers the name differently a moment later gains nothing. Redirects are not followed, proxies of the environment not
+asked. Certificates are checked against the name, as ever.
+"""
+
+import asyncio
+import socket
+from collections.abc import Mapping
+from ipaddress import IPv6Network, ip_address
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpcore2
+from django.conf import settings
+
+TIMEOUT = 10.0  # seconds for all of it: a receiver that sends a byte now and then doesn't hold us up
+UNICAST = IPv6Network("2000::/3")
+SCHEMES = ("http", "https")
+
+
+class Refused(Exception):
+    """An address to which nothing is sent. The message says why."""
+
+
+async def post(url: str, headers: Mapping[str, str], body: bytes) -> int:
+    """Send it; the status of the answer, whose body is not read.
+
+    Raises Refused, and OSError or httpcore2's errors if there is no answer, TimeoutError if none comes in time.
+    """
+    async with (
+        asyncio.timeout(TIMEOUT),
+        httpcore2.AsyncConnectionPool(network_backend=Guarded()) as pool,
+        pool.stream("POST", url, headers=[*headers.items()], content=body) as answer,
+    ):
+        return answer.status
+
+
+class Guarded(httpcore2.AnyIOBackend):
+    """Connects to public addresses only."""
+
+    async def connect_tcp(self, host: str, port: int, *args: Any, **more: Any) -> httpcore2.AsyncNetworkStream:
+        """Each of the host's addresses in turn. Raises Refused before the first if one of them is not public."""
+        *others, last = await addresses(host, port)
+        for address in others:
+            try:
+                return await super().connect_tcp(address, port, *args, **more)
+            except (httpcore2.ConnectError, httpcore2.ConnectTimeout):
+                continue
+        return await super().connect_tcp(last, port, *args, **more)
+
+
+async def addresses(host: str, port: int) -> list[str]:
+    """What the host stands for. Raises Refused if there is nothing, or anything that we don't send to."""
+    try:
+        found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError) as error:
+        raise Refused(f"No host is known by the name {host}. Check the address for a slip.") from error
+    known = [str(row[4][0]) for row in found]
+    for address in known:
+        if not (settings.WEBHOOKS_PRIVATE or is_public(address)):
+            raise Refused(f"{host} leads to {address}, which is not on the public internet, so nothing is sent to it.")
+    return known
+
+
+def is_public(address: str) -> bool:
+    """Whether an IP address is one of the internet at large, however it is wrapped."""
+    ip = ip_address(address.partition("%")[0])
+    if ip.version == 6:
+        if ip.ipv4_mapped is None:
+            return ip in UNICAST and ip.is_global and ip.sixtofour is None
+        ip = ip.ipv4_mapped
+    return ip.is_global and not ip.is_multicast and not ip.is_reserved
+
+
+def check_url(url: str) -> None:
+    """Raise Refused for what is no address we could post to, or not one we would."""
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port or 80
+    except ValueError as error:
+        raise Refused(f"{url!r} is not an address. Give one like https://example.org/hook.") from error
+    if parts.scheme not in SCHEMES or not host or not url.isascii() or not url.isprintable() or " " in url:
+        raise Refused(f"{url!r} is not an address to post to. Give one like https://example.org/hook.")
+    if parts.username is not None:
+        raise Refused("Leave out user name and password: the signature is what proves that a message is ours.")
+    asyncio.run(_resolvable(host, port))
+
+
+async def _resolvable(host: str, port: int) -> None:
+    try:
+        async with asyncio.timeout(TIMEOUT):
+            await addresses(host, port)
+    except TimeoutError as error:
+        raise Refused(f"Nobody could say in time where {host} is. Please try again.") from error
