@@ -20,6 +20,7 @@ from django.views.decorators.http import require_GET
 
 from webapp.accounts import guest_name
 from webapp.models import LIVE, Job
+from webapp.permissions import reach, user_of
 from webapp.queue import Queue
 from webapp.serializers import all_jobs, job_json, jobs_of
 
@@ -31,7 +32,7 @@ RETRY_MS = 2000
 @require_GET
 async def my_jobs(request: HttpRequest) -> StreamingHttpResponse:
     """Events of all my jobs. A visitor's stream waits for the guest that the first upload will make."""
-    user = await request.auser()
+    user = await user_of(request)
     if user.is_authenticated:
         return _stream(jobs_of(user))
     guest = {"track__owner__username": guest_name(request), "track__owner__is_guest": True}
@@ -41,7 +42,7 @@ async def my_jobs(request: HttpRequest) -> StreamingHttpResponse:
 @require_GET
 async def one_job(request: HttpRequest, pk: UUID) -> StreamingHttpResponse:
     """Events of one job."""
-    mine = jobs_of(await request.auser()).filter(pk=pk)
+    mine = all_jobs().filter(reach(await user_of(request), request.method), pk=pk)
     if not await mine.aexists():
         raise Http404
     return _stream(mine)

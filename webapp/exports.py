@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import IO
 from uuid import UUID
 
-from django.http import Http404, HttpRequest, HttpResponseBase, JsonResponse, StreamingHttpResponse
+from django.http import Http404, HttpRequest, HttpResponseBase, StreamingHttpResponse
 from django.views.decorators.http import require_GET
+from rest_framework.exceptions import ValidationError
 from zipstream import ZIP_STORED, ZipStream
 
 from pipeline.options import InvalidOption
@@ -19,6 +20,8 @@ from webapp import rendering
 from webapp.files import TYPES, as_attachment, chunks, tame
 from webapp.jobs import DISK_FULL
 from webapp.models import Job, Stem
+from webapp.permissions import reach, user_of
+from webapp.problems import Busy, StorageFull
 from webapp.wishes import Wish, wish
 
 
@@ -47,13 +50,13 @@ async def mix(request: HttpRequest, pk: UUID) -> HttpResponseBase:
         wished = wish(request.GET, [stem.name for stem in found], beside=())
         file, size, lowered = await asyncio.wrap_future(rendering.admit(_render, job, wished))
     except InvalidOption as error:
-        return _refusal(error.message, 400)
+        raise ValidationError(error.message) from error
     except rendering.Busy as error:
-        return _refusal(str(error), 503, {"Retry-After": "5"})
+        raise Busy(str(error)) from error
     except FileNotFoundError as error:
         raise Http404 from error
     except OSError as error:
-        return _refusal(DISK_FULL if error.errno == errno.ENOSPC else str(error.strerror), 507)
+        raise StorageFull(DISK_FULL if error.errno == errno.ENOSPC else error.strerror) from error
     headers = {"Content-Length": str(size), "Content-Type": TYPES[wished.suffix], "X-Lowered-dB": f"{lowered:.2f}"}
     response = StreamingHttpResponse(_sent(file, size), headers=headers)
     return as_attachment(response, wished.filename(tame(job.track.title)))
@@ -89,10 +92,6 @@ def _archive(found: list[Stem], title: str) -> ZipStream:
     return archive
 
 
-def _refusal(detail: str, status: int, headers: dict[str, str] | None = None) -> JsonResponse:
-    return JsonResponse({"detail": detail}, status=status, headers=headers)
-
-
 async def _packed(archive: ZipStream) -> AsyncIterator[bytes]:
     """The archive, read in another thread so that a slow disk holds nobody up."""
     parts = iter(archive)
@@ -101,11 +100,10 @@ async def _packed(archive: ZipStream) -> AsyncIterator[bytes]:
 
 
 async def _finished(request: HttpRequest, pk: UUID) -> list[Stem]:
-    """One's finished stems, with job and track. 404 if there are none."""
-    user = await request.auser()
-    mine = Stem.objects.select_related("job__track").exclude(file="")
-    own = {"job__track__owner_id": user.pk, "job_id": pk, "job__deleted_at": None, "job__finished__isnull": False}
-    found = [stem async for stem in mine.filter(**own)]
+    """One's finished stems, with job and track; any for staff. 404 if there are none."""
+    mine = reach(await user_of(request), request.method, "job__track__owner")
+    stems = Stem.objects.select_related("job__track").exclude(file="").filter(mine)
+    found = [stem async for stem in stems.filter(job_id=pk, job__deleted_at=None, job__finished__isnull=False)]
     if not found:
         raise Http404
     return found

@@ -1,4 +1,4 @@
-"""Audio out: segments, peaks, pictures and finished files, with Range and ETag, for the owner alone.
+"""Audio out: segments, peaks, pictures and finished files, with Range and ETag, for the owner, and staff.
 
 The body is an asynchronous iterator: under ASGI a FileResponse would read the whole file into memory first.
 """
@@ -18,6 +18,7 @@ from django.utils.http import content_disposition_header, http_date
 from django.views.decorators.http import require_safe
 
 from webapp.models import COVER, DETECTION, THUMBNAIL, Export, Job, State, Stem
+from webapp.permissions import reach, user_of
 
 CHUNK = 256 * 1024
 TYPES = {
@@ -204,18 +205,18 @@ async def _stat(path: Path) -> stat_result:
 
 
 async def own_job(request: HttpRequest, pk: UUID) -> Job:
-    """One's job, with its track. 404 for others' and deleted ones."""
-    user = await request.auser()
-    job = await Job.objects.select_related("track").filter(track__owner_id=user.pk, pk=pk, deleted_at=None).afirst()
+    """One's job, with its track; any for staff. 404 for others' and deleted ones."""
+    mine = Job.objects.select_related("track").filter(reach(await user_of(request), request.method))
+    job = await mine.filter(pk=pk, deleted_at=None).afirst()
     if job is None:
         raise Http404
     return job
 
 
 async def _own_stem(request: HttpRequest, pk: UUID, name: str) -> Stem:
-    user = await request.auser()
-    mine = Stem.objects.select_related("job__track").filter(job__track__owner_id=user.pk, job__deleted_at=None)
-    stem = await mine.filter(job_id=pk, name=name).afirst()
+    mine = reach(await user_of(request), request.method, "job__track__owner")
+    kept = Stem.objects.select_related("job__track").filter(job__deleted_at=None)
+    stem = await kept.filter(mine, job_id=pk, name=name).afirst()
     if stem is None:
         raise Http404
     return stem

@@ -4,6 +4,7 @@ import json
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
+from webapp import problems
 from webapp.validators import too_large
 
 Scope = dict[str, Any]
@@ -34,7 +35,7 @@ class BodyLimit:
             await self.app(scope, counted, send)
             if seen <= self.limit:
                 return
-        await _refuse(send)
+        await _refuse(scope, send)
 
 
 def _announced(scope: Scope) -> int:
@@ -42,7 +43,8 @@ def _announced(scope: Scope) -> int:
     return int(length) if length.isdigit() else 0
 
 
-async def _refuse(send: Send) -> None:
-    headers = [(b"content-type", b"application/json"), (b"connection", b"close")]
+async def _refuse(scope: Scope, send: Send) -> None:
+    headers = [(b"content-type", problems.TYPE.encode()), (b"connection", b"close")]
+    body = problems.problem(problems.KINDS["too-large"], scope["path"], too_large())
     await send({"type": "http.response.start", "status": 413, "headers": headers})
-    await send({"type": "http.response.body", "body": json.dumps({"file": [too_large()]}).encode()})
+    await send({"type": "http.response.body", "body": json.dumps(body).encode()})

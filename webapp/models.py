@@ -1,4 +1,4 @@
-"""What is kept: accounts, tracks, jobs, their history, stems and flags, files to take along, workers that were seen.
+"""What is kept: accounts, tokens, tracks, jobs, their history, stems and flags, files to take along, workers seen.
 
 Rows only; every action on a job is a verb in `jobs`. A stem is a row, never a column, so that any set of
 instruments fits. Only a track has an owner.
@@ -13,6 +13,7 @@ from django.contrib.auth.models import AbstractUser
 from django.db import models
 from django.urls import reverse
 from django.utils import timezone
+from knox.models import AbstractAuthToken
 
 LOST_AFTER = timedelta(seconds=20)  # a worker that has not beaten for so long is taken for dead
 SAMPLE_RATE = 44_100
@@ -30,6 +31,29 @@ class User(AbstractUser):
 
     is_guest = models.BooleanField(default=False)
     held = models.BooleanField("jobs held", default=False, db_index=True)
+
+
+class Scope(models.TextChoices):
+    """How far a token goes: to look at things, to change them."""
+
+    READ = "read"
+    WRITE = "write"
+
+
+class Token(AbstractAuthToken):
+    """What a program shows to act for a member. Only its hash is kept; `expiry` may be None, for never."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    digest = models.CharField(max_length=128, unique=True)
+    name = models.CharField(max_length=100)
+    scopes = models.JSONField()
+    last_used = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["-created"]
+
+    def __str__(self) -> str:
+        return self.name
 
 
 def track_path(track: "Track", filename: str) -> str:

@@ -10,11 +10,12 @@ from rest_framework import serializers
 
 from pipeline.options import DEFAULT_BLEED, FORMATS, STEMS, bleeds, stem_choices
 from webapp.models import SAMPLE_RATE, Export, Job, State, Stem
+from webapp.problems import Checked
 from webapp.queue import Queue
 from webapp.validators import validate_upload
 
 
-class Title(serializers.Serializer[Job]):
+class Title(Checked):
     """Another name for a song."""
 
     title = serializers.CharField(
@@ -22,13 +23,13 @@ class Title(serializers.Serializer[Job]):
     )
 
 
-class Choice(serializers.Serializer[Job]):
+class Choice(Checked):
     """Another choice of stems for a finished job; none: as the song has them."""
 
     stems = serializers.MultipleChoiceField(choices=STEMS, default=set[str]())
 
 
-class Upload(serializers.Serializer[Job]):
+class Upload(Checked):
     """What one sends to start a job."""
 
     file = serializers.FileField(

@@ -155,9 +155,11 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "servestatic",
     "rest_framework",
+    "knox",
 ]
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
+    "webapp.problems.Problems",
     "servestatic.middleware.ServeStaticMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -180,10 +182,15 @@ TEMPLATES = [
     },
 ]
 REST_FRAMEWORK = {
-    "DEFAULT_AUTHENTICATION_CLASSES": ["webapp.accounts.SessionAuthentication"],
+    "DEFAULT_AUTHENTICATION_CLASSES": ["webapp.tokens.TokenAuthentication", "webapp.accounts.SessionAuthentication"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
-    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_PERMISSION_CLASSES": ["webapp.permissions.WithinScope"],
+    "EXCEPTION_HANDLER": "webapp.problems.handler",
 }
+# A prefix lets people, and programs that look for leaked secrets, tell a token for what it is.
+REST_KNOX = {"AUTH_HEADER_PREFIX": "Bearer", "TOKEN_PREFIX": "scape_", "TOKEN_TTL": None}
+KNOX_TOKEN_MODEL = "webapp.Token"
+MIGRATION_MODULES = {"knox": None}  # its own table, in place of which there is ours
 
 AUTH_USER_MODEL = "webapp.User"
 AUTH_PASSWORD_VALIDATORS = [

@@ -5,7 +5,7 @@ from typing import Any
 from django.contrib import admin
 from django.urls import path
 
-from webapp import events, exports, files, health, views
+from webapp import events, exports, files, health, problems, views
 from webapp.api.exports import ExportViewSet
 from webapp.api.jobs import JobViewSet
 
@@ -22,6 +22,7 @@ urlpatterns = [
     path("accounts/logout/", views.Logout.as_view(), name="logout"),
     path("admin/", admin.site.urls),
     path("healthz", health.healthz, name="healthz"),
+    path("api/v1/problems/", problems.page, name="problems"),
     path("api/v1/jobs/", JobViewSet.as_view({"get": "list", "post": "create"}), name="api-jobs"),
     path("api/v1/jobs/demo/", JobViewSet.as_view({"post": "demo"}), name="api-demo"),
     path("api/v1/jobs/events/", events.my_jobs, name="jobs-events"),

@@ -9,6 +9,7 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
+from pipeline.options import FORMATS
 from webapp import jobs
 from webapp.models import Job, State, Track, User
 
@@ -56,7 +57,10 @@ class TestUpload:
         settings.MAX_UPLOAD_BYTES = 1000
         answer = upload(browser, content=content)
         assert answer.status_code == status
-        assert words in answer.json()["file"][0]
+        data = answer.json()
+        assert words in data["detail"] == data["errors"][0]["message"]
+        assert data["errors"][0]["value"] == "Song.mp3"
+        assert data["type"].endswith("#too-large" if status == 413 else "#invalid")
         assert not Track.objects.exists()
 
     def test_takes_a_file_just_at_the_limit(self, browser, settings):
@@ -67,12 +71,22 @@ class TestUpload:
     def test_refuses_a_request_without_file(self, browser, data):
         answer = browser.post("/api/v1/jobs/", data)
         assert answer.status_code == 400
-        assert answer.json() == {"file": ["Please choose a song."]}
+        assert answer["Content-Type"] == "application/problem+json"
+        assert answer.json() == {
+            "type": "/api/v1/problems/#invalid",
+            "title": "Not understood",
+            "status": 400,
+            "detail": "Please choose a song.",
+            "instance": "/api/v1/jobs/",
+            "errors": [{"field": "file", "value": data.get("file"), "message": "Please choose a song."}],
+        }
 
     def test_refuses_an_unknown_format_naming_it(self, browser):
         answer = upload(browser, format="midi")
         assert answer.status_code == 400
-        assert "midi" in answer.json()["format"][0]
+        (fault,) = answer.json()["errors"]
+        assert (fault["field"], fault["value"], fault["allowed"]) == ("format", "midi", list(FORMATS))
+        assert "midi" in fault["message"]
         assert not Track.objects.exists()
 
     def test_needs_the_csrf_token(self, owner):
@@ -226,7 +240,8 @@ class TestVerbs:
     )
     def test_a_name_must_be_one(self, browser, make_job, title, words):
         answer = rename(browser, make_job(), title)
-        assert answer.status_code == 400 and words in answer.json()["title"][0]
+        assert answer.status_code == 400 and words in answer.json()["detail"]
+        assert answer.json()["errors"][0]["value"] == title
         assert Track.objects.get().title == "Song"
 
     @pytest.mark.parametrize("verb", ["cancel", "retry", "restore"])

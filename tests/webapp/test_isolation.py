@@ -70,7 +70,8 @@ def test_an_unknown_job_and_anothers_look_the_same(make_job, stranger):
     for address in addresses():
         theirs, nobodys = client.get(address.format(pk=job.pk)), client.get(address.format(pk=unknown))
         assert theirs.status_code == nobodys.status_code
-        assert RANDOM.sub(b"", theirs.content) == RANDOM.sub(b"", nobodys.content)
+        said = theirs.content.replace(str(job.pk).encode(), unknown.encode())
+        assert RANDOM.sub(b"", said) == RANDOM.sub(b"", nobodys.content)
 
 
 def test_lists_hold_ones_own_alone(make_job, stranger, browser):

@@ -31,7 +31,7 @@ async def ask(chunks, announced=None, then="http.disconnect"):
                 return
 
     headers = [] if announced is None else [(b"content-length", str(announced).encode())]
-    await BodyLimit(app, LIMIT)({"type": "http", "headers": headers}, receive, send)
+    await BodyLimit(app, LIMIT)({"type": "http", "path": "/", "headers": headers}, receive, send)
     return sent, b"".join(read)
 
 
@@ -45,7 +45,7 @@ def test_a_body_at_the_limit_passes(announced):
 def test_a_body_that_announces_too_much_is_not_read():
     sent, read = run_async(ask([b"x" * 101], announced=101))
     assert sent[0]["status"] == 413
-    assert "larger than" in json.loads(sent[1]["body"])["file"][0]
+    assert "larger than" in json.loads(sent[1]["body"])["detail"]
     assert read == b""
 
 

@@ -1,29 +1,23 @@
-"""What resources share: whose things they are, and refusals. What belongs to others does not exist: 404, never 403."""
+"""What resources share: whose things they are, and who may upload."""
 
 from uuid import UUID
 
 from django.conf import settings
-from rest_framework import status
-from rest_framework.exceptions import APIException, PermissionDenied
+from rest_framework.exceptions import PermissionDenied
 from rest_framework.generics import get_object_or_404
 from rest_framework.request import Request
 
 from webapp.accounts import become_guest
 from webapp.models import Job, User
-from webapp.serializers import jobs_of
+from webapp.permissions import reach
+from webapp.serializers import all_jobs
 
 NO_GUESTS = "Please log in or sign up to separate songs: this site is for members only."
 
 
-class Conflict(APIException):
-    """The job is in a state in which this cannot be done."""
-
-    status_code = status.HTTP_409_CONFLICT
-
-
 def own(request: Request, pk: UUID) -> Job:
-    """One of my jobs, or 404."""
-    return get_object_or_404(jobs_of(request.user), pk=pk)
+    """One of my jobs; to look at, any for staff. Or 404."""
+    return get_object_or_404(all_jobs().filter(reach(request.user, request.method)), pk=pk)
 
 
 def require_may_upload(request: Request) -> None:

@@ -3,32 +3,23 @@
 from uuid import UUID
 
 from rest_framework import status
-from rest_framework.exceptions import APIException, ValidationError
+from rest_framework.exceptions import ValidationError
 from rest_framework.generics import get_object_or_404
-from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import ViewSet
 
 from pipeline.options import InvalidOption
 from webapp import rendering
-from webapp.api.common import Conflict, own
+from webapp.api.common import own
 from webapp.models import Export
+from webapp.problems import Busy, Conflict
 from webapp.serializers import export_json
 from webapp.wishes import as_query, wish
 
 
-class Busy(APIException):
-    """Too much is being written at the moment."""
-
-    status_code = status.HTTP_503_SERVICE_UNAVAILABLE
-    wait = 5  # seconds, in the header Retry-After
-
-
 class ExportViewSet(ViewSet):
     """Files that are made of one of my finished jobs."""
-
-    permission_classes = [AllowAny]  # a visitor simply has none
 
     def list(self, request: Request, pk: UUID) -> Response:
         """All, newest first."""
@@ -44,7 +35,7 @@ class ExportViewSet(ViewSet):
         try:
             export = rendering.start(job, wish(as_query(request.data), names))
         except InvalidOption as error:
-            raise ValidationError({"detail": error.message}) from error
+            raise ValidationError(error.message) from error
         except rendering.Busy as error:
             raise Busy(str(error)) from error
         except FileNotFoundError as error:

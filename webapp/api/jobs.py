@@ -1,37 +1,31 @@
 """Jobs: start, watch, rename, stop and delete separations, and choose other stems."""
 
-from typing import Any
 from uuid import UUID
 
 from django.conf import settings
 from rest_framework import status
 from rest_framework.decorators import action
-from rest_framework.exceptions import APIException
 from rest_framework.generics import get_object_or_404
-from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import ViewSet
 
 from pipeline.options import Options
 from webapp import jobs
-from webapp.api.common import Conflict, own, person, require_may_upload, uploader
+from webapp.api.common import own, person, require_may_upload, uploader
 from webapp.models import Job
+from webapp.problems import Conflict, Unavailable
 from webapp.serializers import Choice, Title, Upload, in_order, job_json, jobs_json, jobs_of
-from webapp.validators import TOO_LARGE
 
 
-class NoDemo(APIException):
+class NoDemo(Unavailable):
     """The demo song was never made."""
 
-    status_code = status.HTTP_503_SERVICE_UNAVAILABLE
     default_detail = "The demo song is not installed. Whoever runs this site can make it: python manage.py setup."
 
 
 class JobViewSet(ViewSet):
     """My jobs."""
-
-    permission_classes = [AllowAny]  # a visitor simply has none, and may get a guest account by uploading
 
     def list(self, request: Request) -> Response:
         """All, newest first."""
@@ -41,8 +35,7 @@ class JobViewSet(ViewSet):
         """Upload a song."""
         require_may_upload(request)
         upload = Upload(data=request.data)
-        if not upload.is_valid():
-            return Response(upload.errors, status=_refusal(upload.errors))
+        upload.is_valid(raise_exception=True)
         file = upload.validated_data["file"]
         wish = upload.validated_data | {"stems": tuple(in_order(upload.validated_data["stems"]))}
         options = Options(**{name: wish[name] for name in ("stems", "format", "bleed")})
@@ -102,11 +95,6 @@ class JobViewSet(ViewSet):
         if not jobs.choose(own(request, pk), in_order(choice.validated_data["stems"]), person(request)):
             raise Conflict("Stems can be chosen again once the song is separated.")
         return Response(job_json(own(request, pk)))
-
-
-def _refusal(errors: Any) -> int:
-    too_large = any(error.code == TOO_LARGE for error in errors.get("file", []))
-    return status.HTTP_413_REQUEST_ENTITY_TOO_LARGE if too_large else status.HTTP_400_BAD_REQUEST
 
 
 def _created(job: Job) -> Response:

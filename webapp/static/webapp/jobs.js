@@ -231,11 +231,11 @@ export function watch(url, { onJob, onDeleted, onConnection }) {
 }
 
 /**
- * What the server says is wrong: {"detail": "..."} or {"field": ["..."]}; otherwise what its status means.
+ * What the server says is wrong, as a problem (RFC 9457); otherwise what its status means.
  * @param {number} status @param {string} text @returns {string}
  */
 function complaint(status, text) {
-  const said = messages(text);
+  const said = detail(text);
   if (said) return said;
   if (status === 413) return "This file is larger than the server accepts.";
   if (status === 404) return "This song is no longer here. Reload the page.";
@@ -243,10 +243,10 @@ function complaint(status, text) {
   return `The server could not do this (error ${status}). Try again in a moment.`;
 }
 
-/** @param {string} text @returns {string} "" if it is no error of the API */
-function messages(text) {
+/** @param {string} text @returns {string} "" if it is no problem of the API's */
+function detail(text) {
   try {
-    return Object.values(JSON.parse(text)).flat().join(" ");
+    return JSON.parse(text).detail ?? "";
   } catch {
     return "";
   }
