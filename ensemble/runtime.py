@@ -4,6 +4,7 @@ import ctypes.util
 import os
 from functools import lru_cache
 from pathlib import Path
+from threading import Lock
 
 import numpy as np
 import onnx
@@ -18,6 +19,7 @@ Tensor = NDArray[np.float32]
 CUDA, CPU = "CUDAExecutionProvider", "CPUExecutionProvider"
 PROVIDER_NAMES = {CUDA: "CUDA", CPU: "CPU"}
 QUIET = 3  # errors only: a missing GPU is an answer here, not a fault
+_loading = Lock()
 
 
 class Session:
@@ -38,9 +40,14 @@ class Session:
         return dict(zip(self.outputs, self._session.run(list(self.outputs), tensors), strict=True))
 
 
-@lru_cache(maxsize=8)
 def session(path: Path) -> Session:
-    """The session of a file, loaded once a process. Call it after any fork: sessions own threads."""
+    """The session of a file, loaded once a process, whoever asks meanwhile. Call it after any fork: it owns threads."""
+    with _loading:
+        return _loaded(path)
+
+
+@lru_cache(maxsize=8)
+def _loaded(path: Path) -> Session:
     return Session(path)
 
 

@@ -13,10 +13,10 @@ import numpy as np
 
 from detector import classifier, features
 from detector.classifier import CONFIRMED, MIXTURE, Detection
-from ensemble import registry
+from ensemble import registry, runtime
 from ensemble.demucs import Level
 from ensemble.errors import ModelUnavailable
-from ensemble.separator import Separator
+from ensemble.separator import Separator, needed
 from pipeline import routing, segments
 from pipeline.audio import RATE, Audio, Recording, disk_full, suffix
 from pipeline.decode import decode
@@ -59,6 +59,16 @@ def separate_file(
             report.models.append(_told(registry.TAGGER))
             work.timed("confirm", lambda: _confirm(work, recording, report, on_heard))
         return work.finish(report, recording.tags)
+
+
+def warm(preset: str) -> None:
+    """Load what a song of that preset is likely to need, so that the first one doesn't wait for it.
+
+    What is not installed is passed over: the song itself will tell.
+    """
+    ready = {name: weights for name, weights in registry.ensemble(preset).members.items() if registry.installed(name)}
+    for name in [*filter(registry.installed, [registry.TAGGER]), *needed(ready)]:
+        runtime.session(registry.verified(name))
 
 
 def reusable(finished: Path, report: Report, options: Options) -> bool:

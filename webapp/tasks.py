@@ -5,14 +5,16 @@ import json
 import logging
 from collections.abc import Callable
 from pathlib import Path
+from threading import Thread
 from time import monotonic, sleep
 from typing import TYPE_CHECKING, Any
 
 from celery import shared_task
+from celery.signals import worker_ready
 from django.db import close_old_connections
 from django.db.utils import InterfaceError, OperationalError
 
-from pipeline.options import InvalidAudio, ModelUnavailable, SeparationError
+from pipeline.options import InvalidAudio, ModelUnavailable, Options, SeparationError
 from webapp import jobs, worker
 from webapp.models import DETECTION, Cause, Job
 
@@ -37,6 +39,22 @@ def separate() -> None:
     """Separate the song that has waited longest, if any. Which message woke us does not matter."""
     if not worker.stopping.is_set() and (job := jobs.claim_next(worker.NAME)):
         work(job)
+
+
+@worker_ready.connect
+def begin_warming(**_: Any) -> None:
+    """Load networks while nobody waits for them."""
+    Thread(target=warm, name="warm", daemon=True).start()
+
+
+def warm() -> None:
+    """The same, in the thread that does it. Raises nothing: what is wrong will be told of the first song."""
+    from pipeline import separate  # noqa: PLC0415
+
+    try:
+        separate.warm(Options().preset)
+    except Exception:
+        log.exception("The networks could not be loaded ahead.")
 
 
 def work(job: Job) -> None:

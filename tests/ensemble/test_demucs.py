@@ -1,5 +1,7 @@
 """HTDemucs on ONNX Runtime against Demucs 4.1.0 on PyTorch, with the same weights."""
 
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -118,6 +120,15 @@ def test_parity_with_the_reference(case, shared, htdemucs, reference, tmp_path):
 
 def test_provider_is_named(htdemucs):
     assert runtime.session(htdemucs).provider in {"CPU", "CUDA"}
+
+
+def test_two_who_ask_for_a_network_at_once_share_it(monkeypatch):
+    loads = []
+    monkeypatch.setattr(runtime, "Session", lambda path: (time.sleep(0.05), loads.append(path), path)[-1])
+    with ThreadPoolExecutor(4) as pool:
+        found = [*pool.map(runtime.session, [Path("a network")] * 4)]
+    runtime._loaded.cache_clear()
+    assert (len(set(found)), loads) == (1, [Path("a network")])
 
 
 def test_level_of_the_song_not_of_the_segment_counts(tmp_path):

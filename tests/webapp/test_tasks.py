@@ -13,6 +13,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db.utils import OperationalError
 
 from detector.classifier import KINDS, Detection, Heard
+from ensemble import registry
 from pipeline import segments, separate
 from pipeline.audio import Recording
 from pipeline.options import InvalidAudio, ModelUnavailable, Options
@@ -170,6 +171,22 @@ def test_a_thumbnail_leaves_no_peak_out(count):
     small = original.thumbnail(peaks)
     assert small.shape == (original.PAIRS, 2)
     assert (small[:, 0].min(), small[:, 1].max()) == (peaks[:, 0].min(), peaks[:, 1].max())
+
+
+def test_networks_are_loaded_before_the_first_song_and_what_is_wrong_with_them_stops_nothing(monkeypatch, caplog):
+    loaded = []
+    monkeypatch.setattr(registry, "installed", lambda name: name in ("musicnn", "htdemucs"))
+    monkeypatch.setattr(registry, "verified", Path)
+    monkeypatch.setattr(separate.runtime, "session", loaded.append)
+    tasks.warm()
+    assert [path.name for path in loaded] == ["musicnn", "htdemucs"]
+
+    def broken(_):
+        raise RuntimeError("damaged file")
+
+    monkeypatch.setattr(separate.runtime, "session", broken)
+    tasks.warm()
+    assert "damaged file" in caplog.text
 
 
 def test_the_format_asked_for_is_used(owner, engine):
