@@ -48,7 +48,7 @@ def remove_bleed(mixture: Audio, estimates: Audio, bleed: Bleed) -> tuple[Audio,
 def unmix(spectra: Spectrum, strength: float) -> Spectrum:
     """Subtract from each source what correlates with the others, (sources, channels, bins, frames) in and out."""
     result = spectra.copy()
-    for band in _bands():
+    for band in bands():
         for start in range(0, spectra.shape[-1], FRAMES):
             where = (..., slice(*band), slice(start, start + FRAMES))
             result[where] -= np.tensordot(leaks(spectra[where], strength), spectra[where], axes=1)
@@ -72,7 +72,7 @@ def mask(spectra: Spectrum, weight: float) -> NDArray[np.float32]:
     return gain
 
 
-def _bands() -> list[tuple[int, int]]:
+def bands() -> list[tuple[int, int]]:
     """First bin and bin after the last of each band."""
     edges = np.geomspace(LOWEST, BINS, BANDS + 1).round().astype(int)
     edges[0] = 0

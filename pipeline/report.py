@@ -7,12 +7,11 @@ from typing import Any
 
 from detector.classifier import Detection
 from pipeline.audio import RATE, Recording
+from pipeline.evidence import FLOOR_DB, Evidence
 from pipeline.routing import Folded
 from pipeline.segments import Block
 
 __all__ = ["FLOOR_DB", "Detection", "Folded", "OnBlock", "OnDecoded", "OnHeard", "OnProgress", "Progress", "Report"]
-
-FLOOR_DB = -200.0  # what "nothing at all" is called in decibels
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +42,8 @@ class Report:
     asked: the caller's wish, empty for "as the song has them". stems: those that came out. folded: those that were
     separated, but whose sound is in `other`; also among stems if it comes as silence. residual: whether files also
     holds what the bleed filter took out of the stems, which belongs to their sum. heard: what the detector says, by
-    stage. null_db: energy of mixture minus that sum over the mixture's, before encoding.
+    stage. null_db: energy of mixture minus that sum over the mixture's, before encoding. evidence: what the sound of
+    the mixture and of each file tells about itself.
     """
 
     title: str
@@ -61,6 +61,7 @@ class Report:
     files: dict[str, Path] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
     null_db: float = FLOOR_DB
+    evidence: dict[str, Evidence] = field(default_factory=dict)
     gain_db: float = 0.0
     warnings: list[str] = field(default_factory=list)
 
@@ -74,5 +75,6 @@ class Report:
         return cls(**dict(data) | {
             "folded": [Folded(**row) for row in data["folded"]],
             "heard": {stage: Detection.from_dict(row) for stage, row in data["heard"].items()},
+            "evidence": {name: Evidence(**row) for name, row in data.get("evidence", {}).items()},
             "files": {stem: Path(path) for stem, path in data["files"].items()},
         })  # fmt: skip

@@ -20,11 +20,11 @@ from ensemble.separator import Separator, needed
 from pipeline import routing, segments
 from pipeline.audio import RATE, Audio, Recording, disk_full, suffix
 from pipeline.decode import decode
+from pipeline.evidence import decibels, weigh
 from pipeline.options import RESIDUAL, STEMS, Options, stem_choices
-from pipeline.report import FLOOR_DB, OnBlock, OnDecoded, OnHeard, OnProgress, Progress, Report
+from pipeline.report import OnBlock, OnDecoded, OnHeard, OnProgress, Progress, Report
 from pipeline.segments import Block
 from pipeline.spool import Spool, encode, safe_gain
-from pipeline.tags import Tags
 
 T = TypeVar("T")
 
@@ -58,7 +58,7 @@ def separate_file(
         if heard:
             report.models.append(_told(registry.TAGGER))
             work.timed("confirm", lambda: _confirm(work, recording, report, on_heard))
-        return work.finish(report, recording.tags)
+        return work.finish(report, recording)
 
 
 def warm(preset: str) -> None:
@@ -113,7 +113,7 @@ def choose_again(
             warnings=[*warnings, *(_unseparated(stem) for stem in options.stems if stem not in sources)],
         )
         _settle(chosen, sources)
-        return work.finish(chosen, recording.tags)
+        return work.finish(chosen, recording)
 
 
 def separate(recording: Recording, separator: Separator) -> Iterator[Block]:
@@ -165,7 +165,7 @@ class _Work:
                 missed += float(np.square(recording.read(block.start, block.stop) - summed).sum())
                 left = (time.monotonic() - began) / done * (count - done)
                 self.on_progress(Progress("separate", done, count, left))
-        return _decibels(missed, recording.energy)
+        return decibels(missed, recording.energy)
 
     def telling(self, stage: str, read: features.Read, total: int, before: int = 0, of: int = 1) -> features.Read:
         """The same reader, which tells how far it is with its stage: `before` of `of` such passes are over."""
@@ -176,13 +176,13 @@ class _Work:
 
         return reading
 
-    def finish(self, report: Report, tags: Tags) -> Report:
+    def finish(self, report: Report, recording: Recording) -> Report:
         """Write the delivered stems, tagged as the upload was, and complete the report."""
-        self.timed("encode", lambda: self._encode(report, replace(tags, title=report.title)))
+        self.timed("encode", lambda: self._encode(report, recording))
         report.seconds = self.seconds
         return report
 
-    def _encode(self, report: Report, tags: Tags) -> None:
+    def _encode(self, report: Report, recording: Recording) -> None:
         folded = [stem.name for stem in report.folded]
         files = {stem: routing.parts(stem, folded) for stem in report.stems}
         if report.residual:
@@ -191,6 +191,8 @@ class _Work:
         if gain < 1:
             report.gain_db = round(20 * float(np.log10(gain)), 2)
             report.warnings.append(_lowered(report.gain_db))
+        report.evidence = weigh(recording, self.spool, files, gain)
+        tags = replace(recording.tags, title=report.title)
         report.files = encode(
             self.spool, files, self.directory, self.options, tags=tags, gain=gain,
             on_file=lambda done: self.on_progress(Progress("encode", done, len(files))),
@@ -313,9 +315,3 @@ def _lowered(gain_db: float) -> str:
         f"All stems were lowered by {-gain_db:.1f} dB together, so that the loudest doesn't clip. "
         "WAV with float samples keeps the level."
     )
-
-
-def _decibels(part: float, whole: float) -> float:
-    """10 log10(part / whole), not below FLOOR_DB; nothing missed of silence is FLOOR_DB too."""
-    least = 10 ** (FLOOR_DB / 10)
-    return round(10 * float(np.log10(max(part / whole if whole else part, least))), 2)

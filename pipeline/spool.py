@@ -35,12 +35,15 @@ class Spool:
         stored = np.fromfile(self._path(stem), np.float32, count, offset=start * BYTES_PER_FRAME)
         return stored.reshape(-1, CHANNELS).T
 
+    def sum(self, stems: Sequence[str], start: int, stop: int) -> Audio:
+        """Samples start to stop of the sum of some stems, silence for none."""
+        silence = np.zeros((CHANNELS, stop - start), np.float32)
+        return np.asarray(np.sum([silence, *(self.read(stem, start, stop) for stem in stems)], axis=0))
+
     def sums(self, stems: Sequence[str]) -> Iterator[Audio]:
-        """The sum of some stems, silence for none, CHUNK samples at a time."""
+        """All of such a sum, CHUNK samples at a time."""
         for start in range(0, self.samples, CHUNK):
-            stop = min(start + CHUNK, self.samples)
-            silence = np.zeros((CHANNELS, stop - start), np.float32)
-            yield np.sum([silence, *(self.read(stem, start, stop) for stem in stems)], axis=0)
+            yield self.sum(stems, start, min(start + CHUNK, self.samples))
 
     def peak(self, stems: Sequence[str]) -> float:
         """Greatest absolute sample of the sum of some stems."""

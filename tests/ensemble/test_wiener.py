@@ -166,7 +166,7 @@ def test_mask_golden_values():
 
 
 def test_bands_cover_every_bin_once():
-    covered = [bin_ for first, after in wiener._bands() for bin_ in range(first, after)]
+    covered = [bin_ for first, after in wiener.bands() for bin_ in range(first, after)]
     assert covered == list(range(BINS))
 
 

@@ -99,7 +99,10 @@ def test_the_report_is_complete(separated):
     assert told["files"] == {stem: str(folder / f"{stem}.wav") for stem in [*STEMS, "residual"]}
     assert told["stems"] == STEMS and told["residual"] and told["bleed"] == "light"
     assert set(told["seconds"]) >= {"decode", "listen", "separate", "encode"}
+    assert set(told["evidence"]) == {"mixture", *STEMS, "residual"}
+    assert all(told["evidence"][stem]["bleed_db"] < 0 for stem in STEMS)
     assert Report.from_dict(told) == report
+    assert Report.from_dict({name: value for name, value in told.items() if name != "evidence"}).evidence == {}
     assert told["provider"] in {"CPU", "CUDA"}
     assert told["models"][0]["sha256"] == registry.model("htdemucs").sha256
     assert told["samples"] == 9 * RATE and told["sample_rate"] == RATE

