@@ -17,6 +17,7 @@ import soundfile
 from numpy.typing import NDArray
 
 from pipeline.audio import CHANNELS, Audio, Encoder, Recording
+from pipeline.options import RESIDUAL, STEMS
 
 SEGMENT = 220_500  # samples: 5 s, less than what the first network finishes at first, so that it is heard at once
 HEADROOM = 4.0  # times the song's peak: a stem up to so loud isn't clipped
@@ -26,6 +27,7 @@ FULL = 127  # of a peak's signed byte
 INDEX = "index.json"
 UNHEARD = "unheard"  # where the sound of stems that come as silence is kept
 ORIGINAL = "original"  # the folder of the song itself
+WORK = (INDEX, *STEMS, RESIDUAL, UNHEARD)  # what mixes, files and other choices of stems are made of
 
 
 @dataclass(frozen=True, slots=True)

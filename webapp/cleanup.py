@@ -1,7 +1,5 @@
 """Files go with their rows: whoever deletes a row, directly or by cascade, deletes its files, once that is certain."""
 
-import shutil
-from pathlib import Path
 from typing import Any
 
 from django.db import transaction
@@ -9,23 +7,19 @@ from django.db.models.signals import post_delete
 from django.dispatch import receiver
 
 from webapp.models import Export, Job, Track
-
-
-def remove(folder: Path) -> None:
-    """Remove a folder with all in it; there may be none."""
-    shutil.rmtree(folder, ignore_errors=True)
+from webapp.storage import store
 
 
 @receiver(post_delete, sender=Job)
 def _remove_job_files(instance: Job, **_: Any) -> None:
     folder = instance.folder
-    transaction.on_commit(lambda: remove(folder))
+    transaction.on_commit(lambda: store().discard(folder))
 
 
 @receiver(post_delete, sender=Export)
 def _remove_export_files(instance: Export, **_: Any) -> None:
     folder = instance.folder
-    transaction.on_commit(lambda: remove(folder))
+    transaction.on_commit(lambda: store().discard(folder))
 
 
 @receiver(post_delete, sender=Track)

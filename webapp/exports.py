@@ -4,12 +4,13 @@ import asyncio
 import errno
 import os
 import tempfile
-from collections.abc import AsyncIterator
-from contextlib import ExitStack
+from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import IO
 from uuid import UUID
 
+from django.conf import settings
 from django.http import Http404, HttpRequest, HttpResponseBase, StreamingHttpResponse
 from django.views.decorators.http import require_GET
 from rest_framework.exceptions import ValidationError
@@ -17,11 +18,12 @@ from zipstream import ZIP_STORED, ZipStream
 
 from pipeline.options import InvalidOption
 from webapp import rendering
-from webapp.files import TYPES, as_attachment, chunks, tame
+from webapp.files import CHUNK, TYPES, as_attachment, chunks, tame
 from webapp.jobs import DISK_FULL
 from webapp.models import Job, Stem
 from webapp.permissions import reach, user_of
 from webapp.problems import Busy, StorageFull
+from webapp.storage import store
 from webapp.wishes import Wish, wish
 
 
@@ -65,13 +67,15 @@ async def mix(request: HttpRequest, pk: UUID) -> HttpResponseBase:
 def _render(job: Job, wished: Wish) -> tuple[IO[bytes], int, float]:
     """An open file that is gone once it is closed, its size, and the dB by which the mix was lowered."""
     from pipeline.mix import render  # noqa: PLC0415
+    from pipeline.segments import WORK  # noqa: PLC0415
     from webapp.original import tags_of  # noqa: PLC0415
 
-    rendering.require_room(job.published)
+    rendering.require_room()
     with ExitStack() as stack:
-        file = stack.enter_context(tempfile.TemporaryFile(dir=job.published))
-        tags = tags_of(job).version("mix")
-        lowered = render(job.published, wished.mix, file, wished.format, wished.bits, tags)
+        file = stack.enter_context(tempfile.TemporaryFile(dir=settings.FILE_UPLOAD_TEMP_DIR))
+        with store().at_hand(job.published, *WORK) as folder:
+            tags = tags_of(job).version("mix")
+            lowered = render(folder, wished.mix, file, wished.format, wished.bits, tags)
         size = file.seek(0, os.SEEK_END)
         file.seek(0)
         stack.pop_all()  # from here on it is the response's to close
@@ -87,9 +91,16 @@ async def _sent(file: IO[bytes], size: int) -> AsyncIterator[bytes]:
 def _archive(found: list[Stem], title: str) -> ZipStream:
     archive = ZipStream(compress_type=ZIP_STORED, sized=True)
     for stem in found:
-        path = Path(stem.file.path)
-        archive.add_path(path, f"{title}/{title} - {stem.name}{path.suffix}")
+        name = f"{title}/{title} - {stem.name}{stem.path.suffix}"
+        archive.add(_parts(stem.path), name, size=store().stat(stem.path).size)
     return archive
+
+
+def _parts(path: Path) -> Iterator[bytes]:
+    """Read no sooner than its turn comes."""
+    with closing(store().part(path)) as file:
+        while chunk := file.read(CHUNK):
+            yield chunk
 
 
 async def _packed(archive: ZipStream) -> AsyncIterator[bytes]:

@@ -7,7 +7,7 @@ import asyncio
 import re
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
-from os import stat_result
+from contextlib import closing
 from pathlib import Path
 from typing import IO
 from uuid import UUID
@@ -19,6 +19,7 @@ from django.views.decorators.http import require_safe
 
 from webapp.models import COVER, DETECTION, THUMBNAIL, Export, Job, State, Stem
 from webapp.permissions import reach, user_of
+from webapp.storage import Stat, store
 
 CHUNK = 256 * 1024
 TYPES = {
@@ -97,10 +98,18 @@ async def spectrogram(request: HttpRequest, pk: UUID, name: str) -> HttpResponse
 
 
 def _drawn(stem: Stem) -> tuple[Path, int, int]:
-    from pipeline.spectrogram import BANDS, cached  # noqa: PLC0415 - it loads NumPy
+    from pipeline.segments import INDEX  # noqa: PLC0415 - they load NumPy
+    from pipeline.spectrogram import BANDS, FILE, cached  # noqa: PLC0415
 
-    path = cached(stem.job.published, stem.name)
-    return path, BANDS, path.stat().st_size // BANDS
+    path = stem.job.published / stem.name / FILE
+    try:
+        size = store().stat(path).size
+    except FileNotFoundError:
+        with store().at_hand(stem.job.published, INDEX, stem.name) as folder:
+            drawn = cached(folder, stem.name)
+            size = drawn.stat().st_size
+            store().put(drawn, path)
+    return path, BANDS, size // BANDS
 
 
 @require_safe
@@ -109,7 +118,7 @@ async def download(request: HttpRequest, pk: UUID, name: str) -> HttpResponseBas
     stem = await _own_stem(request, pk, name)
     if not stem.file:
         raise Http404
-    path = Path(stem.file.path)
+    path = stem.path
     response = await send_file(request, path, TYPES.get(path.suffix, "application/octet-stream"))
     filename = f"{tame(stem.job.track.title)} - {name}{path.suffix}"
     return as_attachment(response, filename)
@@ -142,18 +151,17 @@ async def detection(request: HttpRequest, pk: UUID) -> HttpResponseBase:
 async def send_file(request: HttpRequest, path: Path, content_type: str) -> HttpResponseBase:
     """The file, a part of it (206), 304, 412 or 416, as the request's headers ask."""
     stat = await _stat(path)
-    etag = f'"{stat.st_mtime_ns:x}-{stat.st_size:x}"'
     headers = {
-        "ETag": etag,
-        "Last-Modified": http_date(stat.st_mtime),
+        "ETag": stat.etag,
+        "Last-Modified": http_date(stat.modified),
         "Accept-Ranges": "bytes",
         "Cache-Control": "private, no-cache",
     }
-    early = get_conditional_response(request, etag, int(stat.st_mtime), HttpResponse(headers=headers))
+    early = get_conditional_response(request, stat.etag, int(stat.modified), HttpResponse(headers=headers))
     if early is not None and early.status_code in (304, 412):
         return early
-    size = stat.st_size
-    part = _part(request, etag, size)
+    size = stat.size
+    part = _part(request, stat.etag, size)
     if part is None:
         return _body(request, path, range(size), 200, headers | {"Content-Type": content_type})
     if not part:
@@ -183,9 +191,8 @@ def _part(request: HttpRequest, etag: str, size: int) -> range | None:
 
 
 async def _read(path: Path, part: range) -> AsyncIterator[bytes]:
-    """The file's bytes, read in another thread so that a slow disk holds nobody up."""
-    with await asyncio.to_thread(path.open, "rb") as file:
-        file.seek(part.start)
+    """The file's bytes, read in another thread so that a slow disk or network holds nobody up."""
+    with closing(await asyncio.to_thread(store().part, path, part.start)) as file:
         async for chunk in chunks(file, len(part)):
             yield chunk
 
@@ -197,9 +204,9 @@ async def chunks(file: IO[bytes], count: int) -> AsyncIterator[bytes]:
         yield chunk
 
 
-async def _stat(path: Path) -> stat_result:
+async def _stat(path: Path) -> Stat:
     try:
-        return await asyncio.to_thread(path.stat)
+        return await asyncio.to_thread(store().stat, path)
     except FileNotFoundError as error:
         raise Http404 from error
 

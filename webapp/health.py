@@ -14,6 +14,7 @@ from pipeline.options import model_cards
 from webapp.celery import app
 from webapp.models import Job, Worker
 from webapp.queue import START
+from webapp.storage import store
 
 log = logging.getLogger(__name__)
 
@@ -21,12 +22,13 @@ log = logging.getLogger(__name__)
 @never_cache
 @require_safe
 def healthz(_request: HttpRequest) -> JsonResponse:
-    """{"status", "database", "broker", "worker", "model"}: each "ok" or what is wrong. 200 or 503."""
+    """{"status", "database", "broker", "storage", "worker", "model"}: each "ok" or what is wrong. 200 or 503."""
     parts = {
         name: _ask(look)
         for name, look in {
             "database": _database,
             "broker": _broker,
+            "storage": _storage,
             "worker": _worker,
             "model": _model,
         }.items()
@@ -58,6 +60,10 @@ def _broker() -> str:
     with app.connection_for_write(connect_timeout=settings.CELERY_BROKER_CONNECTION_TIMEOUT) as broker:
         broker.ensure_connection(max_retries=1, timeout=settings.CELERY_BROKER_CONNECTION_TIMEOUT)
     return "ok"
+
+
+def _storage() -> str:
+    return "ok" if store().answers() else "The data folder cannot be written to."
 
 
 def _worker() -> str:

@@ -21,10 +21,10 @@ from django.utils import timezone
 
 from pipeline.options import Options
 from webapp.celery import app
-from webapp.cleanup import remove
 from webapp.history import change, note
 from webapp.models import LIVE, Cause, Export, Happened, Job, State, Stem, Track, User, Worker
 from webapp.review import flag
+from webapp.storage import store
 
 log = logging.getLogger(__name__)
 
@@ -240,9 +240,9 @@ def release(worker: str) -> int:
 
 def abandon(job: Job) -> None:
     """Remove what a worker wrote for a job that was taken from it. A later attempt's files stay."""
-    remove(job.directory)
+    store().discard(job.directory)
     if not Job.objects.filter(pk=job.pk).exists():
-        remove(job.folder)
+        store().discard(job.folder)
 
 
 # -- what keeps the queue moving -----------------------------------------------------------------------------
@@ -339,6 +339,6 @@ def clear(pk: UUID) -> None:
         return
     last = job.attempts - 1 if job.state == State.RUNNING else job.attempts  # later ones began while we looked
     for attempt in set(range(last + 1)) - {job.finished}:
-        remove(job.folder / str(attempt))
+        store().discard(job.folder / str(attempt))
     with suppress(OSError):  # it isn't empty, or isn't there
         job.folder.rmdir()

@@ -76,6 +76,11 @@ class Track(models.Model):
     def __str__(self) -> str:
         return self.title
 
+    @property
+    def path(self) -> Path:
+        """The upload, for `storage`."""
+        return Path(settings.MEDIA_ROOT, str(self.file))
+
 
 class State(models.TextChoices):
     """The life of a job: queued, running, then one of three ends."""
@@ -263,6 +268,11 @@ class Stem(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def path(self) -> Path:
+        """The finished file, for `storage`."""
+        return Path(settings.MEDIA_ROOT, str(self.file))
 
 
 class Flag(models.Model):

@@ -1,5 +1,6 @@
 """The song itself, as a worker keeps it for people before its stems are there: to be heard, and seen in lists."""
 
+from contextlib import closing
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ from pipeline import segments
 from pipeline.audio import Recording
 from pipeline.tags import Tags
 from webapp.models import COVER, ORIGINAL, THUMBNAIL, Job
+from webapp.storage import store
 
 PAIRS = 240  # of a thumbnail
 
@@ -32,8 +34,12 @@ def keep(job: Job, recording: Recording) -> dict[str, Any]:
 def tags_of(job: Job) -> Tags:
     """What files made of the song say of it: as the upload did, but for the title, which people can change."""
     known = job.tags | {"title": job.track.title}
-    cover = job.original / COVER
-    return Tags(**known, cover=cover.read_bytes() if known.get("cover_type") else b"")
+    return Tags(**known, cover=_cover(job) if known.get("cover_type") else b"")
+
+
+def _cover(job: Job) -> bytes:
+    with closing(store().part(job.original / COVER)) as file:
+        return file.read()
 
 
 def thumbnail(peaks: NDArray[np.int8]) -> NDArray[np.int8]:

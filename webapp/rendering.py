@@ -27,10 +27,10 @@ from django.db.utils import InterfaceError, OperationalError
 from django.utils import timezone
 
 from pipeline.options import InvalidOption
-from webapp.cleanup import remove
 from webapp.files import tame
 from webapp.jobs import DISK_FULL
 from webapp.models import LIVE, Export, Job, State
+from webapp.storage import store
 from webapp.wishes import Wish
 
 log = logging.getLogger(__name__)
@@ -74,9 +74,9 @@ def admit(work: Callable[..., T], *args: Any) -> "Future[T]":
     return rendering
 
 
-def require_room(folder: Path) -> None:
+def require_room() -> None:
     """Raise OSError if a rendering could fill the disk that separations need."""
-    if shutil.disk_usage(folder).free < SPARE:
+    if shutil.disk_usage(settings.DATA).free < SPARE:
         raise OSError(errno.ENOSPC, DISK_FULL)
 
 
@@ -88,9 +88,11 @@ def start(job: Job, wish: Wish) -> Export:
 
     Raises Busy, InvalidOption for a mix of what comes after the song's end, FileNotFoundError if its stems are gone.
     """
-    from pipeline.mix import extent  # noqa: PLC0415 - it loads NumPy and ffmpeg
+    from pipeline.mix import extent  # noqa: PLC0415 - they load NumPy and ffmpeg
+    from pipeline.segments import INDEX  # noqa: PLC0415
 
-    extent(job.published, wish.mix)
+    with store().at_hand(job.published, INDEX) as folder:
+        extent(folder, wish.mix)
     export = Export(job=job, process=PROCESS, filename=wish.filename(tame(job.track.title)))
     export.save(force_insert=True)
     try:
@@ -115,16 +117,16 @@ def _render(export: Export, wish: Wish) -> None:
     """Make the file. Whatever happens ends up in the row."""
     try:
         _note(export, state=State.RUNNING)
-        export.folder.mkdir(parents=True)
-        require_room(export.folder)
-        with _beating():
+        require_room()
+        with store().workplace(export.folder) as publish, _beating():
             lowered = _made(export, wish)
-        size = export.path.stat().st_size
+            size = export.path.stat().st_size
+            publish()
         _note(export, state=State.DONE, progress=1.0, size=size, lowered_db=round(lowered, 2))
     except ExportLost:
-        remove(export.folder)
+        store().discard(export.folder)
     except Exception as error:
-        remove(export.folder)
+        store().discard(export.folder)
         _fail(export, error)
     finally:
         close_old_connections()
@@ -132,19 +134,25 @@ def _render(export: Export, wish: Wish) -> None:
 
 def _made(export: Export, wish: Wish) -> float:
     """Write what is wished for; returns by how many dB it was lowered so as not to clip."""
+    from pipeline.segments import WORK  # noqa: PLC0415 - as above
+
+    with store().at_hand(export.job.published, *WORK) as folder:
+        return _written(folder, export, wish)
+
+
+def _written(folder: Path, export: Export, wish: Wish) -> float:
     from pipeline import mix, stemfile, stems  # noqa: PLC0415 - as above
     from webapp.original import tags_of  # noqa: PLC0415
 
     job, tags, tell = export.job, tags_of(export.job), _Teller(export)
     form = stems.Form(wish.format, wish.bits, tags)
     if wish.what == "mix":
-        tags = tags.version("mix")
-        return mix.render(job.published, wish.mix, export.path, wish.format, wish.bits, tags, tell)
+        return mix.render(folder, wish.mix, export.path, wish.format, wish.bits, tags.version("mix"), tell)
     if wish.what == "stem":
-        return stems.write(job.published, wish.stem, export.path, form, tell)
+        return stems.write(folder, wish.stem, export.path, form, tell)
     if wish.what == "stems":
-        return stems.archive(job.published, tame(job.track.title), export.path, form, tell)
-    return stemfile.write(job.published, export.path, tags, tell)
+        return stems.archive(folder, tame(job.track.title), export.path, form, tell)
+    return stemfile.write(folder, export.path, tags, tell)
 
 
 class _Teller:
@@ -224,7 +232,7 @@ def fail_lost() -> None:
     lost = Export.objects.filter(state__in=LIVE, beat_at__lt=timezone.now() - LOST_AFTER)
     for export in list(lost):
         if lost.filter(pk=export.pk).update(state=State.FAILED, error=LOST):
-            remove(export.folder)
+            store().discard(export.folder)
 
 
 def forget_old() -> None:

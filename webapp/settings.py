@@ -90,6 +90,16 @@ def _database(url: str) -> dict[str, Any]:
     return config
 
 
+def _storage(url: str) -> dict[str, Any]:
+    """Where songs and stems are kept: the media folder, or the bucket that s3://bucket names."""
+    if not url:
+        return {"BACKEND": "webapp.storage.Folder"}
+    bucket = urlsplit(_one_of("STORAGE_URL", url, ("s3",)))
+    if not bucket.netloc or bucket.geturl() != f"s3://{bucket.hostname}":
+        raise ImproperlyConfigured("STORAGE_URL must be a bucket's name and nothing else, like this: s3://bucket")
+    return {"BACKEND": "webapp.bucket.Bucket", "OPTIONS": {"bucket_name": bucket.netloc}}
+
+
 def _one_of(name: str, url: str, schemes: tuple[str, ...]) -> str:
     """The URL, whose password must not get into a message."""
     scheme = urlsplit(url).scheme
@@ -221,7 +231,7 @@ STATICFILES_DIRS = [(f"vendor/{name}", folder) for name, folder in VENDOR.items(
 # those by regular expressions that also catch type imports in comments and then miss the file. Browsers ask
 # each time instead and mostly hear "304 Not Modified".
 STORAGES = {
-    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "default": _storage(_text("STORAGE_URL", "")),
     "staticfiles": {"BACKEND": "servestatic.storage.CompressedStaticFilesStorage"},
 }
 SERVESTATIC_MAX_AGE = 0

@@ -17,6 +17,7 @@ from django.db.utils import InterfaceError, OperationalError
 from pipeline.options import InvalidAudio, ModelUnavailable, Options, SeparationError
 from webapp import jobs, worker
 from webapp.models import DETECTION, Cause, Job
+from webapp.storage import Publish, store
 
 if TYPE_CHECKING:
     from pipeline.audio import Recording
@@ -86,21 +87,22 @@ def _separate(job: Job) -> None:
     # Here, because they load ONNX Runtime, which only a worker at work needs.
     from pipeline.segments import SegmentWriter  # noqa: PLC0415
 
-    job.directory.mkdir(parents=True)
-    with SegmentWriter(job.directory) as segments:
-        note = Note(job, segments)
-        report = _chosen_again(job, note) or _separated(job, note)
-    _fold(job, report)
-    told = report.as_dict()
-    (job.directory / REPORT).write_text(json.dumps(told), "utf-8")
+    with store().workplace(job.directory) as publish, store().at_hand(job.track.path) as source:
+        with SegmentWriter(job.directory) as segments:
+            note = Note(job, segments, publish)
+            report = _chosen_again(job, source, note) or _separated(job, source, note)
+        _fold(job, report)
+        told = report.as_dict()
+        (job.directory / REPORT).write_text(json.dumps(told), "utf-8")
+        publish()
     _end(job, lambda: jobs.finish(job, told | {"heard": {}}, report.files, **note.fields, **note.result))
 
 
-def _separated(job: Job, note: "Note") -> "Report":
+def _separated(job: Job, source: Path, note: "Note") -> "Report":
     from pipeline.separate import separate_file  # noqa: PLC0415
 
     return separate_file(
-        Path(job.track.file.path),
+        source,
         job.directory,
         jobs.options_of(job),
         on_progress=note.progress,
@@ -110,21 +112,28 @@ def _separated(job: Job, note: "Note") -> "Report":
     )
 
 
-def _chosen_again(job: Job, note: "Note") -> "Report | None":
+def _chosen_again(job: Job, source: Path, note: "Note") -> "Report | None":
     """The stems from an earlier attempt's work, if that has all that is asked for."""
+    from pipeline.segments import WORK  # noqa: PLC0415
+
+    if job.finished_directory is None:
+        return None
+    with store().at_hand(job.finished_directory, REPORT, *WORK) as finished:
+        return _chosen_from(finished, job, source, note)
+
+
+def _chosen_from(finished: Path, job: Job, source: Path, note: "Note") -> "Report | None":
     from pipeline.report import Report  # noqa: PLC0415
     from pipeline.separate import choose_again, reusable  # noqa: PLC0415
 
-    finished, options = job.finished_directory, jobs.options_of(job)
-    if finished is None:
-        return None
+    options = jobs.options_of(job)
     report = Report.from_dict(json.loads((finished / REPORT).read_text("utf-8")))
     if not reusable(finished, report, options):
         return None
     for stage, heard in report.heard.items():
         note.heard(stage, heard)
     return choose_again(
-        Path(job.track.file.path),
+        source,
         finished,
         report,
         job.directory,
@@ -151,9 +160,10 @@ class Note:
     before all of it is ready.
     """
 
-    def __init__(self, job: Job, segments: "SegmentWriter"):
+    def __init__(self, job: Job, segments: "SegmentWriter", publish: Publish):
         self.job = job
         self.segments = segments
+        self.publish = publish
         self.stems: tuple[str, ...] = ()
         self.fields: dict[str, Any] = {}
         self.result: dict[str, Any] = {}
@@ -173,6 +183,7 @@ class Note:
         from webapp.original import keep  # noqa: PLC0415
 
         self.result |= keep(self.job, recording)
+        self.publish()
         self._write()
 
     def heard(self, stage: str, heard: "Detection") -> None:
@@ -181,6 +192,7 @@ class Note:
         part = self.job.directory / f"{DETECTION}.part"
         part.write_text(json.dumps(full), "utf-8")
         part.replace(self.job.directory / DETECTION)
+        self.publish()
         short = {kind: {name: row[name] for name in SHORT} for kind, row in full["stems"].items()}
         self.result |= {"heard": {"stage": stage, "stems": short}}
         self._write()
@@ -190,6 +202,8 @@ class Note:
         segments = self.segments.write(block)
         if block.stop == block.total:
             segments = self.segments.close()
+        if segments > self.result.get("segments_done", 0):
+            self.publish()
         self.stems = tuple(block.stems)
         self.result |= {"samples": block.total, "segments_done": segments, "segment_gain": block.gain}
 

@@ -16,6 +16,7 @@ from django.utils import timezone
 
 from webapp import jobs
 from webapp.models import COVER, DETECTION, LOST_AFTER, ORIGINAL, THUMBNAIL, Job, Worker
+from webapp.storage import store
 
 HEARD = {"stage": "confirmed", "stems": {"vocals": {"probability": 0.9, "presence": "present"}}}
 RATE, SECONDS = 44_100, 12  # of the stems of a `real_job`
@@ -33,15 +34,17 @@ def claimed(job: Job, worker: str = "w") -> Job:
 
 def finish(job: Job, stems: tuple[str, ...] = ("vocals", "drums"), **more: Any) -> None:
     """Write what a worker would, two segments long, and note it. more: of the report."""
-    for stem in stems:
-        folder = job.directory / stem
-        folder.mkdir(parents=True)
-        (folder / "peaks.i8").write_bytes(bytes(range(200)))
-        for index in range(2):
-            (folder / f"{index:05d}.flac").write_bytes(f"{stem} {index}".encode())
-        (job.directory / f"{stem}.wav").write_bytes(stem.encode() * 1000)
-    (job.directory / DETECTION).write_text('{"stage": "confirmed"}')
-    original = write_original(job)
+    with store().workplace(job.directory) as publish:
+        for stem in stems:
+            folder = job.directory / stem
+            folder.mkdir()
+            (folder / "peaks.i8").write_bytes(bytes(range(200)))
+            for index in range(2):
+                (folder / f"{index:05d}.flac").write_bytes(f"{stem} {index}".encode())
+            (job.directory / f"{stem}.wav").write_bytes(stem.encode() * 1000)
+        (job.directory / DETECTION).write_text('{"stage": "confirmed"}')
+        original = write_original(job)
+        publish()
     models = [{"name": "m", "licence": "MIT"}]
     report = {"asked": [], "provider": "CPU", "null_db": -120.0, "warnings": ["Quiet."], "models": models} | more
     files = {stem: job.directory / f"{stem}.wav" for stem in stems}

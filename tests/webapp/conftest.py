@@ -1,18 +1,23 @@
 """Accounts, jobs in any state, and requests as a browser makes them. Nothing leaves the test's own folder."""
 
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future
 from typing import Any
 
 import pytest
-from acting import SONG, Answer, claimed, finish, noise
+from acting import SONG, Answer, claimed, files_below, finish, noise
 from asgiref.sync import async_to_sync
+from django.core.files.storage import default_storage
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import AsyncClient, Client
+from moto.server import ThreadedMotoServer
 
 from pipeline.segments import Block, SegmentWriter
 from webapp import jobs, rendering, worker
+from webapp.bucket import Bucket
 from webapp.models import Job, State, User
+from webapp.storage import store
 
 
 @pytest.fixture(autouse=True)
@@ -22,6 +27,30 @@ def own_folder(settings, tmp_path):
     settings.MEDIA_ROOT = tmp_path / "media"
     settings.DEMO_SONG = tmp_path / "demo.flac"
     settings.STATIC_ROOT = tmp_path
+
+
+@pytest.fixture(scope="session")
+def s3() -> Iterator[Bucket]:
+    """A bucket of a server that speaks S3."""
+    logging.getLogger("werkzeug").setLevel(logging.WARNING)
+    server = ThreadedMotoServer("127.0.0.1", 0)
+    server.start()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AWS_ENDPOINT_URL_S3", "http://{}:{}".format(*server.get_host_and_port()))
+        patch.setenv("AWS_ACCESS_KEY_ID", "key")
+        patch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+        bucket = Bucket(bucket_name="songs", region_name="us-east-1")
+        bucket.client.create_bucket(Bucket="songs")
+        yield bucket
+    server.stop()
+
+
+@pytest.fixture
+def bucket(s3, monkeypatch) -> Callable[[], list[str]]:
+    """Songs and stems are kept in a bucket, empty at first. Lists what is in it."""
+    s3.bucket.objects.delete()
+    monkeypatch.setattr(default_storage, "_wrapped", s3)
+    return lambda: [found.key for found in s3.bucket.objects.all()]
 
 
 @pytest.fixture(autouse=True)
@@ -86,6 +115,8 @@ def real_job(make_job) -> Callable[..., Job]:
         with SegmentWriter(job.directory) as writer:
             writer.write(Block(0, total, total, stems))
             writer.close()
+        for path in files_below(job.directory):
+            store().put(job.directory / path, job.directory / path)
         for name in stems:
             job.stems.get_or_create(name=name, defaults={"file": f"{name}.wav"})
         return job

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from acting import RATE, SECONDS, claimed, fresh, heard, noise
 
-from webapp import cleanup, exports, jobs, rendering
+from webapp import exports, jobs, rendering
 from webapp.models import State
+from webapp.storage import store
 
 pytestmark = pytest.mark.django_db
 
@@ -122,7 +123,7 @@ def test_strangers_get_nothing(job, owner, stranger, fetch, what):
 
 @pytest.mark.parametrize("what", ["mix", "stems.zip"])
 def test_files_that_are_gone_are_not_found(job, owner, fetch, what):
-    cleanup.remove(job.published)
+    store().discard(job.published)
     assert fetch(f"/api/v1/jobs/{job.pk}/{what}", owner).status == 404
 
 

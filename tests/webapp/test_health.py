@@ -16,7 +16,7 @@ from webapp import checks, health, jobs
 
 pytestmark = pytest.mark.django_db
 
-PARTS = ("database", "broker", "worker", "model")
+PARTS = ("database", "broker", "storage", "worker", "model")
 
 
 @pytest.fixture

@@ -14,8 +14,9 @@ from django.db.utils import OperationalError
 from django.utils import timezone
 
 from pipeline import stems
-from webapp import cleanup, jobs, rendering
+from webapp import jobs, rendering
 from webapp.models import Export, State
+from webapp.storage import store
 
 pytestmark = pytest.mark.django_db
 
@@ -171,7 +172,7 @@ class TestFailing:
         assert not [path for path in files_below(job.folder) if "exports" in path]
 
     def test_stems_that_are_gone(self, job, ask):
-        cleanup.remove(job.published)
+        store().discard(job.published)
         answer = ask(job, what="stems")
         assert (answer.status_code, answer.json()["detail"]) == (409, rendering.GONE)
         assert not Export.objects.exists()
