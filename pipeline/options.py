@@ -22,9 +22,11 @@ __all__ = [
     "ModelUnavailable",
     "Options",
     "SeparationError",
+    "all_models",
     "bleeds",
     "install_models",
     "model_cards",
+    "presets_of",
     "stem_choices",
 ]
 
@@ -82,6 +84,17 @@ def stem_choices(preset: str = "default") -> list[str]:
 def model_cards(preset: str = "default") -> list[ModelCard]:
     """Every model that the preset uses, installed or not, with licence and origin."""
     return [registry.card(name) for name in registry.ensemble(preset).members]
+
+
+def all_models() -> list[ModelCard]:
+    """Every model there is, also those that only hear, and those that no preset uses."""
+    return [registry.card(name) for name in registry.models()]
+
+
+def presets_of(model: str) -> list[str]:
+    """The presets in which a model separates."""
+    rows = registry.ensembles().values()
+    return [row.name for row in rows if model in row.members or model == row.split]
 
 
 def install_models(preset: str = "default", on_progress: Callable[[str, int, int], None] | None = None) -> None:

@@ -55,6 +55,11 @@ class Token(AbstractAuthToken):
     def __str__(self) -> str:
         return self.name
 
+    @property
+    def expired(self) -> bool:
+        """Whether it was good once and is not any more."""
+        return self.expiry is not None and self.expiry < timezone.now()
+
 
 def track_path(track: "Track", filename: str) -> str:
     """Where an upload is kept: under its id, with a tame form of the extension as a hint for decoders."""

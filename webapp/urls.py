@@ -5,9 +5,11 @@ from typing import Any
 from django.contrib import admin
 from django.urls import path
 
-from webapp import events, exports, files, health, problems, views
+from webapp import events, exports, files, health, problems, token_pages, views
 from webapp.api.exports import ExportViewSet
 from webapp.api.jobs import JobViewSet
+from webapp.api.me import Me, Models
+from webapp.api.tokens import TokenViewSet
 
 ONE_JOB: Any = {"get": "retrieve", "patch": "partial_update", "delete": "destroy"}
 ORIGINAL = "api/v1/jobs/<uuid:pk>/original"
@@ -22,7 +24,13 @@ urlpatterns = [
     path("accounts/logout/", views.Logout.as_view(), name="logout"),
     path("admin/", admin.site.urls),
     path("healthz", health.healthz, name="healthz"),
+    path("accounts/tokens/", token_pages.MakeToken.as_view(), name="tokens"),
+    path("accounts/tokens/<uuid:pk>/revoke/", token_pages.RevokeToken.as_view(), name="revoke-token"),
     path("api/v1/problems/", problems.page, name="problems"),
+    path("api/v1/me/", Me.as_view(), name="api-me"),
+    path("api/v1/models/", Models.as_view(), name="api-models"),
+    path("api/v1/tokens/", TokenViewSet.as_view({"get": "list", "post": "create"}), name="api-tokens"),
+    path("api/v1/tokens/<uuid:pk>/", TokenViewSet.as_view({"delete": "destroy"}), name="api-token"),
     path("api/v1/jobs/", JobViewSet.as_view({"get": "list", "post": "create"}), name="api-jobs"),
     path("api/v1/jobs/demo/", JobViewSet.as_view({"post": "demo"}), name="api-demo"),
     path("api/v1/jobs/events/", events.my_jobs, name="jobs-events"),

@@ -21,7 +21,7 @@ VALUES = {"<uuid:pk>": "{pk}", "<uuid:export>": EXPORT, "<slug:name>": "vocals",
 def addresses() -> list[str]:
     """Every route that names a job, out of the URL conf, so that none can be forgotten."""
     routes = [str(entry.pattern) for entry in get_resolver().url_patterns if isinstance(entry, URLPattern)]
-    named = [route for route in routes if "<uuid:pk>" in route]
+    named = [route for route in routes if "jobs/<uuid:pk>" in route]
     for pattern, value in VALUES.items():
         named = [route.replace(pattern, value) for route in named]
     assert not any("<" in route for route in named), "a new kind of argument: give it a value above"

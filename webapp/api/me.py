@@ -1,0 +1,32 @@
+"""Who I am to this site, and which models it separates with."""
+
+from dataclasses import asdict
+
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from pipeline.options import all_models, presets_of
+from webapp.models import Scope, Token
+from webapp.permissions import WithAccount
+
+
+class Me(APIView):
+    """My account."""
+
+    permission_classes = [WithAccount]
+
+    def get(self, request: Request) -> Response:
+        """Name, and what may be done the way that one asks."""
+        user, token = request.user, request.auth
+        scopes = token.scopes if isinstance(token, Token) else [scope.value for scope in Scope]
+        name = None if user.is_guest else user.get_username()  # type: ignore[union-attr]
+        return Response({"name": name, "guest": name is None, "staff": user.is_staff, "scopes": scopes})
+
+
+class Models(APIView):
+    """The models of this site."""
+
+    def get(self, _: Request) -> Response:
+        """All, with licence and origin, and whether they are installed."""
+        return Response([asdict(card) | {"presets": presets_of(card.name)} for card in all_models()])
