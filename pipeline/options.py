@@ -12,6 +12,7 @@ from ensemble.errors import InvalidAudio, InvalidOption, ModelUnavailable, Separ
 from ensemble.registry import DEFAULT_BLEED, RESIDUAL, STEMS, ModelCard, bleeds
 
 __all__ = [
+    "BITS",
     "DEFAULT_BLEED",
     "FORMATS",
     "RESIDUAL",
@@ -26,6 +27,7 @@ __all__ = [
     "bleeds",
     "install_models",
     "model_cards",
+    "presets",
     "presets_of",
     "stem_choices",
 ]
@@ -56,7 +58,7 @@ class Options:
         """Check every field."""
         for stem in self.stems:
             _one_of("stem", stem, STEMS)
-        _one_of("preset", self.preset, tuple(registry.ensembles()))
+        _one_of("preset", self.preset, presets())
         _one_of("bleed", self.bleed, tuple(bleeds()))
         _one_of("format", self.format, FORMATS)
         _one_of("bits", self.bits, BITS)
@@ -71,6 +73,11 @@ class Options:
 def _one_of(field: str, value: str, allowed: tuple[str, ...]) -> None:
     if value not in allowed:
         raise InvalidOption(f"{field} {value!r} is not known. Choose one of: {', '.join(allowed)}.")
+
+
+def presets() -> tuple[str, ...]:
+    """Names of the ensembles that can be asked for."""
+    return tuple(registry.ensembles())
 
 
 def stem_choices(preset: str = "default") -> list[str]:

@@ -6,7 +6,7 @@ jobs that are over are only compared by their time stamp. No database connection
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from datetime import datetime
 from time import monotonic
 from typing import Any
@@ -18,6 +18,7 @@ from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, StreamingHttpResponse
 from django.views.decorators.http import require_GET
 
+from webapp import shapes
 from webapp.accounts import guest_name
 from webapp.models import LIVE, Job
 from webapp.permissions import reach, user_of
@@ -53,9 +54,9 @@ class Watch:
 
     def __init__(self, jobs: QuerySet[Job]):
         self._jobs = jobs
-        self._told: dict[UUID, tuple[datetime, dict[str, Any]]] = {}
+        self._told: dict[UUID, tuple[datetime, shapes.Job]] = {}
 
-    def news(self) -> list[tuple[str, dict[str, Any]]]:
+    def news(self) -> list[tuple[str, Mapping[str, Any]]]:
         """Events since the last call: (name, data)."""
         try:
             stamps = self._stamps()
@@ -68,11 +69,11 @@ class Watch:
         rows = self._jobs.values_list("pk", "updated_at", "state")
         return {pk: (updated, state) for pk, updated, state in rows}
 
-    def _deleted(self, pk: UUID) -> tuple[str, dict[str, Any]]:
+    def _deleted(self, pk: UUID) -> tuple[str, Mapping[str, Any]]:
         del self._told[pk]
         return "deleted", {"id": str(pk)}
 
-    def _changed(self, stamps: dict[UUID, tuple[datetime, str]]) -> list[tuple[str, dict[str, Any]]]:
+    def _changed(self, stamps: dict[UUID, tuple[datetime, str]]) -> list[tuple[str, Mapping[str, Any]]]:
         """What is new. A live job's JSON also depends on workers and other jobs, so it is always compared."""
         suspects = [pk for pk, stamp in stamps.items() if self._may_have_changed(pk, *stamp)]
         if not suspects:
@@ -84,7 +85,7 @@ class Watch:
     def _may_have_changed(self, pk: UUID, updated: datetime, state: str) -> bool:
         return state in LIVE or pk not in self._told or self._told[pk][0] != updated
 
-    def _difference(self, job: Job, queue: Queue) -> dict[str, Any] | None:
+    def _difference(self, job: Job, queue: Queue) -> shapes.Job | None:
         """The job's JSON if it is not what was told last."""
         before = self._told.get(job.pk)
         data = job_json(job, queue)

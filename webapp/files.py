@@ -19,6 +19,7 @@ from django.views.decorators.http import require_safe
 
 from webapp.models import COVER, DETECTION, THUMBNAIL, Export, Job, State, Stem
 from webapp.permissions import reach, user_of
+from webapp.serializers import all_tracks
 from webapp.storage import Stat, store
 
 CHUNK = 256 * 1024
@@ -133,6 +134,18 @@ async def export(request: HttpRequest, pk: UUID, export: UUID) -> HttpResponseBa
         raise Http404
     response = await send_file(request, made.path, TYPES[made.path.suffix])
     return as_attachment(response, made.filename)
+
+
+@require_safe
+async def track(request: HttpRequest, pk: UUID) -> HttpResponseBase:
+    """The song as it was uploaded."""
+    mine = reach(await user_of(request), request.method, "owner")
+    found = await all_tracks().filter(mine, pk=pk).afirst()
+    if found is None:
+        raise Http404
+    path = found.path
+    response = await send_file(request, path, TYPES.get(path.suffix, "application/octet-stream"))
+    return as_attachment(response, f"{tame(found.title)}{path.suffix}")
 
 
 def as_attachment(response: HttpResponseBase, filename: str) -> HttpResponseBase:

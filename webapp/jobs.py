@@ -43,6 +43,7 @@ STALLED = (
     "it happens again, ask whoever runs this site to look at the worker's log."
 )
 
+WISHES = ("stems", "preset", "format", "bits", "bleed")  # of Options, that a job remembers
 IDLE: dict[str, Any] = {
     "stage": "",
     "blocks_done": 0,
@@ -69,18 +70,29 @@ class JobLost(Exception):
 # -- what people do ------------------------------------------------------------------------------------------
 
 
-def create(owner: User, upload: File[bytes], filename: str, options: Options | None = None) -> Job:
-    """Keep an upload as a track and queue its separation."""
-    title = Path(filename).stem[:255] or "Untitled"
-    wish = {} if options is None else {"stems": list(options.stems), "format": options.format, "bleed": options.bleed}
+def add(owner: User, upload: File[bytes], filename: str, title: str = "") -> Track:
+    """Keep an upload as a track; without a title it is called as its file is."""
+    title = title or Path(filename).stem[:255] or "Untitled"
+    track = Track(owner=owner, title=title, filename=filename[:255], size=upload.size)
+    track.file.save(filename, upload, save=False)
+    track.save(force_insert=True)
+    return track
+
+
+def start(track: Track, options: Options | None = None, by: User | None = None) -> Job:
+    """Queue a separation of a track."""
+    wish = {} if options is None else {name: value for name, value in options.as_dict().items() if name in WISHES}
     with transaction.atomic():
-        track = Track(owner=owner, title=title, filename=filename[:255], size=upload.size)
-        track.file.save(filename, upload, save=False)
-        track.save(force_insert=True)
         job = Job.objects.create(track=track, options=wish)
-        note([job.pk], Happened.CREATED, owner)
+        note([job.pk], Happened.CREATED, by)
         transaction.on_commit(wake)
     return job
+
+
+def create(owner: User, upload: File[bytes], filename: str, options: Options | None = None, title: str = "") -> Job:
+    """Keep an upload as a track and queue its separation."""
+    with transaction.atomic():
+        return start(add(owner, upload, filename, title), options, owner)
 
 
 def create_demo(owner: User) -> Job:
@@ -126,11 +138,11 @@ def _queue(
     return bool(changed)
 
 
-def rename(job: Job, title: str, by: User | None = None) -> None:
+def rename(track: Track, title: str, by: User | None = None) -> None:
     """Give the song another title, on all that is taken along from now on too."""
     with transaction.atomic():
-        Track.objects.filter(pk=job.track_id).update(title=title)
-        change(Job.objects.filter(track=job.track_id), Happened.RENAMED, by, {"title": title})
+        Track.objects.filter(pk=track.pk).update(title=title)
+        change(Job.objects.filter(track=track), Happened.RENAMED, by, {"title": title})
 
 
 def delete(job: Job, by: User | None = None) -> None:
@@ -146,6 +158,14 @@ def delete(job: Job, by: User | None = None) -> None:
         change(kept, Happened.DELETED, by, **gone)
         Export.objects.filter(job=job, state__in=LIVE).delete()
         transaction.on_commit(lambda: clear(job.pk))
+
+
+def delete_track(track: Track, by: User | None = None) -> None:
+    """Delete a track's jobs, and with the last of them the upload; at once, if there never was one."""
+    for job in track.jobs.filter(deleted_at=None):
+        delete(job, by)
+    if not track.jobs.exists():
+        track.delete()
 
 
 def restore(job: Job, by: User | None = None) -> bool:

@@ -78,6 +78,12 @@ class Track(models.Model):
     size = models.PositiveBigIntegerField()
     created_at = models.DateTimeField(auto_now_add=True)
 
+    class Meta:
+        indexes = [
+            models.Index(fields=["owner", "-created_at"], name="track_newest"),
+            models.Index(fields=["owner", "title"], name="track_title"),
+        ]
+
     def __str__(self) -> str:
         return self.title
 
@@ -221,6 +227,21 @@ class Job(models.Model):
     def duration(self) -> float | None:
         """Seconds, known once decoding is over."""
         return None if self.samples is None else self.samples / SAMPLE_RATE
+
+
+class Idempotency(models.Model):
+    """What a request with a key of its sender's choice made, so that sending it twice makes nothing twice."""
+
+    owner = models.ForeignKey(User, on_delete=models.CASCADE, related_name="+")
+    key = models.CharField(max_length=255)
+    wish = models.CharField(max_length=64)
+    job = models.OneToOneField(Job, on_delete=models.CASCADE, null=True, related_name="+")
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["owner", "key"], name="idempotency_key_once")]
+
+    def __str__(self) -> str:
+        return self.key
 
 
 class Happened(models.TextChoices):

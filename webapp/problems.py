@@ -76,6 +76,7 @@ KINDS = {
             "Send JSON, or multipart/form-data where there is a file.",
         ),
         Kind("range-not-satisfiable", 416, "No such range", "See the header Content-Range for the file's length."),
+        Kind("key-reused", 422, "Another request", "This Idempotency-Key came with another request. Send another key."),
         Kind("throttled", 429, "Too many requests", "Wait as many seconds as the header Retry-After says."),
         Kind("error", 500, "Our fault", "Something broke on our side. Whoever runs this site finds it in the log."),
         Kind("unavailable", 503, "Not now", "Try again in a moment: after as many seconds as Retry-After says."),

@@ -1,18 +1,22 @@
-"""A job as JSON, the same for pages, REST and events; and the form of an upload."""
+"""Tracks and jobs as JSON, the same for pages, REST and events; and the forms of what is sent."""
 
 from collections.abc import Iterable
+from datetime import datetime
 from typing import Any
 
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
-from django.db.models import QuerySet
+from django.db.models import Exists, OuterRef, QuerySet
 from django.urls import reverse
 from rest_framework import serializers
 
-from pipeline.options import DEFAULT_BLEED, FORMATS, STEMS, bleeds, stem_choices
-from webapp.models import SAMPLE_RATE, Export, Job, State, Stem
+from pipeline.options import BITS, DEFAULT_BLEED, FORMATS, STEMS, Options, bleeds, presets, stem_choices
+from webapp import shapes
+from webapp.models import SAMPLE_RATE, Export, Job, State, Stem, Track
 from webapp.problems import Checked
 from webapp.queue import Queue
 from webapp.validators import validate_upload
+
+CHOOSE = "Please choose a song."
 
 
 class Title(Checked):
@@ -30,17 +34,80 @@ class Choice(Checked):
 
 
 class Upload(Checked):
-    """What one sends to start a job."""
+    """A song to keep."""
 
     file = serializers.FileField(
         validators=[validate_upload],
         max_length=255,
         allow_empty_file=True,  # our validator says it in plainer words
-        error_messages={"required": "Please choose a song.", "invalid": "Please choose a song."},
+        error_messages={"required": CHOOSE, "invalid": CHOOSE},
     )
+    title = serializers.CharField(max_length=255, required=False, allow_blank=True, default="")
+
+
+class OwnTrack(serializers.PrimaryKeyRelatedField[Track]):
+    """The id of one of my tracks."""
+
+    def get_queryset(self) -> QuerySet[Track]:
+        """Others' don't exist."""
+        return tracks_of(self.context["request"].user)
+
+
+class Order(Upload):
+    """What one sends to start a job: a song, or the id of one that was sent before, and how to separate it."""
+
+    file = serializers.FileField(
+        validators=[validate_upload],
+        max_length=255,
+        allow_empty_file=True,
+        required=False,
+        error_messages={"invalid": CHOOSE},
+    )
+    track = OwnTrack(required=False, pk_field=serializers.UUIDField())
     stems = serializers.MultipleChoiceField(choices=STEMS, default=set[str]())
+    preset = serializers.ChoiceField(choices=presets(), default="default")
     format = serializers.ChoiceField(choices=FORMATS, default="wav")
+    bits = serializers.ChoiceField(choices=BITS, default="float")
     bleed = serializers.ChoiceField(choices=[*bleeds()], default=DEFAULT_BLEED)
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        """One of the two."""
+        if "file" in attrs and "track" in attrs:
+            raise serializers.ValidationError({"track": "Send a song or the id of a track, not both."})
+        if not {"file", "track"} & {*attrs}:
+            raise serializers.ValidationError({"file": CHOOSE})
+        return attrs
+
+    @property
+    def options(self) -> Options:
+        """How to separate it."""
+        wish = {name: self.validated_data[name] for name in ("preset", "format", "bits", "bleed")}
+        return Options(**wish, stems=tuple(in_order(self.validated_data["stems"])))
+
+
+def all_tracks() -> QuerySet[Track]:
+    """Tracks, newest first. One all of whose jobs are deleted is gone with them."""
+    jobs = Job.objects.filter(track=OuterRef("pk"))
+    return Track.objects.filter(~Exists(jobs) | Exists(jobs.filter(deleted_at=None))).order_by("-created_at", "pk")
+
+
+def tracks_of(user: AbstractBaseUser | AnonymousUser) -> QuerySet[Track]:
+    """A person's tracks."""
+    return all_tracks().filter(owner_id=user.pk)
+
+
+def track_json(track: Track) -> shapes.Track:
+    """One track."""
+    return {
+        "id": str(track.pk),
+        "api_url": reverse("api-track", args=[track.pk]),
+        "title": track.title,
+        "filename": track.filename,
+        "size": track.size,
+        "created_at": track.created_at.isoformat(),
+        "file_url": reverse("track-file", args=[track.pk]),
+        "jobs_url": f"{reverse('api-jobs')}?track={track.pk}",
+    }
 
 
 def all_jobs() -> QuerySet[Job]:
@@ -54,26 +121,33 @@ def jobs_of(user: AbstractBaseUser | AnonymousUser) -> QuerySet[Job]:
     return all_jobs().filter(track__owner_id=user.pk, trial_of=None)
 
 
-def job_json(job: Job, queue: Queue | None = None) -> dict[str, Any]:
+def job_json(job: Job, queue: Queue | None = None) -> shapes.Job:
     """One job. Give the same queue for a batch, so that it is read once."""
     queue = queue or Queue()
     stems = sorted(job.stems.all(), key=_canonical) if job.segments_done else []
     return {
         "id": str(job.pk),
         "url": job.get_absolute_url(),
+        "track": str(job.track_id),
+        "track_url": reverse("api-track", args=[job.track_id]),
         "title": job.track.title,
         "filename": job.track.filename,
         "state": job.state,
         "notice": queue.notice(job) or (job.error if job.state in (State.DONE, State.CANCELLED) else ""),
         "position": queue.position(job),
         "stage": job.stage,
+        "progress": _progress(job),
         "blocks_done": job.blocks_done,
         "blocks_total": job.blocks_total,
         "seconds_left": job.seconds_left,
         "error": job.error,
         "duration": job.duration,
         "created_at": job.created_at.isoformat(),
+        "started_at": _moment(job.claimed_at),
+        "finished_at": _moment(job.finished_at),
+        "preset": job.options.get("preset", "default"),
         "format": job.options.get("format", "wav"),
+        "bits": job.options.get("bits", "float"),
         "bleed": job.options.get("bleed", DEFAULT_BLEED),
         "stems_asked": in_order(_wish(job)),
         "heard": job.heard or None,
@@ -91,17 +165,23 @@ def job_json(job: Job, queue: Queue | None = None) -> dict[str, Any]:
         "restore_url": _url("api-job-restore", job),
         "api_url": _url("api-job", job),
         "audio": _audio(job) if stems or job.original_done else None,
-        "stems": [_stem_json(job, stem) for stem in stems],
-    } | _evidence(job)
+        "stems": [stem_json(job, stem) for stem in stems],
+        "folded": job.report.get("folded", []),
+        "warnings": job.report.get("warnings", []),
+        "null_db": job.report.get("null_db"),
+        "models": job.report.get("models", []),
+        "provider": job.report.get("provider", ""),
+        "timings": job.report.get("seconds", {}),
+    }
 
 
-def jobs_json(jobs: "list[Job] | QuerySet[Job]") -> list[dict[str, Any]]:
+def jobs_json(jobs: "list[Job] | QuerySet[Job]") -> list[shapes.Job]:
     """Several jobs."""
     queue = Queue()
     return [job_json(job, queue) for job in jobs]
 
 
-def export_json(export: Export) -> dict[str, Any]:
+def export_json(export: Export) -> shapes.Export:
     """A file that is made, or was made, to be taken along."""
     ids = [export.job_id, export.pk]
     return {
@@ -117,19 +197,15 @@ def export_json(export: Export) -> dict[str, Any]:
     }
 
 
-def _evidence(job: Job) -> dict[str, Any]:
-    """What the report says about how the stems came to be."""
-    report = job.report
-    return {
-        "folded": report.get("folded", []),
-        "warnings": report.get("warnings", []),
-        "null_db": report.get("null_db"),
-        "models": report.get("models", []),
-        "provider": report.get("provider", ""),
-    }
+def _progress(job: Job) -> float:
+    return 1.0 if job.state == State.DONE else job.blocks_done / max(job.blocks_total, 1)
 
 
-def _audio(job: Job) -> dict[str, Any]:
+def _moment(at: datetime | None) -> str | None:
+    return at.isoformat() if at else None
+
+
+def _audio(job: Job) -> shapes.Audio:
     return {
         "rate": SAMPLE_RATE,
         "samples": job.samples,
@@ -142,7 +218,8 @@ def _audio(job: Job) -> dict[str, Any]:
     }
 
 
-def _stem_json(job: Job, stem: Stem) -> dict[str, Any]:
+def stem_json(job: Job, stem: Stem) -> shapes.Stem:
+    """One stem."""
     return {
         "name": stem.name,
         "peaks_url": reverse("stem-peaks", args=[job.pk, stem.name]),

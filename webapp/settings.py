@@ -166,6 +166,7 @@ INSTALLED_APPS = [
     "servestatic",
     "rest_framework",
     "knox",
+    "django_filters",
 ]
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",

@@ -10,8 +10,9 @@ from webapp.api.exports import ExportViewSet
 from webapp.api.jobs import JobViewSet
 from webapp.api.me import Me, Models
 from webapp.api.tokens import TokenViewSet
+from webapp.api.tracks import TrackViewSet
 
-ONE_JOB: Any = {"get": "retrieve", "patch": "partial_update", "delete": "destroy"}
+ONE: Any = {"get": "retrieve", "patch": "partial_update", "delete": "destroy"}
 ORIGINAL = "api/v1/jobs/<uuid:pk>/original"
 EXPORT = "api/v1/jobs/<uuid:pk>/exports/<uuid:export>"
 STEM = "api/v1/jobs/<uuid:pk>/stems/<slug:name>"
@@ -31,10 +32,13 @@ urlpatterns = [
     path("api/v1/models/", Models.as_view(), name="api-models"),
     path("api/v1/tokens/", TokenViewSet.as_view({"get": "list", "post": "create"}), name="api-tokens"),
     path("api/v1/tokens/<uuid:pk>/", TokenViewSet.as_view({"delete": "destroy"}), name="api-token"),
+    path("api/v1/tracks/", TrackViewSet.as_view({"get": "list", "post": "create"}), name="api-tracks"),
+    path("api/v1/tracks/<uuid:pk>/", TrackViewSet.as_view(ONE), name="api-track"),
+    path("api/v1/tracks/<uuid:pk>/file", files.track, name="track-file"),
     path("api/v1/jobs/", JobViewSet.as_view({"get": "list", "post": "create"}), name="api-jobs"),
     path("api/v1/jobs/demo/", JobViewSet.as_view({"post": "demo"}), name="api-demo"),
     path("api/v1/jobs/events/", events.my_jobs, name="jobs-events"),
-    path("api/v1/jobs/<uuid:pk>/", JobViewSet.as_view(ONE_JOB), name="api-job"),
+    path("api/v1/jobs/<uuid:pk>/", JobViewSet.as_view(ONE), name="api-job"),
     path("api/v1/jobs/<uuid:pk>/cancel/", JobViewSet.as_view({"post": "cancel"}), name="api-job-cancel"),
     path("api/v1/jobs/<uuid:pk>/retry/", JobViewSet.as_view({"post": "retry"}), name="api-job-retry"),
     path("api/v1/jobs/<uuid:pk>/restore/", JobViewSet.as_view({"post": "restore"}), name="api-job-restore"),

@@ -19,15 +19,19 @@ from webapp.accounts import BACKEND, SignUpForm, adopt, guest_of
 from webapp.models import User
 from webapp.serializers import job_json, jobs_json, jobs_of
 
+FIRST = 100  # songs that come with the page
+
 
 @ensure_csrf_cookie
 def home(request: HttpRequest) -> HttpResponse:
-    """Upload, and the list of one's jobs."""
+    """Upload, and the list of one's jobs, of which the page fetches those beyond the first."""
+    newest = [*jobs_of(request.user)[: FIRST + 1]]
     return render(
         request,
         "webapp/home.html",
         {
-            "jobs": jobs_json(jobs_of(request.user)),
+            "jobs": jobs_json(newest[:FIRST]),
+            "more": len(newest) > FIRST,
             "limits": {"max_bytes": settings.MAX_UPLOAD_BYTES, "max_seconds": settings.MAX_SECONDS},
             "may_upload": request.user.is_authenticated or settings.GUESTS,
             "demo_available": settings.DEMO_SONG.exists(),

@@ -13,7 +13,7 @@ SIGN_UP = {"username": "nina", "email": "", "password1": "feeling-good-65", "pas
 
 
 def jobs_seen(client):
-    return [job["id"] for job in client.get("/api/v1/jobs/").json()]
+    return [job["id"] for job in client.get("/api/v1/jobs/").json()["results"]]
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ class TestGuests:
     def test_looking_around_makes_no_account(self):
         client = Client()
         assert client.get("/").status_code == 200
-        assert client.get("/api/v1/jobs/").json() == []
+        assert client.get("/api/v1/jobs/").json()["results"] == []
         assert not User.objects.exists()
         assert "sessionid" not in client.cookies
 

@@ -26,7 +26,7 @@ class TestUpload:
         assert (job.track.owner, job.track.file.read(), job.options["stems"]) == (owner, SONG, ["vocals", "drums"])
         assert (job.options["format"], job.options["bleed"]) == ("mp3", "off")
         assert (data["title"], data["state"], data["format"], data["bleed"]) == ("Blue Monday", "queued", "mp3", "off")
-        assert answer["Location"] == data["url"] == f"/jobs/{job.pk}/"
+        assert (answer["Location"], data["url"]) == (f"/api/v1/jobs/{job.pk}/", f"/jobs/{job.pk}/")
         assert sent == ["webapp.tasks.separate"]
 
     @pytest.mark.parametrize(
@@ -117,7 +117,8 @@ class TestJson:
         "id url title filename state notice stage blocks_done blocks_total seconds_left position error warnings "
         "duration created_at format bleed null_db models provider events_url cancel_url retry_url api_url audio stems "
         "stems_asked heard detection_url folded choices stems_url zip_url mix_url "
-        "thumbnail_url cover_url exports_url restore_url"
+        "thumbnail_url cover_url exports_url restore_url "
+        "track track_url progress started_at finished_at preset bits timings"
     )
 
     def test_the_original_can_be_played_before_there_are_stems(self, browser, make_job):
@@ -177,7 +178,7 @@ class TestJson:
         made = [make_job(State.DONE) for _ in range(6)]
         made += [make_job(), make_job()]
         with django_assert_max_num_queries(8):
-            data = browser.get("/api/v1/jobs/").json()
+            data = browser.get("/api/v1/jobs/").json()["results"]
         assert [job["id"] for job in data] == [str(job.pk) for job in reversed(made)]
 
 
@@ -199,7 +200,7 @@ class TestVerbs:
         job = make_job(State.DONE)
         data = browser.get(f"/api/v1/jobs/{job.pk}/").json()
         assert browser.delete(data["api_url"]).status_code == 204
-        assert browser.get("/api/v1/jobs/").json() == []
+        assert browser.get("/api/v1/jobs/").json()["results"] == []
         assert browser.get("/").context["jobs"] == []
         addresses = [value for key, value in (data | data["stems"][0] | data["audio"]).items() if key.endswith("url")]
         assert len(addresses) > 15
@@ -213,7 +214,7 @@ class TestVerbs:
         browser.delete(before["api_url"])
         again = browser.post(before["restore_url"])
         assert (again.status_code, again.json()) == (200, before)
-        assert browser.get("/api/v1/jobs/").json() == [before]
+        assert browser.get("/api/v1/jobs/").json()["results"] == [before]
 
     def test_what_was_not_deleted_or_too_long_ago_stays_as_it_is(self, browser, make_job):
         job = make_job()

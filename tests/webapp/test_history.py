@@ -21,7 +21,7 @@ def test_a_life_is_told_from_the_upload_on(make_job, owner, stranger):
     finish(claimed(job, "other"))
     jobs.choose(fresh(job), ["drums"], by=owner)
     jobs.cancel(job, by=stranger)
-    jobs.rename(job, "Another", by=owner)
+    jobs.rename(job.track, "Another", by=owner)
     jobs.delete(job, by=owner)
     jobs.restore(job, by=owner)
     assert told(job) == [

@@ -76,7 +76,7 @@ def test_an_unknown_job_and_anothers_look_the_same(make_job, stranger):
 
 def test_lists_hold_ones_own_alone(make_job, stranger, browser):
     mine, theirs = make_job(), make_job(user=stranger)
-    assert [job["id"] for job in browser.get("/api/v1/jobs/").json()] == [str(mine.pk)]
+    assert [job["id"] for job in browser.get("/api/v1/jobs/").json()["results"]] == [str(mine.pk)]
     assert str(theirs.pk).encode() not in browser.get("/").content
 
 

@@ -161,7 +161,7 @@ def test_what_the_upload_says_of_itself_is_kept(make_job, engine, fetch, owner, 
     cover = browser.get(f"/api/v1/jobs/{job.pk}/").json()["cover_url"]
     answer = fetch(cover, owner)
     assert (answer.body, answer.headers["Content-Type"]) == (PICTURE, "image/png")
-    jobs.rename(job, "Another title")
+    jobs.rename(job.track, "Another title")
     assert original.tags_of(fresh(job)) == replace(TAGS, title="Another title")
 
 

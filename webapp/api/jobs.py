@@ -1,21 +1,28 @@
 """Jobs: start, watch, rename, stop and delete separations, and choose other stems."""
 
+from typing import Any
 from uuid import UUID
 
 from django.conf import settings
+from django_filters.rest_framework import DjangoFilterBackend
 from rest_framework import status
 from rest_framework.decorators import action
+from rest_framework.exceptions import APIException, ValidationError
 from rest_framework.generics import get_object_or_404
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.viewsets import ViewSet
+from rest_framework.viewsets import GenericViewSet
 
-from pipeline.options import Options
 from webapp import jobs
 from webapp.api.common import own, person, require_may_upload, uploader
-from webapp.models import Job
+from webapp.api.filters import JobFilters
+from webapp.api.pagination import JobPages
+from webapp.idempotency import KeyReused, once
+from webapp.models import Job, User
 from webapp.problems import Conflict, Unavailable
-from webapp.serializers import Choice, Title, Upload, in_order, job_json, jobs_json, jobs_of
+from webapp.serializers import Choice, Order, Title, in_order, job_json, jobs_json, jobs_of
+
+LONGEST_KEY = 255
 
 
 class NoDemo(Unavailable):
@@ -24,22 +31,39 @@ class NoDemo(Unavailable):
     default_detail = "The demo song is not installed. Whoever runs this site can make it: python manage.py setup."
 
 
-class JobViewSet(ViewSet):
+class OtherWish(APIException):
+    """A key that came before with another wish."""
+
+    status_code = status.HTTP_422_UNPROCESSABLE_ENTITY
+    default_detail = "This Idempotency-Key came before with another request. Send another key with another request."
+    default_code = "key-reused"
+
+
+class JobViewSet(GenericViewSet[Job]):
     """My jobs."""
 
+    filter_backends = [DjangoFilterBackend]
+    filterset_class = JobFilters
+    pagination_class = JobPages
+
     def list(self, request: Request) -> Response:
-        """All, newest first."""
-        return Response(jobs_json(jobs_of(request.user)))
+        """All, newest first; narrowed down, searched and ordered as asked."""
+        page = self.paginate_queryset(self.filter_queryset(jobs_of(request.user)))
+        return self.get_paginated_response(jobs_json(page or []))
 
     def create(self, request: Request) -> Response:
-        """Upload a song."""
+        """Separate a song that comes along, or a track that is here."""
         require_may_upload(request)
-        upload = Upload(data=request.data)
-        upload.is_valid(raise_exception=True)
-        file = upload.validated_data["file"]
-        wish = upload.validated_data | {"stems": tuple(in_order(upload.validated_data["stems"]))}
-        options = Options(**{name: wish[name] for name in ("stems", "format", "bleed")})
-        return _created(jobs.create(uploader(request), file, file.name, options))
+        order = Order(data=request.data, context={"request": request})
+        order.is_valid(raise_exception=True)
+        owner = uploader(request)
+        try:
+            job, new = once(owner, _key(request), _mark(order), lambda: _start(owner, order))
+        except KeyReused as error:
+            raise OtherWish from error
+        if job.deleted_at:
+            raise Conflict("The job that this Idempotency-Key made is deleted. Send another key.")
+        return _made(job) if new else Response(job_json(job))
 
     @action(detail=False, methods=["post"])
     def demo(self, request: Request) -> Response:
@@ -47,7 +71,7 @@ class JobViewSet(ViewSet):
         require_may_upload(request)
         if not settings.DEMO_SONG.exists():
             raise NoDemo
-        return _created(jobs.create_demo(uploader(request)))
+        return _made(jobs.create_demo(uploader(request)))
 
     def retrieve(self, request: Request, pk: UUID) -> Response:
         """One."""
@@ -57,7 +81,7 @@ class JobViewSet(ViewSet):
         """Rename."""
         job, title = own(request, pk), Title(data=request.data)
         title.is_valid(raise_exception=True)
-        jobs.rename(job, title.validated_data["title"], person(request))
+        jobs.rename(job.track, title.validated_data["title"], person(request))
         return Response(job_json(own(request, pk)))
 
     def destroy(self, request: Request, pk: UUID) -> Response:
@@ -97,5 +121,27 @@ class JobViewSet(ViewSet):
         return Response(job_json(own(request, pk)))
 
 
-def _created(job: Job) -> Response:
-    return Response(job_json(job), status=status.HTTP_201_CREATED, headers={"Location": job.get_absolute_url()})
+def _key(request: Request) -> str:
+    key: str = request.headers.get("Idempotency-Key", "")
+    if len(key) > LONGEST_KEY:
+        raise ValidationError({"Idempotency-Key": f"This key is longer than {LONGEST_KEY} characters."})
+    return key
+
+
+def _mark(order: Order) -> dict[str, Any]:
+    """What is asked for, to tell a repeated request from another one."""
+    wish = order.validated_data
+    song = {"track": wish["track"].pk} if "track" in wish else {"file": wish["file"].name, "size": wish["file"].size}
+    return song | order.options.as_dict()
+
+
+def _start(owner: User, order: Order) -> Job:
+    wish = order.validated_data
+    if "track" in wish:
+        return jobs.start(wish["track"], order.options, owner)
+    return jobs.create(owner, wish["file"], wish["file"].name, order.options, wish["title"])
+
+
+def _made(job: Job) -> Response:
+    made = job_json(job)
+    return Response(made, status=status.HTTP_201_CREATED, headers={"Location": made["api_url"]})

@@ -20,6 +20,7 @@ if (page.querySelector("#drop")) {
 }
 wireDemo();
 if ("known" in page.dataset) watchSongs();
+if ("more" in page.dataset) fetchSongs();
 
 /** A song that has just been uploaded. @param {Job} job */
 function welcome(job) {
@@ -36,10 +37,14 @@ function watchSongs() {
   watch(page.dataset.eventsUrl ?? "", listener);
 }
 
+function fetchSongs() {
+  void listJobs(jobsUrl).then((jobs) => songs.showAll(jobs), () => undefined);
+}
+
 /** News missed while the line was down are fetched. @param {boolean} connected */
 function onConnection(connected) {
   const banner = find(page, "#connection");
-  if (connected && !banner.hidden) void listJobs(jobsUrl).then((jobs) => songs.showAll(jobs), () => undefined);
+  if (connected && !banner.hidden) fetchSongs();
   banner.hidden = connected;
 }
 

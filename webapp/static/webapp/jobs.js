@@ -108,6 +108,9 @@ const UNREACHABLE = "The server cannot be reached. Check your connection and try
 /** Pauses between tries to hear news again, milliseconds; the last one repeats. */
 const RECONNECT = [1000, 2000, 5000, 10000];
 
+/** Jobs at once: the most that the server gives. */
+const PAGE = 200;
+
 /** @param {string} id of a json_script element @returns {any} */
 export function pageData(id) {
   return JSON.parse(document.getElementById(id)?.textContent ?? "null");
@@ -129,8 +132,19 @@ async function request(method, url, data) {
   return text ? JSON.parse(text) : null;
 }
 
-/** @param {string} url @returns {Promise<Job[]>} */
-export const listJobs = (url) => request("GET", url);
+/** All there are, page by page. @param {string} url @returns {Promise<Job[]>} */
+export async function listJobs(url) {
+  const jobs = [];
+  /** @type {string | null} */
+  let next = `${url}?page_size=${PAGE}`;
+  while (next) {
+    const page = await request("GET", next);
+    jobs.push(...page.results);
+    next = page.next;
+  }
+  return jobs;
+}
+
 /** @param {string} url @returns {Promise<Job>} */
 export const startDemo = (url) => request("POST", url);
 /** @param {Job} job @returns {Promise<Job>} */

@@ -1,0 +1,43 @@
+"""What lists can be narrowed down to. A value that cannot be understood is refused, not ignored."""
+
+from django.db.models import Q, QuerySet
+from django_filters import rest_framework as filters
+
+from webapp.models import Job, State, Track
+
+
+class _Filters(filters.FilterSet):
+    created_after = filters.IsoDateTimeFilter("created_at", "gte", help_text="Made then or later.")
+    created_before = filters.IsoDateTimeFilter("created_at", "lt", help_text="Made before that moment.")
+    search = filters.CharFilter(method="by_words", help_text="Words, or their beginnings, of title and file name.")
+
+
+class TrackFilters(_Filters):
+    """Of tracks."""
+
+    class Meta:
+        model = Track
+        fields: list[str] = []
+
+    def by_words(self, tracks: QuerySet[Track], _: str, text: str) -> QuerySet[Track]:
+        """Those in whose title or file name every word is."""
+        for word in text.split():
+            tracks = tracks.filter(Q(title__icontains=word) | Q(filename__icontains=word))
+        return tracks
+
+
+class JobFilters(_Filters):
+    """Of jobs."""
+
+    state = filters.MultipleChoiceFilter(choices=State.choices, help_text="In one of these states.")
+    track = filters.UUIDFilter("track", help_text="Of one track.")
+
+    class Meta:
+        model = Job
+        fields: list[str] = []
+
+    def by_words(self, jobs: QuerySet[Job], _: str, text: str) -> QuerySet[Job]:
+        """Those whose track is found."""
+        for word in text.split():
+            jobs = jobs.filter(Q(track__title__icontains=word) | Q(track__filename__icontains=word))
+        return jobs

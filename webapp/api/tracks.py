@@ -1,0 +1,61 @@
+"""Tracks: songs as they were uploaded, each of which can be separated as often and as differently as one likes."""
+
+from uuid import UUID
+
+from django_filters.rest_framework import DjangoFilterBackend
+from rest_framework import status
+from rest_framework.generics import get_object_or_404
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.viewsets import GenericViewSet
+
+from webapp import jobs
+from webapp.api.common import person, require_may_upload, uploader
+from webapp.api.filters import TrackFilters
+from webapp.api.pagination import TrackPages
+from webapp.models import Track
+from webapp.permissions import reach
+from webapp.serializers import Title, Upload, all_tracks, track_json, tracks_of
+
+
+class TrackViewSet(GenericViewSet[Track]):
+    """My tracks."""
+
+    filter_backends = [DjangoFilterBackend]
+    filterset_class = TrackFilters
+    pagination_class = TrackPages
+
+    def list(self, request: Request) -> Response:
+        """All, newest first; narrowed down, searched and ordered as asked."""
+        page = self.paginate_queryset(self.filter_queryset(tracks_of(request.user)))
+        return self.get_paginated_response([track_json(track) for track in page or []])
+
+    def create(self, request: Request) -> Response:
+        """Upload a song, without separating it yet."""
+        require_may_upload(request)
+        upload = Upload(data=request.data)
+        upload.is_valid(raise_exception=True)
+        wish = upload.validated_data
+        made = track_json(jobs.add(uploader(request), wish["file"], wish["file"].name, wish["title"]))
+        return Response(made, status=status.HTTP_201_CREATED, headers={"Location": made["api_url"]})
+
+    def retrieve(self, request: Request, pk: UUID) -> Response:
+        """One."""
+        return Response(track_json(_own(request, pk)))
+
+    def partial_update(self, request: Request, pk: UUID) -> Response:
+        """Rename."""
+        track, title = _own(request, pk), Title(data=request.data)
+        title.is_valid(raise_exception=True)
+        jobs.rename(track, title.validated_data["title"], person(request))
+        return Response(track_json(_own(request, pk)))
+
+    def destroy(self, request: Request, pk: UUID) -> Response:
+        """Delete, with all its jobs."""
+        jobs.delete_track(_own(request, pk), person(request))
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
+
+def _own(request: Request, pk: UUID) -> Track:
+    mine = reach(request.user, request.method, "owner")
+    return get_object_or_404(all_tracks().filter(mine), pk=pk)
