@@ -23,6 +23,7 @@ from webapp.serializers import all_tracks
 from webapp.storage import Stat, store
 
 CHUNK = 256 * 1024
+CACHING = "private, no-cache"
 TYPES = {
     ".flac": "audio/flac",
     ".wav": "audio/wav",
@@ -164,11 +165,14 @@ async def detection(request: HttpRequest, pk: UUID) -> HttpResponseBase:
 async def send_file(request: HttpRequest, path: Path, content_type: str) -> HttpResponseBase:
     """The file, a part of it (206), 304, 412 or 416, as the request's headers ask."""
     stat = await _stat(path)
+    if address := store().sent_by_nginx(path):
+        headers = {"X-Accel-Redirect": address, "Content-Type": content_type, "Cache-Control": CACHING}
+        return HttpResponse(headers=headers)
     headers = {
         "ETag": stat.etag,
         "Last-Modified": http_date(stat.modified),
         "Accept-Ranges": "bytes",
-        "Cache-Control": "private, no-cache",
+        "Cache-Control": CACHING,
     }
     early = get_conditional_response(request, stat.etag, int(stat.modified), HttpResponse(headers=headers))
     if early is not None and early.status_code in (304, 412):

@@ -151,6 +151,8 @@ SESSION_COOKIE_AGE = 90 * 24 * 3600  # a guest's jobs can be reached only as lon
 SECURE_CONTENT_TYPE_NOSNIFF = True
 X_FRAME_OPTIONS = "DENY"
 
+X_ACCEL = _switch("SOUNDSCAPE_X_ACCEL", False)  # nginx in front of the site sends the files: .docker/nginx.conf
+
 SECURE_REDIRECT_EXEMPT = [r"^healthz$"]  # asked from inside, where there is no https
 
 ROOT_URLCONF = "webapp.urls"

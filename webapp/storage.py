@@ -12,6 +12,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Protocol, cast
+from urllib.parse import quote
 
 from django.conf import settings
 from django.core.files.storage import FileSystemStorage, default_storage
@@ -39,6 +40,9 @@ class Store(Protocol):
 
     def part(self, path: Path, start: int = 0) -> IO[bytes]:
         """The file from that byte on, to be read and closed. Raises FileNotFoundError."""
+
+    def sent_by_nginx(self, path: Path) -> str:
+        """The address at which nginx has the file, for X-Accel-Redirect; "" if the site sends it itself."""
 
     def at_hand(self, path: Path, *names: str) -> AbstractContextManager[Path]:
         """Meanwhile a local copy of a file, or of a folder: all of it, or what has one of these names."""
@@ -77,6 +81,10 @@ class Folder(FileSystemStorage):
         file = path.open("rb")
         file.seek(start)
         return file
+
+    def sent_by_nginx(self, path: Path) -> str:
+        """Inside its location /media/."""
+        return quote(f"/media/{path.relative_to(settings.MEDIA_ROOT)}") if settings.X_ACCEL else ""
 
     @contextmanager
     def at_hand(self, path: Path, *_names: str) -> "Iterator[Path]":
