@@ -18,7 +18,7 @@ from rest_framework import authentication
 from rest_framework.exceptions import PermissionDenied
 from rest_framework.request import Request
 
-from webapp.models import Track, User
+from webapp.models import Track, Usage, User
 
 STALE = "This page is out of date, or your browser keeps no cookies for this site. Reload it and try again."
 BACKEND = "django.contrib.auth.backends.ModelBackend"
@@ -81,4 +81,5 @@ def adopt(guest: User, member: User) -> None:
     """Give everything of a guest's to the member it turned out to be."""
     with transaction.atomic():
         Track.objects.filter(owner=guest).update(owner=member)
+        Usage.objects.filter(user=guest).update(user=member)
         guest.delete()

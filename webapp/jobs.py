@@ -23,6 +23,7 @@ from pipeline.options import Options
 from webapp.celery import app
 from webapp.history import change, note
 from webapp.models import LIVE, Cause, Export, Happened, Job, State, Stem, Track, User, Worker
+from webapp.quotas import charge
 from webapp.review import flag
 from webapp.storage import store
 
@@ -55,6 +56,7 @@ IDLE: dict[str, Any] = {
 }
 FRESH: dict[str, Any] = IDLE | {
     "samples": None,
+    "size": 0,
     "original_done": 0,
     "segments_done": 0,
     "tags": {},
@@ -230,6 +232,8 @@ def finish(job: Job, report: dict[str, Any], files: dict[str, Path], **fields: A
     with transaction.atomic():
         progress(job, files, **(fields | end | {"finished": job.attempts}))
         note([job.pk], Happened.DONE)
+        if job.finished is None:
+            charge(job)
         flag(job, report, fields.get("heard", {}))
         job.stems.exclude(name__in=files).delete()
         for name, path in files.items():

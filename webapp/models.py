@@ -61,6 +61,17 @@ class Token(AbstractAuthToken):
         return self.expiry is not None and self.expiry < timezone.now()
 
 
+class Usage(models.Model):
+    """Music that was separated for somebody. It stays when the song is deleted."""
+
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="usage")
+    at = models.DateTimeField(default=timezone.now, db_index=True)
+    seconds = models.FloatField()
+
+    def __str__(self) -> str:
+        return f"{self.seconds / 60:.1f} min"
+
+
 def track_path(track: "Track", filename: str) -> str:
     """Where an upload is kept: under its id, with a tame form of the extension as a hint for decoders."""
     suffix = "".join(c for c in Path(filename).suffix.lower() if c.isascii() and c.isalnum())[:8]
@@ -114,6 +125,7 @@ class Cause(models.TextChoices):
     DISK = "disk", "disk full"
     LOST = "lost", "worker died"
     STALLED = "stalled", "nothing moved"
+    QUOTA = "quota", "over the quota"
     OTHER = "other", "anything else"
 
 
@@ -135,6 +147,7 @@ class Job(models.Model):
     choice of stems is ready, and also if that fails. tags are what the upload says about itself, without its picture.
     A job with deleted_at is gone for everyone but its owner's undo. review is the last verdict, "" if nobody is asked
     for one. trial_of is the job that a reviewer ran again with other settings: a trial is not shown to the owner.
+    size: bytes of all files of the finished attempt.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -145,6 +158,7 @@ class Job(models.Model):
     attempts = models.PositiveIntegerField(default=0)
     losses = models.PositiveIntegerField(default=0)
     finished = models.PositiveIntegerField(null=True, blank=True)
+    size = models.PositiveBigIntegerField(default=0)
 
     stage = models.CharField(max_length=16, blank=True)
     blocks_done = models.PositiveIntegerField(default=0)

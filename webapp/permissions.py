@@ -20,10 +20,14 @@ TOO_SHORT = "This token has no scope “{}”, which this takes. Make another to
 
 
 def reach(user: AbstractBaseUser | AnonymousUser, method: str | None, owner: str = "track__owner") -> Q:
-    """What somebody reaches by a method: to look at, staff everything; otherwise one's own. owner: the way to it."""
+    """What somebody reaches by a method: to look at, staff everything; otherwise one's own. owner: the way to it.
+
+    A job that a reviewer tries is not its owner's until it is handed over.
+    """
     if isinstance(user, User) and user.is_staff and method in SAFE_METHODS:
         return Q()
-    return Q(**{owner: user.pk})
+    job, of_a_job, _ = owner.partition("track__owner")
+    return Q(**{owner: user.pk}, **({f"{job}trial_of": None} if of_a_job else {}))
 
 
 class WithinScope(BasePermission):

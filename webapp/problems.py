@@ -94,6 +94,13 @@ class Conflict(exceptions.APIException):
     default_code = "conflict"
 
 
+class QuotaExceeded(exceptions.APIException):
+    """Nothing is left of what an account may use."""
+
+    status_code = 403
+    default_code = "quota-exceeded"
+
+
 class Unavailable(exceptions.APIException):
     """Not at the moment. wait: seconds, in the header Retry-After."""
 

@@ -133,6 +133,13 @@ MAX_SECONDS = _positive("SOUNDSCAPE_MAX_HOURS", 3) * 3600
 GUESTS = _switch("SOUNDSCAPE_GUESTS", True)
 EXPORT_HOURS = _positive("SOUNDSCAPE_EXPORT_HOURS", 24)  # files made to be taken along are kept for so long
 WEBHOOKS_PRIVATE = _switch("SOUNDSCAPE_WEBHOOKS_PRIVATE", False)  # whether they may lead into one's own network
+# What a member and a guest may use: minutes of music in 30 days, room for songs and stems, requests a minute.
+MINUTES = _positive("SOUNDSCAPE_MINUTES", 3000)
+BYTES = int(_positive("SOUNDSCAPE_GB", 100) * 1e9)
+REQUESTS = int(_positive("SOUNDSCAPE_REQUESTS", 600))
+GUEST_MINUTES = _positive("SOUNDSCAPE_GUEST_MINUTES", 600)
+GUEST_BYTES = int(_positive("SOUNDSCAPE_GUEST_GB", 20) * 1e9)
+GUEST_REQUESTS = int(_positive("SOUNDSCAPE_GUEST_REQUESTS", 300))
 PORT = int(_positive("PORT", 8000, most=65535))  # of `manage.py serve`
 
 # -- the site ------------------------------------------------------------------------------------------------
@@ -198,6 +205,8 @@ REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["webapp.tokens.TokenAuthentication", "webapp.accounts.SessionAuthentication"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PERMISSION_CLASSES": ["webapp.permissions.WithinScope"],
+    "DEFAULT_THROTTLE_CLASSES": ["webapp.throttles.PerAccount"],
+    "NUM_PROXIES": 0,  # the web server knows whom it trusts to name another address; a header can be made up
     "EXCEPTION_HANDLER": "webapp.problems.handler",
 }
 # A prefix lets people, and programs that look for leaked secrets, tell a token for what it is.
@@ -254,6 +263,12 @@ elif CELERY_BROKER_URL.startswith("filesystem"):
         "data_folder_out": str(BROKER_FOLDER / "messages"),  # one machine: what is sent is what is received
         "control_folder": str(_folder(BROKER_FOLDER / "control")),
     }
+# What several web processes must know of each other: how many requests came. Without Redis each counts for itself.
+CACHES: dict[str, Any] = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
+if CELERY_BROKER_URL.startswith("redis"):
+    IN_TIME = {"socket_connect_timeout": 1, "socket_timeout": 1}  # seconds
+    REDIS = "django.core.cache.backends.redis.RedisCache"
+    CACHES["default"] = {"BACKEND": REDIS, "LOCATION": CELERY_BROKER_URL, "OPTIONS": IN_TIME}
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_TASK_DEFAULT_QUEUE = "soundscape"
 CELERY_TASK_IGNORE_RESULT = True

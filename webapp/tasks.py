@@ -16,7 +16,8 @@ from django.db.utils import InterfaceError, OperationalError
 
 from pipeline.options import InvalidAudio, ModelUnavailable, Options, SeparationError
 from webapp import jobs, worker
-from webapp.models import DETECTION, Cause, Job
+from webapp.models import DETECTION, SAMPLE_RATE, Cause, Job
+from webapp.quotas import QuotaUsedUp, require_minutes
 from webapp.storage import Publish, store
 
 if TYPE_CHECKING:
@@ -77,6 +78,8 @@ def work(job: Job) -> None:
 def _cause(error: Exception) -> Cause:
     if isinstance(error, InvalidAudio):
         return Cause.FILE
+    if isinstance(error, QuotaUsedUp):
+        return Cause.QUOTA
     if isinstance(error, ModelUnavailable):
         return Cause.MODEL
     reason = error.__cause__ if isinstance(error, SeparationError) else error
@@ -94,8 +97,13 @@ def _separate(job: Job) -> None:
         _fold(job, report)
         told = report.as_dict()
         (job.directory / REPORT).write_text(json.dumps(told), "utf-8")
+        note.result["size"] = _size(job.directory)
         publish()
     _end(job, lambda: jobs.finish(job, told | {"heard": {}}, report.files, **note.fields, **note.result))
+
+
+def _size(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
 def _separated(job: Job, source: Path, note: "Note") -> "Report":
@@ -185,6 +193,7 @@ class Note:
         self.result |= keep(self.job, recording)
         self.publish()
         self._write()
+        require_minutes(self.job, recording.samples / SAMPLE_RATE)
 
     def heard(self, stage: str, heard: "Detection") -> None:
         """The detector has listened: in short for the row, in full as a file."""

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from acting import SONG, Answer, claimed, files_below, finish, noise
 from asgiref.sync import async_to_sync
+from django.core.cache import cache
 from django.core.files.storage import default_storage
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import AsyncClient, Client
@@ -27,6 +28,7 @@ def own_folder(settings, tmp_path):
     settings.MEDIA_ROOT = tmp_path / "media"
     settings.DEMO_SONG = tmp_path / "demo.flac"
     settings.STATIC_ROOT = tmp_path
+    cache.clear()  # requests that other tests made
 
 
 @pytest.fixture(scope="session")

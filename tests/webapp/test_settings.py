@@ -15,6 +15,7 @@ VARIABLES = [
     "BROKER_URL",
     "PORT",
     *(f"SOUNDSCAPE_{name}" for name in ("DEBUG", "HOSTS", "ORIGINS", "HTTPS", "GUESTS", "LOG_LEVEL")),
+    *(f"SOUNDSCAPE_{who}{what}" for who in ("", "GUEST_") for what in ("MINUTES", "GB", "REQUESTS")),
     *(f"SOUNDSCAPE_MAX_{name}" for name in ("UPLOAD_MB", "HOURS")),
 ]
 
@@ -43,6 +44,8 @@ def test_defaults_need_nothing_else(load, tmp_path):
     assert Path(settings["CELERY_BROKER_TRANSPORT_OPTIONS"]["data_folder_in"]).is_dir()
     assert (settings["DEBUG"], settings["GUESTS"], settings["SESSION_COOKIE_SECURE"]) == (False, True, False)
     assert (settings["MAX_UPLOAD_BYTES"], settings["MAX_SECONDS"]) == (500_000_000, 3 * 3600)
+    assert settings["GUEST_MINUTES"] < settings["MINUTES"] and settings["GUEST_BYTES"] < settings["BYTES"]
+    assert settings["CACHES"]["default"]["BACKEND"].endswith("LocMemCache")
     assert "*" not in settings["ALLOWED_HOSTS"]
 
 
@@ -59,6 +62,9 @@ def test_everything_can_be_changed(load):
         SOUNDSCAPE_ORIGINS="https://a.example",
         SOUNDSCAPE_MAX_UPLOAD_MB="20",
         SOUNDSCAPE_MAX_HOURS="0.5",
+        SOUNDSCAPE_MINUTES="30",
+        SOUNDSCAPE_GUEST_GB="1.5",
+        SOUNDSCAPE_GUEST_REQUESTS="60",
         SOUNDSCAPE_LOG_LEVEL="DEBUG",
     )
     database = settings["DATABASES"]["default"]
@@ -67,6 +73,8 @@ def test_everything_can_be_changed(load):
     assert "transaction_mode" not in database.get("OPTIONS", {})
     assert settings["CELERY_BROKER_URL"] == "redis://cache:6379/1"
     assert "data_folder_in" not in settings["CELERY_BROKER_TRANSPORT_OPTIONS"]
+    assert settings["CACHES"]["default"]["LOCATION"] == "redis://cache:6379/1"
+    assert (settings["MINUTES"], settings["GUEST_BYTES"], settings["GUEST_REQUESTS"]) == (30, 1_500_000_000, 60)
     assert settings["PORT"] == 8123
     assert settings["SECRET_KEY"] == "k" * 50
     assert settings["ALLOWED_HOSTS"] == ["a.example", "b.example"]
@@ -87,6 +95,9 @@ def test_everything_can_be_changed(load):
         ("SOUNDSCAPE_MAX_HOURS", "nan"),
         ("SOUNDSCAPE_MAX_HOURS", "inf"),
         ("SOUNDSCAPE_EXPORT_HOURS", "0"),
+        ("SOUNDSCAPE_MINUTES", "0"),
+        ("SOUNDSCAPE_GUEST_GB", "much"),
+        ("SOUNDSCAPE_GUEST_REQUESTS", "-5"),
         ("SOUNDSCAPE_LOG_LEVEL", "loud"),
         ("SOUNDSCAPE_ORIGINS", "example.org"),
         ("PORT", "http"),

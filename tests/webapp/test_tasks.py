@@ -21,7 +21,7 @@ from pipeline.report import Progress, Report
 from pipeline.segments import Block
 from pipeline.tags import Tags
 from webapp import jobs, original, tasks, worker
-from webapp.models import State
+from webapp.models import Cause, State
 
 pytestmark = pytest.mark.django_db
 
@@ -95,6 +95,23 @@ def recording(directory):
     with song.path.open("wb") as file:
         song.append(np.stack([tone, tone]).astype(np.float32), file)
     return song
+
+
+def test_the_room_that_a_song_takes_is_noted(make_job, engine):
+    job = make_job()
+    engine()
+    tasks.separate()
+    made = [path for path in fresh(job).directory.rglob("*") if path.is_file()]
+    assert fresh(job).size == sum(path.stat().st_size for path in made) > 1000
+
+
+def test_a_song_that_is_longer_than_what_is_left_is_not_separated(make_job, engine, settings):
+    job, settings.MINUTES = make_job(), (SECONDS - 1) / 60
+    engine(between=lambda _: pytest.fail("it was separated"))
+    tasks.separate()
+    assert (fresh(job).state, fresh(job).cause) == (State.FAILED, Cause.QUOTA)
+    assert "longer than the minutes you have left" in fresh(job).error
+    assert not fresh(job).track.owner.usage.exists()
 
 
 def test_a_song_becomes_stems(make_job, engine):

@@ -7,6 +7,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from pipeline.options import all_models, presets_of
+from webapp import quotas
 from webapp.models import Scope, Token
 from webapp.permissions import WithAccount
 
@@ -17,11 +18,14 @@ class Me(APIView):
     permission_classes = [WithAccount]
 
     def get(self, request: Request) -> Response:
-        """Name, and what may be done the way that one asks."""
+        """Name, what may be done the way that one asks, what one may use and uses. quota: null means without limit."""
         user, token = request.user, request.auth
         scopes = token.scopes if isinstance(token, Token) else [scope.value for scope in Scope]
         name = None if user.is_guest else user.get_username()  # type: ignore[union-attr]
-        return Response({"name": name, "guest": name is None, "staff": user.is_staff, "scopes": scopes})
+        quota = quotas.quota_of(user)  # type: ignore[arg-type]
+        about = {"name": name, "guest": name is None, "staff": user.is_staff, "scopes": scopes}
+        uses = {"quota": quota and asdict(quota), "usage": asdict(quotas.used_by(user))}  # type: ignore[arg-type]
+        return Response(about | uses)
 
 
 class Models(APIView):

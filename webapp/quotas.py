@@ -1,0 +1,103 @@
+"""How much each account may use: minutes of audio in 30 days, and room for files. Staff may use what there is.
+
+Minutes are charged when a song is separated for the first time, and stay charged when it is deleted. Songs in work
+count as well. How long a song is turns out in the worker, so there the last word is said; an upload is refused only
+where nothing is left.
+"""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from django.conf import settings
+from django.db.models import Sum
+from django.utils import timezone
+
+from pipeline.options import SeparationError
+from webapp.models import LIVE, SAMPLE_RATE, Export, Job, Track, Usage, User
+
+MONTH = timedelta(days=30)
+NO_MINUTES = (
+    "You have used up your {:.0f} minutes of music for 30 days. They come back day by day; whoever runs this site can "
+    "allow more."
+)
+NO_ROOM = "Your songs take up all of the {:.1f} GB that you have here. Delete some you no longer need, then try again."
+TOO_LONG = (
+    "This song is longer than the minutes you have left: of {:.0f} for 30 days, {:.0f} are used. They come back day by "
+    "day; whoever runs this site can allow more."
+)
+KEEP = "Sign up, and you may use more."
+
+
+class QuotaUsedUp(SeparationError):
+    """A song is longer than what its owner has left."""
+
+
+@dataclass(frozen=True, slots=True)
+class Amount:
+    """Minutes of audio in the last 30 days, and bytes of files."""
+
+    minutes: float
+    bytes: int
+
+
+def quota_of(user: User | None) -> Amount | None:
+    """What somebody may use; None: without limit. A visitor is as good as a guest."""
+    if user is not None and user.is_staff:
+        return None
+    if user is None or user.is_guest:
+        return Amount(settings.GUEST_MINUTES, settings.GUEST_BYTES)
+    return Amount(settings.MINUTES, settings.BYTES)
+
+
+def used_by(user: User) -> Amount:
+    """What somebody uses now. Songs just deleted count until nobody can bring them back."""
+    mine = Job.objects.filter(track__owner=user, trial_of=None)
+    in_work = mine.filter(state__in=LIVE, finished=None, deleted_at=None)
+    charged = Usage.objects.filter(user=user, at__gt=timezone.now() - MONTH)
+    seconds = _sum(charged, "seconds") + _sum(in_work, "samples") / SAMPLE_RATE
+    files = (_sum(rows, "size") for rows in (Track.objects.filter(owner=user), mine, _exports(user)))
+    return Amount(minutes=seconds / 60, bytes=int(sum(files)))
+
+
+def refusal(user: User | None, size: int = 0) -> str:
+    """Why somebody may not upload so many bytes now; "" if they may."""
+    quota = quota_of(user)
+    if quota is None:
+        return ""
+    used = used_by(user) if user else Amount(0, 0)
+    if used.bytes + size > quota.bytes:
+        return _said(NO_ROOM.format(quota.bytes / 1e9), user)
+    return _said(NO_MINUTES.format(quota.minutes), user) if used.minutes >= quota.minutes else ""
+
+
+def require_minutes(job: Job, seconds: float) -> None:
+    """Raise QuotaUsedUp if a job in work, whose length has just been noted, is longer than what its owner has left."""
+    owner, counts = job.track.owner, job.finished is None and job.trial_of_id is None
+    quota = quota_of(owner) if counts else None
+    if quota and (used := used_by(owner).minutes) > quota.minutes:
+        raise QuotaUsedUp(_said(TOO_LONG.format(quota.minutes, used - seconds / 60), owner), permanent=True)
+
+
+def charge(job: Job) -> None:
+    """Charge a song to its owner, in the transaction in which it is finished for the first time."""
+    if not job.trial_of_id:
+        seconds = Job.objects.values_list("samples", flat=True).get(pk=job.pk) or 0
+        Usage.objects.create(user_id=job.track.owner_id, seconds=seconds / SAMPLE_RATE)
+
+
+def forget() -> None:
+    """Drop what is no longer counted."""
+    Usage.objects.filter(at__lt=timezone.now() - MONTH).delete()
+
+
+def _exports(user: User) -> Any:
+    return Export.objects.filter(job__track__owner=user)
+
+
+def _sum(rows: Any, column: str) -> float:
+    return rows.aggregate(sum=Sum(column))["sum"] or 0
+
+
+def _said(text: str, user: User | None) -> str:
+    return f"{text} {KEEP}" if user is None or user.is_guest else text
