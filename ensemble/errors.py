@@ -20,9 +20,18 @@ class InvalidAudio(SeparationError):
 
 
 class InvalidOption(SeparationError):
-    """A request that names something we don't have."""
+    """A request that names something we don't have: which option, with what value, and the allowed ones if few.
+
+    A range is {"minimum": ..., "maximum": ...}.
+    """
 
     permanent = True
+
+    def __init__(self, message: str, option: str | None = None, value: object = None, allowed: object = None) -> None:
+        super().__init__(message)
+        self.option = option
+        self.value = value
+        self.allowed = allowed
 
 
 class ModelUnavailable(SeparationError):

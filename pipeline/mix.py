@@ -76,13 +76,15 @@ class Mix:
 
 def _check_fader(name: str, db: float) -> None:
     if not db <= MAX_DB:
-        raise InvalidOption(f"{name}: {db:g} dB is not between -inf (silence) and {MAX_DB:g}.")
+        said = f"{name}: {db:g} dB is not between -inf (silence) and {MAX_DB:g}."
+        raise InvalidOption(said, name, db, {"maximum": MAX_DB})
 
 
 def _check(name: str, value: float, allowed: tuple[float, float]) -> None:
     least, most = allowed
     if not least <= value <= most:
-        raise InvalidOption(f"{name}: {value:g} is not between {least:g} and {most:g}.")
+        said = f"{name}: {value:g} is not between {least:g} and {most:g}."
+        raise InvalidOption(said, name, value, {"minimum": least, "maximum": most})
 
 
 def gains(lanes: Sequence[Lane]) -> list[float]:

@@ -72,7 +72,8 @@ class Options:
 
 def _one_of(field: str, value: str, allowed: tuple[str, ...]) -> None:
     if value not in allowed:
-        raise InvalidOption(f"{field} {value!r} is not known. Choose one of: {', '.join(allowed)}.")
+        said = f"{field} {value!r} is not known. Choose one of: {', '.join(allowed)}."
+        raise InvalidOption(said, field, value, allowed)
 
 
 def presets() -> tuple[str, ...]:

@@ -7,6 +7,7 @@ listed in `errors`: field, value, message and, where there is a choice, what is 
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from inspect import isawaitable
+from math import isfinite
 from typing import Any
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
@@ -18,6 +19,8 @@ from rest_framework import exceptions, serializers
 from rest_framework.renderers import BrowsableAPIRenderer
 from rest_framework.response import Response
 from rest_framework.views import exception_handler
+
+from pipeline.options import InvalidOption
 
 TYPE = "application/problem+json"
 PAGE = "/api/v1/problems/"
@@ -84,7 +87,7 @@ KINDS = {
     )
 }
 # REST framework has words of its own for these; ours say what to do.
-SAID_BETTER = ("not-found", "not-authenticated", "method-not-allowed", "throttled")
+SAID_BETTER = ("authentication-failed", "not-found", "not-authenticated", "method-not-allowed", "throttled")
 
 
 class Conflict(exceptions.APIException):
@@ -219,13 +222,25 @@ def _of(error: Exception, response: Response, request: Any) -> dict[str, Any]:
 
 
 def _invalid(error: exceptions.ValidationError, request: Any) -> dict[str, Any]:
-    serializer = getattr(error, "serializer", None)
-    sent = request.GET if serializer is None else serializer.initial_data
-    fields = {} if serializer is None else serializer.fields
     faults = [*_faults(error.detail)]
-    errors = [_told(path, str(text), sent, fields) for path, text in faults]
+    errors = _option(error.__cause__) or [_told(path, str(text), *_sent(error, request)) for path, text in faults]
     kind = KINDS["too-large" if any(text.code == "too_large" for _, text in faults) else "invalid"]
     return problem(kind, request.path, " ".join(each["message"] for each in errors), errors=errors)
+
+
+def _option(cause: BaseException | None) -> list[dict[str, Any]]:
+    """The fault that the pipeline found, if it was it."""
+    if not isinstance(cause, InvalidOption):
+        return []
+    value = str(cause.value) if isinstance(cause.value, float) and not isfinite(cause.value) else cause.value
+    told = {"field": cause.option, "value": value, "message": cause.message}
+    return [told | ({"allowed": cause.allowed} if cause.allowed else {})]
+
+
+def _sent(error: exceptions.ValidationError, request: Any) -> tuple[Any, Mapping[str, Any]]:
+    """What was sent, and the fields that were expected."""
+    serializer = getattr(error, "serializer", None)
+    return (request.GET, {}) if serializer is None else (serializer.initial_data, serializer.fields)
 
 
 def _faults(detail: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], exceptions.ErrorDetail]]:

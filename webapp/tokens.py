@@ -14,7 +14,6 @@ from rest_framework.exceptions import AuthenticationFailed
 from webapp.models import Scope, Token, User
 
 NOTE_EVERY = timedelta(minutes=1)  # between two notes of a token's use
-REFUSED = "This token is unknown, revoked or expired. Make another one on your account page."
 
 
 def make(user: User, name: str, scopes: Iterable[str], expires_at: datetime | None) -> tuple[Token, str]:
@@ -31,8 +30,8 @@ class TokenAuthentication(KnoxAuthentication):
         """The token's owner, and the token. Raises AuthenticationFailed."""
         try:
             found: tuple[User, Token] = super().authenticate_credentials(token)  # type: ignore[no-untyped-call]
-        except (AuthenticationFailed, UnicodeDecodeError) as error:
-            raise AuthenticationFailed(REFUSED) from error
+        except UnicodeDecodeError as error:
+            raise AuthenticationFailed from error
         return found
 
     def validate_user(self, auth_token: Token) -> Any:

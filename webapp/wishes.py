@@ -70,7 +70,8 @@ def describe(query: QueryDict, names: list[str], beside: tuple[str, ...]) -> "Mi
     known = [*names, *(f"{name}.pan" for name in names), *OF_A_MIX]
     for key in query:
         if key not in (*known, *beside):
-            raise InvalidOption(f"{key!r} is no part of a mix. Known: {', '.join(known)}.")
+            said = f"{key!r} is no part of a mix. Known: {', '.join(known)}."
+            raise InvalidOption(said, key, query[key])
     mute, solo = (_stems(query, key, names) for key in ("mute", "solo"))
     lanes = [
         Lane(
@@ -112,7 +113,7 @@ def _text(value: Any) -> str:
 def _stems(query: QueryDict, key: str, names: list[str]) -> list[str]:
     for name in query.getlist(key):
         if name not in names:
-            raise InvalidOption(f"{key}: there is no stem {name!r}. There are: {', '.join(names)}.")
+            raise InvalidOption(f"{key}: there is no stem {name!r}. There are: {', '.join(names)}.", key, name, names)
     return query.getlist(key)
 
 
@@ -120,7 +121,7 @@ def _number(query: QueryDict, key: str, default: float) -> float:
     try:
         return float(query.get(key) or default)
     except ValueError as error:
-        raise InvalidOption(f"{key}: {query[key]!r} is not a number.") from error
+        raise InvalidOption(f"{key}: {query[key]!r} is not a number.", key, query[key]) from error
 
 
 def _switch(query: QueryDict, key: str) -> bool:
@@ -130,4 +131,5 @@ def _switch(query: QueryDict, key: str) -> bool:
 
 def _one_of(field: str, value: str, allowed: tuple[str, ...] | list[str]) -> None:
     if value not in allowed:
-        raise InvalidOption(f"{field} {value!r} is not known. Choose one of: {', '.join(allowed)}.")
+        said = f"{field} {value!r} is not known. Choose one of: {', '.join(allowed)}."
+        raise InvalidOption(said, field, value, allowed)

@@ -6,6 +6,7 @@ import re
 import pytest
 from django.test import Client
 
+from pipeline.options import FORMATS
 from webapp import exports, problems
 from webapp.api.jobs import JobViewSet
 from webapp.models import State
@@ -66,6 +67,28 @@ def test_every_fault_is_listed(browser):
     assert (faults["stems"]["value"], "drums" in faults["stems"]["allowed"]) == (["kazoo", "drums"], True)
     assert "allowed" not in faults["file"]
     assert all(fault["message"] in data["detail"] for fault in data["errors"])
+
+
+@pytest.mark.parametrize(
+    ("query", "fault"),
+    [
+        ("format=midi", {"field": "format", "value": "midi", "allowed": list(FORMATS)}),
+        ("mute=kazoo", {"field": "mute", "value": "kazoo", "allowed": ["vocals", "drums"]}),
+        ("tempo=9", {"field": "tempo", "value": 9.0, "allowed": {"minimum": 0.5, "maximum": 2.0}}),
+        ("vocals=nan", {"field": "vocals", "value": "nan", "allowed": {"maximum": 6.0}}),
+        ("vocals=loud", {"field": "vocals", "value": "loud"}),
+        ("colour=blue", {"field": "colour", "value": "blue"}),
+        ("start=2&end=1", {"field": None, "value": None}),
+    ],
+)
+def test_what_makes_no_mix_is_named_by_both_ways_to_one(browser, real_job, query, fault):
+    job = real_job()
+    for answer in (
+        browser.get(f"/api/v1/jobs/{job.pk}/mix?{query}"),
+        browser.post(f"/api/v1/jobs/{job.pk}/exports/", query, content_type="application/x-www-form-urlencoded"),
+    ):
+        (named,) = told(answer)["errors"]
+        assert named == fault | {"message": named["message"]}
 
 
 def test_a_range_that_is_not_there_keeps_its_headers(browser, make_job):
