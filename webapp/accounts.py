@@ -18,7 +18,7 @@ from rest_framework import authentication
 from rest_framework.exceptions import PermissionDenied
 from rest_framework.request import Request
 
-from webapp.models import Track, Usage, User
+from webapp.models import Track, Upload, Usage, User
 
 STALE = "This page is out of date, or your browser keeps no cookies for this site. Reload it and try again."
 BACKEND = "django.contrib.auth.backends.ModelBackend"
@@ -82,4 +82,5 @@ def adopt(guest: User, member: User) -> None:
     with transaction.atomic():
         Track.objects.filter(owner=guest).update(owner=member)
         Usage.objects.filter(user=guest).update(user=member)
+        Upload.objects.filter(owner=guest).update(owner=member)
         guest.delete()

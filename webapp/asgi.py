@@ -9,10 +9,12 @@ from django.core.asgi import get_asgi_application
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "webapp.settings")
 django = get_asgi_application()
 
-from webapp.limits import BodyLimit  # noqa: E402 - nothing of ours can be imported before Django is set up
+# Nothing of ours can be imported before Django is set up.
+from webapp.bodies import Streamed  # noqa: E402
+from webapp.limits import BodyLimit  # noqa: E402
 
 ENVELOPE = 1_000_000  # bytes of a request beside the file that it carries
 
 # Django keeps a request in the temporary folder until it is complete, and the system's is often in memory.
 tempfile.tempdir = str(settings.FILE_UPLOAD_TEMP_DIR)
-application = BodyLimit(django, settings.MAX_UPLOAD_BYTES + ENVELOPE)
+application = BodyLimit(Streamed(django), settings.MAX_UPLOAD_BYTES + ENVELOPE)

@@ -6,7 +6,7 @@ from django.db import transaction
 from django.db.models.signals import post_delete
 from django.dispatch import receiver
 
-from webapp.models import Export, Job, Track
+from webapp.models import Export, Job, Track, Upload
 from webapp.storage import store
 
 
@@ -26,3 +26,9 @@ def _remove_export_files(instance: Export, **_: Any) -> None:
 def _remove_track_file(instance: Track, **_: Any) -> None:
     file = instance.file
     transaction.on_commit(lambda: file.storage.delete(file.name) if file.name else None)
+
+
+@receiver(post_delete, sender=Upload)
+def _remove_unfinished_file(instance: Upload, **_: Any) -> None:
+    path = instance.path
+    transaction.on_commit(lambda: path.unlink(missing_ok=True))

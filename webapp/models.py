@@ -104,6 +104,33 @@ class Track(models.Model):
         return Path(settings.MEDIA_ROOT, str(self.file))
 
 
+class Upload(models.Model):
+    """A file that comes in pieces.
+
+    offset: how many of its bytes are there; of length, its job. options: of that job. metadata: as the client sent it.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    owner = models.ForeignKey(User, on_delete=models.CASCADE, related_name="uploads")
+    filename = models.CharField(max_length=255)
+    title = models.CharField(max_length=255, blank=True)
+    length = models.PositiveBigIntegerField()
+    offset = models.PositiveBigIntegerField(default=0)
+    options = models.JSONField(default=dict)
+    metadata = models.TextField(blank=True)
+    job = models.ForeignKey("Job", on_delete=models.SET_NULL, null=True, blank=True, related_name="+")
+    created_at = models.DateTimeField(default=timezone.now)
+    expires_at = models.DateTimeField(db_index=True)
+
+    def __str__(self) -> str:
+        return self.filename
+
+    @property
+    def path(self) -> Path:
+        """What there is of it, until it is whole."""
+        return Path(settings.FILE_UPLOAD_TEMP_DIR) / f"{self.pk}.part"
+
+
 class State(models.TextChoices):
     """The life of a job: queued, running, then one of three ends."""
 

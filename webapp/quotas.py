@@ -10,11 +10,11 @@ from datetime import timedelta
 from typing import Any
 
 from django.conf import settings
-from django.db.models import Sum
+from django.db.models import F, Sum
 from django.utils import timezone
 
 from pipeline.options import SeparationError
-from webapp.models import LIVE, SAMPLE_RATE, Export, Job, Track, Usage, User
+from webapp.models import LIVE, SAMPLE_RATE, Export, Job, Track, Upload, Usage, User
 
 MONTH = timedelta(days=30)
 NO_MINUTES = (
@@ -56,8 +56,9 @@ def used_by(user: User) -> Amount:
     in_work = mine.filter(state__in=LIVE, finished=None, deleted_at=None)
     charged = Usage.objects.filter(user=user, at__gt=timezone.now() - MONTH)
     seconds = _sum(charged, "seconds") + _sum(in_work, "samples") / SAMPLE_RATE
-    files = (_sum(rows, "size") for rows in (Track.objects.filter(owner=user), mine, _exports(user)))
-    return Amount(minutes=seconds / 60, bytes=int(sum(files)))
+    files = [_sum(rows, "size") for rows in (Track.objects.filter(owner=user), mine, _exports(user))]
+    coming = _sum(Upload.objects.filter(owner=user, offset__lt=F("length")), "length")
+    return Amount(minutes=seconds / 60, bytes=int(sum(files) + coming))
 
 
 def refusal(user: User | None, size: int = 0) -> str:

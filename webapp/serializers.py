@@ -53,7 +53,23 @@ class OwnTrack(serializers.PrimaryKeyRelatedField[Track]):
         return tracks_of(self.context["request"].user)
 
 
-class Order(Upload):
+class Wishes(Checked):
+    """How to separate a song."""
+
+    stems = serializers.MultipleChoiceField(choices=STEMS, default=set[str]())
+    preset = serializers.ChoiceField(choices=presets(), default="default")
+    format = serializers.ChoiceField(choices=FORMATS, default="wav")
+    bits = serializers.ChoiceField(choices=BITS, default="float")
+    bleed = serializers.ChoiceField(choices=[*bleeds()], default=DEFAULT_BLEED)
+
+    @property
+    def options(self) -> Options:
+        """The same, checked."""
+        wish = {name: self.validated_data[name] for name in ("preset", "format", "bits", "bleed")}
+        return Options(**wish, stems=tuple(in_order(self.validated_data["stems"])))
+
+
+class Order(Wishes, Upload):
     """What one sends to start a job: a song, or the id of one that was sent before, and how to separate it."""
 
     file = serializers.FileField(
@@ -64,11 +80,6 @@ class Order(Upload):
         error_messages={"invalid": CHOOSE},
     )
     track = OwnTrack(required=False, pk_field=serializers.UUIDField())
-    stems = serializers.MultipleChoiceField(choices=STEMS, default=set[str]())
-    preset = serializers.ChoiceField(choices=presets(), default="default")
-    format = serializers.ChoiceField(choices=FORMATS, default="wav")
-    bits = serializers.ChoiceField(choices=BITS, default="float")
-    bleed = serializers.ChoiceField(choices=[*bleeds()], default=DEFAULT_BLEED)
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         """One of the two."""
@@ -77,12 +88,6 @@ class Order(Upload):
         if not {"file", "track"} & {*attrs}:
             raise serializers.ValidationError({"file": CHOOSE})
         return attrs
-
-    @property
-    def options(self) -> Options:
-        """How to separate it."""
-        wish = {name: self.validated_data[name] for name in ("preset", "format", "bits", "bleed")}
-        return Options(**wish, stems=tuple(in_order(self.validated_data["stems"])))
 
 
 def all_tracks() -> QuerySet[Track]:

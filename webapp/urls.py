@@ -11,6 +11,7 @@ from webapp.api.jobs import JobViewSet
 from webapp.api.me import Me, Models
 from webapp.api.tokens import TokenViewSet
 from webapp.api.tracks import TrackViewSet
+from webapp.api.uploads import UploadViewSet, upload
 
 ONE: Any = {"get": "retrieve", "patch": "partial_update", "delete": "destroy"}
 ORIGINAL = "api/v1/jobs/<uuid:pk>/original"
@@ -35,6 +36,8 @@ urlpatterns = [
     path("api/v1/tracks/", TrackViewSet.as_view({"get": "list", "post": "create"}), name="api-tracks"),
     path("api/v1/tracks/<uuid:pk>/", TrackViewSet.as_view(ONE), name="api-track"),
     path("api/v1/tracks/<uuid:pk>/file", files.track, name="track-file"),
+    path("api/v1/uploads/", UploadViewSet.as_view({"post": "create"}), name="api-uploads"),
+    path("api/v1/uploads/<uuid:pk>/", upload, name="api-upload"),
     path("api/v1/jobs/", JobViewSet.as_view({"get": "list", "post": "create"}), name="api-jobs"),
     path("api/v1/jobs/demo/", JobViewSet.as_view({"post": "demo"}), name="api-demo"),
     path("api/v1/jobs/events/", events.my_jobs, name="jobs-events"),

@@ -11,9 +11,14 @@ TOO_LARGE = "too_large"
 
 def validate_upload(file: File[Any]) -> None:
     """Raise ValidationError for an empty file or one over the limit."""
-    if not file.size:
+    validate_size(file.size)
+
+
+def validate_size(size: int) -> None:
+    """The same, before there is a file. size: bytes."""
+    if size <= 0:
         raise ValidationError("This file is empty. Please choose a song.", code="empty")
-    if file.size > settings.MAX_UPLOAD_BYTES:
+    if size > settings.MAX_UPLOAD_BYTES:
         raise ValidationError(too_large(), code=TOO_LARGE)
 
 

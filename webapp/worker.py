@@ -16,7 +16,7 @@ from typing import Any
 from celery.signals import setup_logging, worker_ready, worker_shutting_down
 from django.db import connection
 
-from webapp import jobs, quotas, rendering, webhooks
+from webapp import jobs, quotas, rendering, uploads, webhooks
 
 log = logging.getLogger(__name__)
 
@@ -41,6 +41,7 @@ def pulse(worker: str = NAME) -> None:
     rendering.forget_old()
     webhooks.forget()
     quotas.forget()
+    uploads.forget()
 
 
 def run() -> None:

@@ -26,6 +26,7 @@ def own_folder(settings, tmp_path):
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]  # others are slow by design
     settings.DATA = tmp_path
     settings.MEDIA_ROOT = tmp_path / "media"
+    settings.FILE_UPLOAD_TEMP_DIR = tmp_path
     settings.DEMO_SONG = tmp_path / "demo.flac"
     settings.STATIC_ROOT = tmp_path
     cache.clear()  # requests that other tests made
