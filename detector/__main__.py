@@ -1,4 +1,4 @@
-"""The command line of the detector: python -m detector SONG | evaluate DIR | train."""
+"""The command line of the detector: python -m detector SONG | evaluate DIR | train | compose DIR."""
 
 import argparse
 import json
@@ -21,7 +21,7 @@ COLUMNS = 72
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status."""
     arguments = sys.argv[1:] if argv is None else list(argv)
-    commands = {"evaluate": evaluate, "train": train}
+    commands = {"evaluate": evaluate, "train": train, "compose": compose}
     command = commands.get(arguments[0], hear) if arguments else hear
     try:
         command(arguments[1:] if command is not hear else arguments)
@@ -36,7 +36,7 @@ def hear(argv: Sequence[str]) -> None:
     parser = argparse.ArgumentParser(
         prog="python -m detector",
         description="Which instruments a song holds, how sure that is, and when.",
-        epilog="Other commands: python -m detector evaluate DIR, python -m detector train.",
+        epilog="Other commands: python -m detector evaluate DIR, train, compose DIR.",
     )
     parser.add_argument("song", type=Path, metavar="SONG", help="an audio file")
     parser.add_argument("--json", action="store_true", help="print JSON instead of text")
@@ -69,6 +69,13 @@ def train(argv: Sequence[str]) -> None:
     from detector import train as training  # noqa: PLC0415  needs FluidSynth and recordings, which only it uses
 
     training.main(argv)
+
+
+def compose(argv: Sequence[str]) -> None:
+    """Write songs in stems."""
+    from detector import compose as songs  # noqa: PLC0415  needs FluidSynth, which only it uses
+
+    songs.main(argv)
 
 
 def load(path: Path) -> tuple[Array, int]:

@@ -27,6 +27,7 @@ Note = tuple[float, float, int, int]  # start and length in seconds, MIDI pitch,
 Hits = dict[str, list[Array]]
 
 TICKS = 960  # of a MIDI file, a second
+PLAYED = 44_100  # Hz, of FluidSynth
 TAKE, GAP = 13.0, 2.0  # seconds that a part plays, and lets ring before the next
 EXCERPT, EXCERPTS = 5.0, 8  # seconds of an example: three windows; examples of a song
 DRUM_CHANNEL = 9
@@ -241,15 +242,21 @@ def _delta(ticks: int) -> bytes:
 
 
 def _play(score: bytes, soundfont: Path) -> Array:
+    audio = rendered(score, soundfont, "-R", "0", "-C", "0")
+    mono = soxr.resample(audio.mean(axis=1), PLAYED, RATE)
+    length = round(len(PROGRAMS) * (TAKE + GAP) * RATE)
+    return np.pad(mono, (0, max(0, length - len(mono)))).astype(np.float32)
+
+
+def rendered(score: bytes, soundfont: Path, *options: str) -> Array:
+    """(samples, 2) at PLAYED: a MIDI file played by FluidSynth."""
     with tempfile.TemporaryDirectory() as folder:
         source, target = Path(folder, "song.mid"), Path(folder, "song.wav")
         source.write_bytes(score)
-        options: list[str | Path] = ["-niq", "-g", "0.4", "-R", "0", "-C", "0", "-r", "44100", "-F", target]
-        subprocess.run(["fluidsynth", *options, soundfont, source], check=True, stdin=subprocess.DEVNULL)
-        audio, rate = soundfile.read(target, dtype="float32")
-    mono = soxr.resample(audio.mean(axis=1), rate, RATE)
-    length = round(len(PROGRAMS) * (TAKE + GAP) * RATE)
-    return np.pad(mono, (0, max(0, length - len(mono)))).astype(np.float32)
+        command: list[str | Path] = ["fluidsynth", "-niq", "-g", "0.4", *options, "-r", str(PLAYED), "-F", target]
+        subprocess.run([*command, soundfont, source], check=True, stdin=subprocess.DEVNULL)
+        audio, _ = soundfile.read(target, dtype="float32", always_2d=True)
+    return np.asarray(audio, np.float32)
 
 
 # Examples

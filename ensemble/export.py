@@ -33,7 +33,8 @@ from torch.nn.utils.fusion import fuse_linear_bn_eval
 from ensemble import demucs, openunmix, registry
 from ensemble.checkpoint import DEMUCS_CLASS, find, read
 from ensemble.errors import InvalidAudio, InvalidOption, ModelUnavailable
-from ensemble.precision import halve, steady
+from ensemble.network import CLASS, Unmix
+from ensemble.precision import HALF_SIZE, halve, steady
 from ensemble.registry import Model
 from ensemble.runtime import Session
 from ensemble.stft import BINS, HOP, N_FFT, Audio
@@ -246,12 +247,9 @@ class OpenUnmix:
 
     def reference(self, segment: Audio) -> Audio:
         """What PyTorch answers, with its own transforms and the mixture's phase."""
-        window = torch.hann_window(N_FFT)
-        spectrum = torch.stft(torch.from_numpy(segment), N_FFT, HOP, window=window, return_complex=True)
-        magnitudes = torch.cat([stem(spectrum.abs()[None]) for stem in self.official])
-        stems = torch.polar(magnitudes, spectrum.angle().expand_as(magnitudes)).flatten(0, 1)
-        waves = torch.istft(stems, N_FFT, HOP, window=window, length=segment.shape[-1])
-        return waves.reshape(*magnitudes.shape[:2], -1).numpy()
+        return _with_torch_transforms(
+            segment, lambda mixture: torch.cat([stem(mixture[None]) for stem in self.official])
+        )
 
     def adapter(self, session: Session) -> Separator:
         """What we answer."""
@@ -285,8 +283,48 @@ def official_open_unmix() -> Any:
             del sys.modules["torchaudio"]
 
 
-Network = Demucs | OpenUnmix
-NETWORKS: dict[str, type[Demucs] | type[OpenUnmix]] = {"demucs": Demucs, "openunmix": OpenUnmix}
+class OwnUnmix:
+    """Our own Open-Unmix, out of the one checkpoint that train.py writes. Its weights are those of its shipped form,
+    which is float16.
+    """
+
+    def __init__(self, row: Model, packages: Sequence[dict[str, Any]]) -> None:
+        if len(packages) != 1 or packages[0].get("klass") != CLASS:
+            raise ModelUnavailable(
+                f"{row.name} is made of one checkpoint of `python -m ensemble.train`; this is not one."
+            )
+        self.core = Unmix(**packages[0]["kwargs"])
+        state = {name: _as_shipped(value) for name, value in packages[0]["state"].items()}
+        _load(self.core, state, row)
+        self.inputs: Shapes = {"mixture": ("batch", 2, BINS, "frames")}
+        self.outputs: Shapes = {"estimates": ("batch", len(row.stems), 2, BINS, "frames")}
+
+    def reference(self, segment: Audio) -> Audio:
+        """What PyTorch answers, with its own transforms and the mixture's phase."""
+        return _with_torch_transforms(segment, lambda magnitudes: self.core(magnitudes[None])[0])
+
+    def adapter(self, session: Session) -> Separator:
+        """What we answer, the filter apart."""
+        return openunmix.OpenUnmix(session)
+
+
+def _as_shipped(value: Tensor) -> Tensor:
+    """Rounded to what float16 can hold, if that is how it is stored."""
+    return value.half().float() if value.is_floating_point() and value.numel() >= HALF_SIZE else value
+
+
+def _with_torch_transforms(segment: Audio, network: Callable[[Tensor], Tensor]) -> Audio:
+    """Magnitudes (2, bins, frames) to (stems, 2, bins, frames) between PyTorch's transforms, in the mixture's phase."""
+    window = torch.hann_window(N_FFT)
+    spectrum = torch.stft(torch.from_numpy(segment), N_FFT, HOP, window=window, return_complex=True)
+    magnitudes = network(spectrum.abs())
+    stems = torch.polar(magnitudes, spectrum.angle().expand_as(magnitudes)).flatten(0, 1)
+    waves = torch.istft(stems, N_FFT, HOP, window=window, length=segment.shape[-1])
+    return waves.reshape(*magnitudes.shape[:2], -1).numpy()
+
+
+Network = Demucs | OpenUnmix | OwnUnmix
+NETWORKS: dict[str, type[Network]] = {"demucs": Demucs, "openunmix": OpenUnmix, "unmix": OwnUnmix}
 
 
 def _load(network: nn.Module, state: dict[str, Tensor], row: Model) -> None:

@@ -1,0 +1,93 @@
+"""Songs in exact stems, to train a separator on: composed by chance (corpus.py), played by soundfonts, in stereo.
+
+    python -m detector compose DIR --soundfonts FILE... --songs 24
+
+Each song is a folder of drums.flac, bass.flac, guitar.flac, piano.flac and other.flac, of those it has. Nobody sings.
+"""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import scipy.signal
+import soundfile
+from numpy.random import Generator
+
+from detector.corpus import DRUM_CHANNEL, GAP, OTHERS, PLAYED, PROGRAMS, TAKE, Note, compose, midi, part, rendered
+from detector.features import Array
+from detector.voices import rms
+
+TAKES = 4  # pieces that follow each other in a song, each with its own key, tempo and instruments
+LIKELY = {"drums": 0.9, "bass": 0.9, "guitar": 0.8, "piano": 0.5, "strings": 0.35, "winds": 0.35, "synth": 0.35,
+          "other": 0.35}  # fmt: skip
+LEVEL_DB = {"drums": -20.0, "bass": -21.0, "guitar": -22.0, "piano": -23.0}  # RMS; of the rest, LEVEL_REST
+LEVEL_REST = -25.0
+PEAK = 0.9
+
+Take = tuple[int, int, float, list[Note]]
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Write the songs that aren't there yet. The same seed and number give the same song."""
+    parser = argparse.ArgumentParser(prog="python -m detector compose", description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("folder", type=Path, metavar="DIR")
+    parser.add_argument("--soundfonts", type=Path, nargs="+", required=True, metavar="FILE")
+    parser.add_argument("--songs", type=int, default=24)
+    parser.add_argument("--seed", type=int, default=0)
+    arguments = parser.parse_args(argv)
+    for number in range(arguments.songs):
+        folder = arguments.folder / f"{arguments.seed}-{number:04}"
+        if not folder.exists():
+            rng = np.random.default_rng([arguments.seed, number])
+            stems = [piece(arguments.soundfonts[number % len(arguments.soundfonts)], rng) for _ in range(TAKES)]
+            write(folder, stems)
+
+
+def piece(soundfont: Path, rng: Generator) -> dict[str, Array]:
+    """(samples, 2) at PLAYED of every stem of TAKE seconds of music."""
+    song, length = compose(rng), round(TAKE * PLAYED)
+    kinds = [kind for kind, chance in LIKELY.items() if rng.random() < chance] or ["guitar"]
+    takes: list[Take] = []
+    for index, kind in enumerate(kinds):
+        start = index * (TAKE + GAP)
+        notes = [(start + at, long, pitch, hard) for at, long, pitch, hard in part(kind, song, rng) if at < TAKE]
+        takes.append((DRUM_CHANNEL if kind == "drums" else 0, int(rng.choice(PROGRAMS[kind])), start, notes))
+    room = f"synth.reverb.room-size={rng.uniform(0.1, 0.9):.2f}"
+    audio = rendered(midi(takes), soundfont, "-R", "1", "-C", "1", "-o", room, "-o", "synth.reverb.level=0.6")
+    stems: dict[str, Array] = {}
+    for index, kind in enumerate(kinds):
+        start = round(index * (TAKE + GAP) * PLAYED)
+        dry = audio[start : start + length]
+        sound = treated(np.pad(dry, ((0, length - len(dry)), (0, 0))), kind, rng)
+        name = "other" if kind in OTHERS else kind
+        stems[name] = stems[name] + sound if name in stems else sound
+    return stems
+
+
+def treated(dry: Array, kind: str, rng: Generator) -> Array:
+    """Tone, drive, place and level, by chance."""
+    audio = dry / max(rms(dry), 1e-4)
+    if kind in ("guitar", "bass") and rng.random() < 0.3:
+        audio = np.tanh(audio * rng.uniform(0.5, 4))
+    low, high = 10 ** (rng.normal(0, 3, 2) / 20)
+    pole = np.exp(-2 * np.pi * rng.uniform(200, 3000) / PLAYED)
+    base = scipy.signal.lfilter([1 - pole], [1, -pole], audio, axis=0)
+    audio = low * base + high * (audio - base)
+    pan = rng.normal(0, 0.05 if kind in ("drums", "bass") else 0.4)
+    level = 10 ** ((LEVEL_DB.get(kind, LEVEL_REST) + rng.normal(0, 3)) / 20) * (rms(dry) > 1e-4)
+    sides = np.clip([1 - pan, 1 + pan], 0, 2)
+    return np.asarray(audio / max(rms(audio), 1e-4) * level * sides, np.float32)
+
+
+def write(folder: Path, pieces: list[dict[str, Array]]) -> None:
+    """One file per stem, silent where a piece hasn't got it; the folder appears when all are there."""
+    loudest = max(np.abs(sum(stems.values())).max() for stems in pieces)
+    scale = PEAK / max(loudest, *(np.abs(stem).max() for stems in pieces for stem in stems.values()))
+    part_folder = folder.with_name(f".{folder.name}")
+    part_folder.mkdir(parents=True, exist_ok=True)
+    for name in sorted({name for stems in pieces for name in stems}):
+        silent = np.zeros((round(TAKE * PLAYED), 2), np.float32)
+        whole = np.concatenate([stems.get(name, silent) for stems in pieces])
+        soundfile.write(part_folder / f"{name}.flac", whole * scale, PLAYED, subtype="PCM_16")
+    part_folder.rename(folder)

@@ -1,0 +1,78 @@
+"""Our own Open-Unmix as a PyTorch module: one recurrent network for all stems, which reads bands and answers masks.
+
+It differs from the official one (Stöter et al. 2019) where that costs time or data: the stems share one encoder and
+one recurrent part and have a head each; bins become wider bands towards high frequencies; the input is logarithmic; and
+the masks of a bin sum to one.
+"""
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+
+from ensemble.stft import BINS
+
+EDGES = (0, 192, 384, 768, 1536)  # bins where bands grow wider; the last is 16.5 kHz
+WIDTHS = (1, 2, 8, 32)  # bins of a band between two edges
+BANDS = sum((stop - start) // width for (start, stop), width in zip(pairwise(EDGES), WIDTHS, strict=True))
+FLOOR = 1e-4  # power per bin that counts as silence, 160 dB below a full-scale sine
+LAYERS = 3
+CLASS = "ensemble.network.Unmix"  # as checkpoints name it
+
+
+class Unmix(nn.Module):
+    """Magnitudes (batch, 2, BINS, frames) of a mixture -> (batch, stems, 2, BINS, frames), which sum to it."""
+
+    def __init__(self, stems: int, hidden: int) -> None:
+        super().__init__()
+        self.stems, self.hidden = stems, hidden
+        self.scale = nn.BatchNorm1d(2 * BANDS)
+        self.encode, self.encoded = nn.Linear(2 * BANDS, hidden, bias=False), nn.BatchNorm1d(hidden)
+        self.lstm = nn.LSTM(hidden, hidden // 2, LAYERS, bidirectional=True)
+        self.mix, self.mixed = nn.Linear(2 * hidden, stems * hidden, bias=False), nn.BatchNorm1d(stems * hidden)
+        self.decode = nn.ModuleList(nn.Linear(hidden, 2 * BANDS) for _ in range(stems))
+        self.register_buffer("band_of_bin", bands_of_bins(), persistent=False)
+
+    def forward(self, mixture: Tensor) -> Tensor:
+        """The mixture times its masks. Bins above the last band share its mask."""
+        masks = self.masks(pool(mixture.square()))[..., self.band_of_bin, :]
+        return masks * mixture[:, None]
+
+    def masks(self, power: Tensor) -> Tensor:
+        """Mean power per bin of the bands, (batch, 2, BANDS, frames), to masks (batch, stems, 2, BANDS, frames)."""
+        x = (power + FLOOR).log().permute(3, 0, 1, 2).flatten(2)  # (frames, batch, features)
+        x = torch.tanh(self._normed(self.encoded, self.encode(self._normed(self.scale, x))))
+        x = torch.cat([x, self.lstm(x)[0]], -1)
+        x = torch.relu(self._normed(self.mixed, self.mix(x)))
+        heads = [head(part) for head, part in zip(self.decode, x.split(self.hidden, -1), strict=True)]
+        logits = torch.stack(heads).unflatten(-1, (2, BANDS))  # (stems, frames, batch, 2, BANDS)
+        return logits.softmax(0).permute(2, 0, 3, 4, 1)
+
+    @staticmethod
+    def _normed(norm: nn.BatchNorm1d, x: Tensor) -> Tensor:
+        """A batch norm over frames and batch. Written out in use, where it is constant and sizes can't be traced."""
+        if norm.training:
+            learning: Tensor = norm(x.flatten(0, 1)).unflatten(0, x.shape[:2])
+            return learning
+        scale = norm.weight * (norm.running_var + norm.eps).rsqrt()
+        return x * scale + (norm.bias - norm.running_mean * scale)
+
+
+def pool(values: Tensor, edges: Sequence[int] = EDGES, widths: Sequence[int] = WIDTHS) -> Tensor:
+    """(..., BINS, frames) to the mean over each band, (..., BANDS, frames)."""
+    parts = [
+        values[..., start:stop, :].unflatten(-2, ((stop - start) // width, width)).mean(-2)
+        for (start, stop), width in zip(pairwise(edges), widths, strict=True)
+    ]
+    return torch.cat(parts, -2)
+
+
+def bands_of_bins() -> Tensor:
+    """(BINS,): the band of every bin."""
+    widths = torch.cat([
+        torch.full(((stop - start) // width,), width)
+        for (start, stop), width in zip(pairwise(EDGES), WIDTHS, strict=True)
+    ])  # fmt: skip
+    widths[-1] += BINS - EDGES[-1]
+    return torch.arange(BANDS).repeat_interleave(widths)

@@ -1,0 +1,52 @@
+"""Composed songs: stems that lie where a trainer looks for them, the same for the same seed."""
+
+import numpy as np
+import pytest
+import soundfile
+
+from detector import compose
+from detector.corpus import GAP, PLAYED, TAKE
+
+
+@pytest.fixture
+def heard(monkeypatch):
+    """FluidSynth replaced by noise as long as the longest score would be. Returns what it was given."""
+    given = []
+
+    def rendered(score, soundfont, *options):
+        given.append((score, soundfont, options))
+        noise = np.random.default_rng(len(score)).normal(0, 0.1, (round(8 * (TAKE + GAP) * PLAYED), 2))
+        return noise.astype(np.float32)
+
+    monkeypatch.setattr(compose, "rendered", rendered)
+    return given
+
+
+def stems(folder):
+    return {path.stem: soundfile.read(path)[0] for path in sorted(folder.iterdir())}
+
+
+def test_songs_are_written_once_and_the_same_seed_writes_the_same(heard, tmp_path):
+    command = [str(tmp_path / "a"), "--soundfonts", "one.sf2", "two.sf2", "--songs", "2"]
+    compose.main(command)
+    assert {str(soundfont) for _, soundfont, _ in heard} == {"one.sf2", "two.sf2"}
+    assert [path.name for path in sorted((tmp_path / "a").iterdir())] == ["0-0000", "0-0001"]
+    found = stems(tmp_path / "a" / "0-0000")
+    assert set(found) <= {"drums", "bass", "guitar", "piano", "other"}
+    assert {len(audio) for audio in found.values()} == {round(TAKE * PLAYED) * compose.TAKES}
+    assert np.abs(sum(found.values())).max() <= compose.PEAK + 1e-3
+    count = len(heard)
+    compose.main(command)
+    assert len(heard) == count
+    compose.main([str(tmp_path / "b"), *command[1:4], "--songs", "1"])
+    again = stems(tmp_path / "b" / "0-0000")
+    assert all(np.array_equal(found[name], again[name]) for name in found)
+
+
+def test_a_stem_is_silent_where_a_piece_has_not_got_it(tmp_path):
+    sound = np.full((round(TAKE * PLAYED), 2), 0.5, np.float32)
+    compose.write(tmp_path / "song", [{"drums": sound}, {"drums": sound, "bass": sound}])
+    found = stems(tmp_path / "song")
+    assert not found["bass"][: len(sound)].any()
+    assert found["bass"][len(sound) :].all()
+    assert found["drums"].all()

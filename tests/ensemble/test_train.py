@@ -1,0 +1,224 @@
+"""Training: the loss is the metric, a killed run goes on as if it had not been, and exports come out the same."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import soundfile
+from sounds import music
+
+from ensemble import corpus, registry
+from ensemble.errors import InvalidOption, ModelUnavailable
+from ensemble.openunmix import OpenUnmix
+from ensemble.runtime import Session
+from ensemble.stft import BINS, stft
+
+torch = pytest.importorskip("torch", reason="needs PyTorch (the train extra)")
+
+from ensemble import train  # noqa: E402  needs torch
+from ensemble.network import BANDS, EDGES, Unmix, bands_of_bins, pool  # noqa: E402
+
+torch.set_num_threads(1)  # so little at once is slower on more
+TINY = train.Plan(train.FOUR, hidden=8, frames=4, batch=3)
+
+
+@pytest.fixture(scope="module")
+def songs(tmp_path_factory):
+    """A folder of two made-up songs."""
+    return corpus.made_up(tmp_path_factory.mktemp("songs"), seconds=4)
+
+
+@pytest.fixture(scope="module")
+def source(songs, tmp_path_factory):
+    return corpus.load([songs], train.FOUR, tmp_path_factory.mktemp("cache"))
+
+
+def steps(run, source, count):
+    return [loss for _, loss in zip(range(count), run.train(source), strict=False)]
+
+
+# The network
+
+
+def test_stems_sum_to_the_mixture_at_any_length():
+    network = Unmix(stems=4, hidden=8).eval()
+    for frames in (1, 7):
+        mixture = torch.rand(2, 2, BINS, frames)
+        stems = network(mixture)
+        assert stems.shape == (2, 4, 2, BINS, frames)
+        assert stems.min() >= 0
+        torch.testing.assert_close(stems.sum(1), mixture)
+
+
+def test_every_bin_has_the_band_that_it_is_pooled_into():
+    owners = bands_of_bins()
+    assert owners.shape == (BINS,)
+    pooled = pool(owners.float()[:, None])[:, 0]
+    torch.testing.assert_close(pooled, torch.arange(BANDS).float())  # a mean of equals
+    assert (owners[EDGES[-1] :] == BANDS - 1).all()
+
+
+def test_learning_and_use_agree_but_for_the_statistics():
+    """Batch norm as torch has it, and written out."""
+    network = Unmix(stems=2, hidden=8)
+    norm = network.scale.eval()
+    norm.running_mean.uniform_(-1, 1)
+    norm.running_var.uniform_(0.5, 2)
+    x = torch.randn(5, 3, 2 * BANDS)
+    torch.testing.assert_close(network._normed(norm, x), norm(x.flatten(0, 1)).unflatten(0, (5, 3)))
+
+
+# The loss
+
+
+def test_the_loss_is_the_sdr_of_the_masked_mixture():
+    torch.manual_seed(0)
+    stems = torch.randn(3, 4, 2, BINS, 5, dtype=torch.complex64)
+    mixture = stems.sum(1)
+    masks = torch.rand(3, 4, 2, BANDS, 5)
+    energy, own = pool(mixture.abs().square()), pool(stems.abs().square())
+    found = train.distortion(masks, energy, pool((mixture[:, None].conj() * stems).real), own)
+    inside = slice(None, EDGES[-1])
+    separated = masks[..., bands_of_bins(), :] * mixture[:, None]
+    error = (separated - stems)[..., inside, :].abs().square().sum((2, 3, 4))
+    floor = train.NEAR * mixture[..., inside, :].abs().square().sum((1, 2, 3))[:, None]
+    expected = 10 * ((error + floor) / (stems[..., inside, :].abs().square().sum((2, 3, 4)) + floor)).log10().mean()
+    torch.testing.assert_close(found, expected)
+
+
+def test_a_mixture_as_played_keeps_songs_together_and_another_does_not():
+    song = torch.arange(1.0, 65.0)[:, None] * torch.ones(64, 4)  # each song's spectra hold its number
+    spectra = song[..., None, None, None, None].expand(64, 4, 2, 2, 6, 1).contiguous()
+    rng = np.random.default_rng(0)
+    for as_played, alike in ((True, 0.99), (False, 0.3)):
+        sounding = train.mixed(spectra, rng, as_played=as_played)
+        assert sounding.shape == spectra.shape
+        level = sounding[:, :, 0, 0, 0, 0]
+        assert 0.02 < float((level == 0).float().mean()) < 0.25  # left out
+        order = torch.log(level / level.mean(0)).nan_to_num(neginf=0.0)
+        correlation = np.corrcoef(order[:, 0], torch.log(song[:, 0]))[0, 1] ** 2
+        assert (correlation > 0.2) == (alike > 0.5)
+
+
+# A run
+
+
+def test_a_killed_run_goes_on_as_if_nothing_had_happened(source, tmp_path):
+    whole = train.Run(TINY)
+    losses = steps(whole, source, 7)
+    first = train.Run(TINY)
+    steps(first, source, 3)  # in the middle of a batch's mixes
+    first.save(tmp_path / "run.pt")
+    second = train.Run.load(tmp_path / "run.pt")
+    assert steps(second, source, 4) == losses[3:]
+    for name, value in whole.average.state_dict().items():
+        assert torch.equal(value, second.average.state_dict()[name]), name
+    assert (second.plan, second.step) == (TINY, 7)
+    assert [*tmp_path.iterdir()] == [tmp_path / "run.pt"]
+
+
+def test_another_seed_is_another_run(source):
+    assert steps(train.Run(TINY), source, 1) != steps(train.Run(replace(TINY, seed=1)), source, 1)
+
+
+def test_the_best_weights_are_kept_and_staleness_counted(source, monkeypatch):
+    run = train.Run(TINY)
+    means = iter([1.0, 3.0, 2.0])
+    monkeypatch.setattr(train, "scores", lambda *_: {"mean": next(means)})
+    kept = []
+    for _ in range(3):
+        steps(run, source, 1)
+        run.validate([], 0.0)
+        kept.append({name: value.clone() for name, value in run.best.items()})
+    assert run.stale == 1
+    assert not torch.equal(kept[0]["encode.weight"], kept[1]["encode.weight"])
+    assert torch.equal(kept[1]["encode.weight"], kept[2]["encode.weight"])
+
+
+def test_the_command_trains_measures_and_saves(songs, tmp_path, capsys):
+    valid = tmp_path / "valid" / "song"
+    valid.mkdir(parents=True)
+    sound, rate = soundfile.read(songs / "0" / "vocals.wav")
+    rest, _ = soundfile.read(songs / "0" / "bass.wav")
+    for name, audio in {"mixture": sound + rest, "vocals": sound, "bass": rest}.items():
+        soundfile.write(valid / f"{name}.wav", audio[:rate], rate)
+    command = [str(songs), "--valid", str(valid.parent), "-o", str(tmp_path / "run.pt"), "--hidden=8", "--minutes=0.01"]
+    for rows in (1, 2):
+        assert train.main([*command, "--cache", str(tmp_path / "cache")]) == 0
+        assert len(train.Run.load(tmp_path / "run.pt").history) == rows
+    assert "doing nothing" in capsys.readouterr().out
+
+
+def test_the_command_says_what_is_missing(tmp_path, capsys):
+    assert train.main([str(tmp_path)]) == 1
+    assert "--valid" in capsys.readouterr().err
+
+
+def test_smoke(capsys):
+    assert train.main(["--smoke"]) == 0
+    assert "loss" in capsys.readouterr().out
+
+
+# The corpus
+
+
+def test_stems_that_are_not_asked_for_belong_to_other(songs, tmp_path):
+    place = tmp_path / "songs" / "one"
+    place.mkdir(parents=True)
+    for name, level in {"other": 0.1, "guitar": 0.2, "vocals": 0.3}.items():
+        soundfile.write(place / f"{name}.flac", np.full((44_100, 2), level), 44_100)
+    (tmp_path / "songs" / ".unfinished").mkdir()
+    found = corpus.load([place.parent], ("vocals", "other"), tmp_path / "cache")
+    np.testing.assert_allclose(found.songs[0][:, 0, 0] / corpus.FULL, [0.3, 0.3], atol=1e-3)
+    found = corpus.load([place.parent], ("guitar", "other"), tmp_path / "cache")
+    np.testing.assert_allclose(found.songs[0][:, 0, 0] / corpus.FULL, [0.2, 0.1], atol=1e-3)
+    with pytest.raises(InvalidOption, match="has drums"):
+        corpus.load([place.parent], ("drums", "other"), tmp_path / "cache")
+
+
+def test_an_excerpt_is_of_one_moment_and_holds_what_was_chosen(source):
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        found = source.excerpt(30_000, rng)
+        assert found.shape == (4, 2, 30_000)
+        assert found.dtype == np.float32
+        assert 0.05 < np.abs(found).max() < 0.5
+
+
+def test_a_song_that_was_replaced_is_decoded_again(tmp_path):
+    place = corpus.made_up(tmp_path / "songs", seconds=2)
+    first = corpus.load([place], train.FOUR, tmp_path / "cache").songs[0].copy()
+    soundfile.write(place / "0" / "bass.wav", np.zeros((88_200, 2)), 44_100)
+    second = corpus.load([place], train.FOUR, tmp_path / "cache").songs[0]
+    bass = train.FOUR.index("bass")
+    assert first[bass].any()
+    assert not second[bass].any()
+    np.testing.assert_array_equal(first[0], second[0])
+
+
+# The export
+
+
+@pytest.fixture(scope="module")
+def checkpoint(source, tmp_path_factory):
+    run = train.Run(TINY)
+    steps(run, source, 2)
+    run.best = run.average.state_dict()
+    path = tmp_path_factory.mktemp("run") / "run.pt"
+    run.save(path)
+    return path
+
+
+def test_the_export_is_the_same_each_time_and_answers_what_pytorch_answers(checkpoint, tmp_path):
+    export = pytest.importorskip("ensemble.export", reason="needs the export extra")
+    row = replace(registry.model("umxhq"), architecture="unmix", stems=train.FOUR, segment=44_100)
+    done = [export.export(row, [checkpoint], tmp_path / f"{k}.onnx", half=True) for k in range(2)]
+    assert done[0].sha256 == done[1].sha256
+    network = export.OwnUnmix(row, [export.read(checkpoint)]).core
+    mixture = np.abs(stft(music(2.0)))
+    with torch.no_grad():
+        expected = network(torch.from_numpy(mixture)[None])[0].numpy()
+    found = OpenUnmix(Session(done[0].path)).magnitudes(stft(music(2.0)))
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-4 * expected.max())
+    with pytest.raises(ModelUnavailable, match="this is not one"):
+        export.OwnUnmix(row, [{"state": {}}])
