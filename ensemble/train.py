@@ -38,7 +38,7 @@ AVERAGE = 0.999  # how much of the moving average a step keeps
 SPREAD = 4.0, 4.0  # dB, standard deviation of the level of a stem, and of the mixture
 DROPPED = 0.1  # share of stems left out
 NEAR = 1e-3  # of the mixture's energy (-30 dB): errors below don't matter, and silent stems have a finite SDR
-CHECK = 300.0  # seconds between two validations
+CHECK = 300.0  # seconds of processor time between two validations
 SMOKE = 40  # steps
 
 SPARSE = (1, 1, 2, 8)  # of the bins between two edges, one in so many is learnt from
@@ -238,7 +238,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--hidden", type=int, default=256, help="width of the network (default: 256)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument(
-        "--minutes", type=float, default=60.0, help="stop after so many, of training alone (default: 60)"
+        "--minutes", type=float, default=60.0, help="of processor time, after which to stop"
     )
     parser.add_argument("--patience", type=int, default=12, help="stop after so many validations without gain")
     parser.add_argument("--threads", type=int, help="of the processor (default: all)")
@@ -268,10 +268,10 @@ def train(arguments: argparse.Namespace) -> None:
     listed = songs(arguments.valid, "folder")
     print(f"{len(source.songs)} songs; doing nothing: {nothing(run.plan, listed):.2f} dB", flush=True)
     end, losses, checked = run.seconds + 60 * arguments.minutes, list[float](), run.seconds
-    began, before = time.monotonic(), run.seconds
+    began, before = time.process_time(), run.seconds
     for loss in run.train(source):
         losses.append(loss)
-        run.seconds = before + time.monotonic() - began
+        run.seconds = before + time.process_time() - began
         if run.seconds - checked >= CHECK or run.seconds >= end:
             row = run.validate(listed, float(np.mean(losses)))
             print("  ".join(f"{name} {value:.2f}" for name, value in row.items()), flush=True)
