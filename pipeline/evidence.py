@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from ensemble.stft import HOP, Spectrum, stft
@@ -81,10 +80,10 @@ def weigh(recording: Recording, spool: Spool, files: Mapping[str, Sequence[str]]
 
 def clipped(audio: Audio) -> int:
     """How many samples of (channels, n) are at full scale, as are those before: IN_A_ROW at least."""
-    full = np.abs(audio) >= FULL_SCALE
-    if full.shape[-1] < IN_A_ROW:
-        return 0
-    return int(sliding_window_view(full, IN_A_ROW, axis=-1).all(axis=-1).sum())
+    row = np.abs(audio) >= FULL_SCALE
+    for _ in range(IN_A_ROW - 1):
+        row = row[:, 1:] & row[:, :-1]
+    return int(np.count_nonzero(row))
 
 
 def explained(spectra: Spectrum) -> NDArray[np.float64]:
