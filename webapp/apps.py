@@ -1,6 +1,7 @@
 """Registers what Django must know at start: checks of the deployment and the clean-up of files."""
 
 from django.apps import AppConfig
+from django.contrib.admin import apps as admin
 
 
 class WebappConfig(AppConfig):
@@ -12,3 +13,10 @@ class WebappConfig(AppConfig):
     def ready(self) -> None:
         """Connect the receivers."""
         from webapp import checks, cleanup  # noqa: F401, PLC0415 - models are ready only now
+
+
+class ConsoleConfig(admin.AdminConfig):
+    """Django's admin, as `console` has it."""
+
+    default = False
+    default_site = "webapp.console.Console"

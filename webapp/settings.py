@@ -166,7 +166,7 @@ ROOT_URLCONF = "webapp.urls"
 ASGI_APPLICATION = "webapp.asgi.application"
 INSTALLED_APPS = [
     "webapp",
-    "django.contrib.admin",
+    "webapp.apps.ConsoleConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",

@@ -5,7 +5,7 @@ from typing import Any
 from django.contrib import admin
 from django.urls import path
 
-from webapp import events, exports, files, health, problems, token_pages, views
+from webapp import events, exports, files, health, metrics, problems, token_pages, views
 from webapp.api.exports import ExportViewSet
 from webapp.api.jobs import JobViewSet
 from webapp.api.me import Me, Models
@@ -26,6 +26,7 @@ urlpatterns = [
     path("accounts/logout/", views.Logout.as_view(), name="logout"),
     path("admin/", admin.site.urls),
     path("healthz", health.healthz, name="healthz"),
+    path("metrics", metrics.metrics, name="metrics"),
     path("accounts/tokens/", token_pages.MakeToken.as_view(), name="tokens"),
     path("accounts/tokens/<uuid:pk>/revoke/", token_pages.RevokeToken.as_view(), name="revoke-token"),
     path("api/v1/problems/", problems.page, name="problems"),

@@ -94,7 +94,7 @@ def announce(jobs: Iterable[UUID], kind: Happened, at: datetime) -> None:
     listening = [hook for hook in hooks if not hook.events or kind in hook.events]
     if not listening:
         return
-    told = Job.objects.filter(pk__in=jobs).select_related("track")
+    told = Job.objects.filter(pk__in=jobs, trial_of=None).select_related("track")
     Delivery.objects.bulk_create(
         Delivery(webhook=hook, event=kind, body=_body(f"job.{kind}", at, _told(job)))
         for job in told

@@ -60,11 +60,10 @@ export class Thumbnail {
 
 /**
  * A vector picture, because it takes its colour from the style sheet, in the dark too.
- * @param {Int8Array} peaks lowest and highest by turns @returns {SVGSVGElement}
+ * @param {Int8Array} peaks lowest and highest by turns @param {number} scale what fills the picture @returns {SVGSVGElement}
  */
-function waveform(peaks) {
+export function waveform(peaks, scale = peaks.reduce((top, peak) => Math.max(top, Math.abs(peak)), 1)) {
   const columns = Math.floor(peaks.length / 2);
-  const scale = peaks.reduce((top, peak) => Math.max(top, Math.abs(peak)), 1);
   const point = (/** @type {number} */ column, /** @type {number} */ peak) => `${column} ${(-peak / scale).toFixed(3)}`;
   const highs = Array.from({ length: columns }, (_, column) => point(column, peaks[2 * column + 1]));
   const lows = Array.from({ length: columns }, (_, column) => point(column, peaks[2 * column])).reverse();

@@ -1,0 +1,47 @@
+"""What Prometheus reads, and who may."""
+
+import pytest
+from acting import claimed
+from django.test import Client
+from prometheus_client.parser import text_string_to_metric_families
+
+from webapp import jobs
+from webapp.models import Cause, Scope, State, Token, User
+
+pytestmark = pytest.mark.django_db
+
+
+def values(answer):
+    families = text_string_to_metric_families(answer.body.decode())
+    return {(row.name, *row.labels.values()): row.value for family in families for row in family.samples}
+
+
+@pytest.fixture
+def staff(db):
+    return User.objects.create_user("staff", is_staff=True)
+
+
+def test_figures_are_told(make_job, fetch, staff):
+    make_job(State.DONE), make_job()
+    jobs.fail(claimed(make_job(), "other"), "No good.", Cause.FILE)
+    answer = fetch("/metrics", staff)
+    assert answer.status == 200 and answer.headers["Content-Type"].startswith("text/plain")
+    told = values(answer)
+    assert told["soundscape_jobs", "queued"] == told["soundscape_jobs", "done"] == 1
+    assert told["soundscape_jobs", "running"] == 0
+    assert told["soundscape_failures", "file"] == 1
+    assert told["soundscape_separated_songs", "day"] == 1
+    assert told["soundscape_workers",] == 2
+    assert told["soundscape_disk_bytes", "free"] > 0
+    assert told["soundscape_queue_wait_seconds",] >= 0
+
+
+def test_they_are_for_staff(fetch, owner):
+    assert fetch("/metrics").status == 401
+    assert fetch("/metrics", owner).status == 403
+
+
+@pytest.mark.parametrize(("scope", "status"), [(Scope.READ, 200), (Scope.WRITE, 403)])
+def test_a_scraper_has_a_token_to_read(staff, scope, status):
+    _, secret = Token.objects.create(staff, name="Prometheus", scopes=[scope])
+    assert Client(headers={"Authorization": f"Bearer {secret}"}).get("/metrics").status_code == status

@@ -1,0 +1,99 @@
+"""How the site is doing, in numbers: for the administrator's first page and for Prometheus."""
+
+import shutil
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.conf import settings
+from django.db.models import Count, Q, Sum
+from django.utils import timezone
+
+from webapp.models import SAMPLE_RATE, Cause, Job, State, Track, Verdict, Worker
+
+DAY, WEEK = timedelta(days=1), timedelta(days=7)
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What was separated in some time: songs, and hours of music."""
+
+    songs: int
+    hours: float
+
+
+@dataclass(frozen=True, slots=True)
+class Failures:
+    """How many jobs failed for one cause in the last week."""
+
+    cause: Cause
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Disk:
+    """Bytes of the disk on which everything is kept; uploads: those of songs as they were uploaded."""
+
+    used: int
+    free: int
+    total: int
+    uploads: int
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """One moment. jobs: by state, deleted ones left out. held: of the queued, those whose owner must wait."""
+
+    jobs: dict[str, int]
+    held: int
+    pending: int
+    waiting_since: datetime | None
+    workers: list[Worker]
+    day: Done
+    week: Done
+    failures: list[Failures]
+    disk: Disk
+
+    @property
+    def waiting(self) -> int:
+        """Jobs that only wait for a worker."""
+        return self.jobs[State.QUEUED] - self.held
+
+
+def figures() -> Figures:
+    """How it is at this moment."""
+    kept = Job.objects.filter(deleted_at=None)
+    counted = dict(kept.values_list("state").annotate(Count("pk")))
+    queued = kept.filter(state=State.QUEUED)
+    oldest = queued.filter(track__owner__held=False).order_by("queued_at").values_list("queued_at", flat=True)
+    return Figures(
+        jobs={state: counted.get(state, 0) for state in State.values},
+        held=queued.filter(track__owner__held=True).count(),
+        pending=kept.filter(review=Verdict.PENDING).count(),
+        waiting_since=oldest.first(),
+        workers=list(Worker.objects.alive().order_by("name")),
+        day=_done(DAY),
+        week=_done(WEEK),
+        failures=_failures(),
+        disk=_disk(),
+    )
+
+
+def _ended(ago: timedelta, state: State) -> Q:
+    return Q(state=state, finished_at__gt=timezone.now() - ago)
+
+
+def _done(ago: timedelta) -> Done:
+    sums = Job.objects.filter(_ended(ago, State.DONE)).aggregate(songs=Count("pk"), samples=Sum("samples"))
+    return Done(sums["songs"], (sums["samples"] or 0) / SAMPLE_RATE / 3600)
+
+
+def _failures() -> list[Failures]:
+    failed = Job.objects.filter(_ended(WEEK, State.FAILED))
+    counted = failed.values_list("cause").annotate(count=Count("pk")).order_by("-count", "cause")
+    return [Failures(Cause(cause or Cause.OTHER), count) for cause, count in counted]
+
+
+def _disk() -> Disk:
+    disk = shutil.disk_usage(settings.DATA)
+    uploads = Track.objects.aggregate(Sum("size"))["size__sum"] or 0
+    return Disk(disk.used, disk.free, disk.total, uploads)

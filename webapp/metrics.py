@@ -1,0 +1,75 @@
+"""/metrics for Prometheus: the figures of the whole site, for staff.
+
+All are gauges of what is in the tables at this moment: every web process tells the same, and none has to count.
+"""
+
+from collections.abc import Iterator
+
+from asgiref.sync import sync_to_async
+from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_safe
+from prometheus_client.core import CollectorRegistry, GaugeMetricFamily
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.registry import Collector
+from rest_framework.exceptions import NotAuthenticated, PermissionDenied
+
+from webapp.figures import Figures, figures
+from webapp.models import User
+from webapp.permissions import user_of
+
+FOR_STAFF = "Figures of the whole site are for staff."
+
+
+@never_cache
+@require_safe
+async def metrics(request: HttpRequest) -> HttpResponse:
+    """Every figure, in the form that the scraper asks for; by a staff member's session, or token to read."""
+    user = await user_of(request)
+    if not user.is_authenticated:
+        raise NotAuthenticated(FOR_STAFF)
+    if not (isinstance(user, User) and user.is_staff):
+        raise PermissionDenied(FOR_STAFF)
+    registry = CollectorRegistry()
+    registry.register(Figured(await sync_to_async(figures)()))
+    encode, content_type = choose_encoder(request.headers.get("Accept", ""))
+    return HttpResponse(encode(registry), content_type=content_type)
+
+
+class Figured(Collector):
+    """Figures as Prometheus knows them."""
+
+    def __init__(self, now: Figures) -> None:
+        self._now = now
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        """Every metric."""
+        now = self._now
+        since = now.waiting_since
+        yield _gauge("jobs", "Jobs by state.", now.jobs, "state")
+        yield _gauge("jobs_held", "Queued jobs whose owner is on hold.", now.held)
+        yield _gauge("jobs_pending_review", "Jobs that somebody should listen to.", now.pending)
+        waited = (timezone.now() - since).total_seconds() if since else 0.0
+        yield _gauge("queue_wait_seconds", "How long the oldest job has waited for a worker.", waited)
+        yield _gauge("workers", "Workers that showed life a moment ago.", len(now.workers))
+        songs = {"day": now.day.songs, "week": now.week.songs}
+        yield _gauge("separated_songs", "Songs separated in the last day and week.", songs, "in")
+        hours = {"day": now.day.hours, "week": now.week.hours}
+        yield _gauge("separated_hours", "Hours of music separated in the last day and week.", hours, "in")
+        failures = {row.cause.value: row.count for row in now.failures}
+        yield _gauge("failures", "Jobs that failed in the last week.", failures, "cause")
+        disk = {"used": now.disk.used, "free": now.disk.free}
+        yield _gauge("disk_bytes", "The disk on which everything is kept.", disk, "part")
+        yield _gauge("upload_bytes", "Songs as they were uploaded.", now.disk.uploads)
+
+
+def _gauge(
+    name: str, says: str, value: float | dict[str, float] | dict[str, int], label: str = ""
+) -> GaugeMetricFamily:
+    if not isinstance(value, dict):
+        return GaugeMetricFamily(f"soundscape_{name}", says, value)
+    family = GaugeMetricFamily(f"soundscape_{name}", says, labels=[label])
+    for key, part in value.items():
+        family.add_metric([key], part)
+    return family

@@ -1,0 +1,200 @@
+/**
+ * The players on a job's page in the admin: the mix, each stem alone and the original, switched without losing the place.
+ * With two results side by side only one sounds at a time, and the other goes on from where it was.
+ */
+
+import { find, write } from "./card.js";
+import { Engine } from "./engine.js";
+import { showInstrument } from "./instrument.js";
+import { fetchDetection, fetchPeaks, pageData, watch } from "./jobs.js";
+import { commonScale } from "./peaks.js";
+import { clock, describe, isLive } from "./status.js";
+import { waveform } from "./thumbnail.js";
+
+/**
+ * @typedef {import("./jobs.js").Job} Job
+ * @typedef {import("./jobs.js").JobAudio} JobAudio
+ */
+
+const MIX = "mix";
+const ORIGINAL = "original";
+/** Columns of a waveform. */
+const COLUMNS = 600;
+
+/** The one that was heard last. @type {Player | null} */
+let current = null;
+
+class Player {
+  /** What is heard of it. */
+  #heard = MIX;
+  /** Made at the first sound: browsers allow no earlier. @type {Engine | null} */
+  #engine = null;
+
+  /** @param {HTMLElement} root @param {Job} job @param {JobAudio} audio */
+  constructor(root, job, audio) {
+    this.root = root;
+    this.job = job;
+    this.audio = audio;
+    this.place = /** @type {HTMLInputElement} */ (find(root, "[data-place]"));
+    this.place.max = String(audio.samples / audio.rate);
+    this.place.addEventListener("input", () => this.seek(Number(this.place.value)));
+    find(root, "[data-play]").addEventListener("click", () => this.toggle());
+    const lanes = job.stems.map(({ name, peaks_url }) => ({ url: peaks_url, drawing: this.#addLane(name) }));
+    const { original_peaks_url } = audio;
+    if (original_peaks_url) lanes.unshift({ url: original_peaks_url, drawing: this.#addLane(ORIGINAL, true) });
+    if (job.stems.length > 0) this.#addLane(MIX);
+    else this.#heard = ORIGINAL;
+    void draw(lanes);
+    this.#show();
+  }
+
+  get position() {
+    return this.#engine?.position ?? Number(this.place.value);
+  }
+
+  toggle() {
+    if (this.#engine?.state === "playing") this.#engine.pause();
+    else this.#play();
+  }
+
+  pause() {
+    this.#engine?.pause();
+  }
+
+  /** @param {number} seconds */
+  seek(seconds) {
+    this.place.value = String(seconds);
+    this.#engine?.seek(seconds);
+  }
+
+  /** @param {string} name of a lane */
+  hear(name) {
+    this.#heard = name;
+    if (this.#engine) this.#solo(this.#engine);
+    this.#play();
+  }
+
+  #play() {
+    const engine = (this.#engine ??= this.#makeEngine());
+    if (current && current !== this) {
+      current.pause();
+      engine.seek(current.position);
+    }
+    current = this;
+    void engine.play();
+    this.#show();
+  }
+
+  #makeEngine() {
+    const stems = this.job.stems.map(({ name, segments_url }) => ({ name, segmentsUrl: segments_url }));
+    const { original_url } = this.audio;
+    const engine = new Engine(stems, { ...this.audio, original: original_url ? { segmentsUrl: original_url } : null });
+    engine.addEventListener("state", () => this.#show());
+    engine.setAvailable(this.audio.segments_done, this.audio.original_done);
+    engine.seek(Number(this.place.value));
+    this.#solo(engine);
+    return engine;
+  }
+
+  /** @param {Engine} engine */
+  #solo(engine) {
+    engine.setOriginal(this.#heard === ORIGINAL);
+    for (const { name } of engine.lanes) engine.setSolo(name, name === this.#heard);
+  }
+
+  /** @param {string} name @param {boolean} [first] @returns {HTMLElement} where its waveform goes */
+  #addLane(name, first = false) {
+    const lane = document.createElement("li");
+    const button = document.createElement("button");
+    button.type = "button";
+    button.dataset.lane = name;
+    button.textContent = name;
+    button.addEventListener("click", () => this.hear(name));
+    const drawing = document.createElement("div");
+    drawing.className = "wave";
+    drawing.addEventListener("click", (event) => {
+      const { left, width } = drawing.getBoundingClientRect();
+      this.seek(((event.clientX - left) / width) * Number(this.place.max));
+    });
+    lane.append(button, drawing);
+    find(this.root, "[data-lanes]")[first ? "prepend" : "append"](lane);
+    return drawing;
+  }
+
+  /** Also as long as it plays, at every picture. */
+  #show() {
+    const state = this.#engine?.state ?? "paused";
+    const busy = state === "playing" || state === "buffering" || state === "waiting";
+    const play = find(this.root, "[data-play]");
+    write(play, busy ? "Pause" : "Play");
+    if (this.#engine) this.place.value = String(this.#engine.position);
+    this.place.ariaValueText = clock(this.position);
+    write(find(this.root, "[data-clock]"), `${clock(this.position)} / ${clock(Number(this.place.max))}`);
+    for (const button of this.root.querySelectorAll("[data-lane]")) {
+      button.setAttribute("aria-pressed", String(/** @type {HTMLElement} */ (button).dataset.lane === this.#heard));
+    }
+    if (busy) requestAnimationFrame(() => this.#show());
+  }
+}
+
+/** All on one scale, so that their heights compare. @param {{url: string, drawing: HTMLElement}[]} lanes */
+async function draw(lanes) {
+  const peaks = await Promise.all(lanes.map(({ url }) => fetchPeaks(url))).catch(() => []); // the sound does not need them
+  const scale = commonScale(peaks);
+  peaks.forEach((each, index) => lanes[index].drawing.replaceChildren(waveform(coarse(each), scale)));
+}
+
+/** As few pairs as can be told apart. @param {Int8Array} peaks lowest and highest by turns @returns {Int8Array} */
+function coarse(peaks) {
+  const pairs = Math.floor(peaks.length / 2);
+  if (pairs <= COLUMNS) return peaks;
+  const few = new Int8Array(2 * COLUMNS);
+  for (let pair = 0; pair < pairs; pair++) {
+    const column = Math.floor((pair * COLUMNS) / pairs);
+    few[2 * column] = Math.min(few[2 * column], peaks[2 * pair]);
+    few[2 * column + 1] = Math.max(few[2 * column + 1], peaks[2 * pair + 1]);
+  }
+  return few;
+}
+
+/** @param {HTMLElement} list @param {Job} job */
+function showHeard(list, job) {
+  const { heard, detection_url } = job;
+  if (!heard) return;
+  const template = /** @type {HTMLTemplateElement} */ (find(document, "#instrument-template"));
+  const rows = Object.keys(heard.stems).map((kind) => {
+    const row = find(/** @type {DocumentFragment} */ (template.content.cloneNode(true)), "li");
+    write(find(row, ".name"), kind);
+    showInstrument(row, kind, heard, null);
+    list.append(row);
+    return /** @type {[string, HTMLElement]} */ ([kind, row]);
+  });
+  if (!detection_url) return;
+  fetchDetection(detection_url).then(
+    (detection) => rows.forEach(([kind, row]) => showInstrument(row, kind, heard, detection)),
+    () => undefined,
+  );
+}
+
+/** A result that is still being made: how far it is, and the page anew once it is there. @param {HTMLElement} root @param {Job} job */
+function follow(root, job) {
+  const line = find(root, "[data-progress]");
+  watch(job.events_url, {
+    onJob: (now) => {
+      const { label, detail } = describe(now);
+      write(line, `${label}. ${detail}`);
+      if (!isLive(now)) location.reload();
+    },
+    onDeleted: () => location.reload(),
+    onConnection: () => undefined,
+  });
+}
+
+for (const root of /** @type {NodeListOf<HTMLElement>} */ (document.querySelectorAll("[data-result]"))) {
+  /** @type {Job} */
+  const job = pageData(root.dataset.result ?? "");
+  if (isLive(job)) follow(root, job);
+  find(root, "[data-player]").hidden = !job.audio;
+  if (job.audio) new Player(root, job, job.audio);
+  showHeard(find(root, "[data-heard]"), job);
+}
