@@ -16,7 +16,7 @@ from uuid import UUID
 from django.conf import settings
 from django.core.files import File
 from django.db import transaction
-from django.db.models import F, QuerySet
+from django.db.models import F, Q, QuerySet
 from django.utils import timezone
 
 from pipeline.options import Options
@@ -81,11 +81,11 @@ def add(owner: User, upload: File[bytes], filename: str, title: str = "") -> Tra
     return track
 
 
-def start(track: Track, options: Options | None = None, by: User | None = None) -> Job:
-    """Queue a separation of a track."""
+def start(track: Track, options: Options | None = None, by: User | None = None, trial_of: Job | None = None) -> Job:
+    """Queue a separation of a track; trial_of: with other settings than that job."""
     wish = {} if options is None else {name: value for name, value in options.as_dict().items() if name in WISHES}
     with transaction.atomic():
-        job = Job.objects.create(track=track, options=wish)
+        job = Job.objects.create(track=track, options=wish, trial_of=trial_of)
         note([job.pk], Happened.CREATED, by)
         transaction.on_commit(wake)
     return job
@@ -148,8 +148,8 @@ def rename(track: Track, title: str, by: User | None = None) -> None:
 
 
 def delete(job: Job, by: User | None = None) -> None:
-    """Hide a job, which stops. For UNDO it can be brought back, then `purge` removes it."""
-    kept = Job.objects.filter(pk=job.pk, deleted_at=None)
+    """Hide a job with its trials, which stop. For UNDO it can be brought back, then `purge` removes it."""
+    kept = _with_trials(job).filter(deleted_at=None)
     live = kept.filter(state__in=LIVE)
     gone: dict[str, Any] = {"deleted_at": timezone.now()}
     with transaction.atomic():
@@ -172,7 +172,7 @@ def delete_track(track: Track, by: User | None = None) -> None:
 
 def restore(job: Job, by: User | None = None) -> bool:
     """Bring a deleted job back. False if it isn't deleted, or too long ago."""
-    hidden = Job.objects.filter(pk=job.pk, deleted_at__gt=timezone.now() - UNDO)
+    hidden = _with_trials(job).filter(deleted_at__gt=timezone.now() - UNDO)
     with transaction.atomic():
         changed = change(hidden, Happened.RESTORED, by, deleted_at=None)
         if changed:
@@ -332,6 +332,10 @@ def _waiting() -> QuerySet[Job]:
     """Jobs that may start, in order."""
     queued = Job.objects.filter(state=State.QUEUED, deleted_at=None).order_by("queued_at", "pk")
     return queued.exclude(track__in=Track.objects.filter(owner__held=True))  # no join: `change` locks job rows only
+
+
+def _with_trials(job: Job) -> QuerySet[Job]:
+    return Job.objects.filter(Q(pk=job.pk) | Q(trial_of=job.pk))
 
 
 def _held(job: Job) -> QuerySet[Job]:

@@ -5,7 +5,7 @@ from django.db.models import QuerySet
 
 from pipeline.options import Options
 from webapp import jobs
-from webapp.history import change, note
+from webapp.history import change
 from webapp.models import Happened, Job, State, User
 
 OVER = (State.DONE, State.FAILED, State.CANCELLED)
@@ -17,12 +17,7 @@ EMPTIED = (
 
 def run_again(job: Job, options: Options, by: User) -> Job:
     """Separate the same song with other settings, beside what there is. The owner does not see it until `hand_over`."""
-    wish = {name: value for name, value in options.as_dict().items() if name != "max_seconds"}
-    with transaction.atomic():
-        trial = Job.objects.create(track=job.track, trial_of=job, options=wish)
-        note([trial.pk], Happened.CREATED, by)
-        transaction.on_commit(jobs.wake)
-    return trial
+    return jobs.start(job.track, options, by, trial_of=job)
 
 
 def hand_over(trial: Job, by: User) -> bool:

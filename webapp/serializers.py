@@ -174,6 +174,7 @@ def job_json(job: Job, queue: Queue | None = None) -> shapes.Job:
         "folded": job.report.get("folded", []),
         "warnings": job.report.get("warnings", []),
         "null_db": job.report.get("null_db"),
+        "quality": job.report.get("evidence", {}),
         "models": job.report.get("models", []),
         "provider": job.report.get("provider", ""),
         "timings": job.report.get("seconds", {}),

@@ -68,6 +68,15 @@ class Heard(TypedDict):
     stems: A[dict[str, Evidence], "By instrument."]
 
 
+class Quality(TypedDict):
+    """What the sound of the song itself (`mixture`) or of a file made of it tells."""
+
+    level_db: A[float, "Its energy against the song's.", -6.4]
+    peak_db: A[float, "Its greatest sample against full scale.", -1.8]
+    clipped: A[float, "Share of samples at full scale, three or more in a row.", 0.0]
+    bleed_db: A[float | None, "Estimate: what the other stems explain of it, against itself.", -21.3]
+
+
 class Folded(TypedDict):
     """A stem whose sound was put into `other`."""
 
@@ -117,6 +126,7 @@ class Job(TypedDict):
     provider: A[str, "The processor that did it.", "CPU"]
     timings: A[dict[str, float], "Seconds by stage.", {"decode": 1.2, "separate": 190.4}]
     null_db: A[float | None, "Mixture minus the sum of all stems, relative to the mixture.", -138.2]
+    quality: A[dict[str, Quality], "Evidence by file, once the job is done."]
     audio: A[Audio | None, "For players."]
     detection_url: A[str | None, "What was heard, second by second.", f"{JOB}/detection/"]
     thumbnail_url: A[str | None, "The song's waveform in few peaks.", f"{JOB}/thumbnail"]

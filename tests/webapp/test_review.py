@@ -83,6 +83,12 @@ def test_flags_are_those_of_the_last_result(make_job):
     assert not job.flags.exists()
 
 
+def test_programs_are_told_the_evidence(make_job, browser):
+    job = claimed(make_job())
+    finish(job, evidence={"vocals": FINE})
+    assert browser.get(f"/api/v1/jobs/{job.pk}/").json()["quality"] == {"vocals": FINE}
+
+
 def test_a_verdict_is_kept_with_who_said_it_and_why(make_job, reviewer):
     first, second, other = make_job(State.DONE), make_job(State.FAILED), make_job()
     assert decide(Job.objects.exclude(pk=other.pk), Verdict.NEEDS_WORK, " Drums in the vocals. ", reviewer) == 2
@@ -119,6 +125,10 @@ def test_a_second_try_is_not_told_to_the_owner_before_it_is_handed_over(make_job
 def test_a_second_try_goes_with_the_first(make_job, reviewer):
     job = make_job(State.DONE)
     trial = oversight.run_again(job, Options(), reviewer)
+    jobs.delete(job)
+    assert fresh(trial).deleted_at and jobs.claim(trial.pk, "w") is None
+    jobs.restore(job)
+    assert fresh(trial).deleted_at is None
     job.delete()
     assert not Job.objects.filter(pk=trial.pk).exists()
 

@@ -81,6 +81,7 @@
  * @property {string} created_at
  * @property {string} format
  * @property {number | null} null_db
+ * @property {Record<string, {level_db: number, peak_db: number, clipped: number, bleed_db: number | null}>} quality by file
  * @property {JobModel[]} models
  * @property {string} provider
  * @property {string[]} stems_asked empty: as the song has them
