@@ -21,7 +21,7 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 
 from webapp import jobs, oversight, review
-from webapp.dossier import AgainForm, dossier, time_spent
+from webapp.dossier import AgainForm, dossier, is_possible, time_spent
 from webapp.models import Export, Job, Track, User, Verdict, Worker
 
 JOB_PAGE = "admin:webapp_job_change"
@@ -70,6 +70,14 @@ class TrackAdmin(admin.ModelAdmin[Track]):
     show_full_result_count = False
 
 
+class ByFlag(admin.ChoicesFieldListFilter):
+    """By what a job's own report says against it."""
+
+    def __init__(self, *args: Any, **more: Any) -> None:
+        super().__init__(*args, **more)
+        self.title = "flag"
+
+
 class WithNote(ActionForm):
     """What to do with jobs, and why."""
 
@@ -81,10 +89,10 @@ class JobAdmin(Shown, admin.ModelAdmin[Job]):
     """Jobs: their review, and what else can be done with them."""
 
     list_display = (
-        "title", "owner", "state", "review", "flagged", "length", "stems", "preset", "spent", "null_db", "created_at",
+        "title", "created_at", "owner", "state", "review", "flagged", "length", "stems", "preset", "spent", "null_db",
     )  # fmt: skip
     list_select_related = ("track__owner",)
-    list_filter = ("review", "flags__kind", "state", "cause", "created_at", ("trial_of", admin.EmptyFieldListFilter))
+    list_filter = ("review", ("flags__kind", ByFlag), "state", "cause", "created_at")
     search_fields = ("track__title", "track__owner__username")
     search_help_text = "Words of the title, the owner's name, or a job's id."
     sortable_by = ("created_at",)
@@ -113,7 +121,7 @@ class JobAdmin(Shown, admin.ModelAdmin[Job]):
     @admin.display(ordering="track__title")
     def title(self, job: Job) -> str:
         """The song's."""
-        return job.track.title
+        return f"{job.track.title} (second try)" if job.trial_of_id else job.track.title
 
     @admin.display
     def owner(self, job: Job) -> str:
@@ -235,7 +243,8 @@ class JobAdmin(Shown, admin.ModelAdmin[Job]):
             raise PermissionDenied
         if job is None:
             raise Http404
-        actions = {name: label for name, label in self.get_action_choices(request, []) if name != "delete_selected"}
+        choices = self.get_action_choices(request, [])
+        actions = {name: label for name, label in choices if is_possible(name, job)}
         context = self.admin_site.each_context(request) | dossier(job, request.GET.get("beside", ""))
         context |= {"opts": self.opts, "actions": actions, "form": AgainForm()}
         return TemplateResponse(request, "admin/webapp/job/page.html", context)

@@ -7,10 +7,18 @@ from django import forms
 from django.utils import timezone
 
 from pipeline.options import DEFAULT_BLEED, STEMS, Options, bleeds, presets
-from webapp.models import Job, State
+from webapp.models import LIVE, Job, State
 from webapp.serializers import in_order, job_json
 
 SILENCE_DB = -150.0  # nothing but rounding
+ENDED = (State.FAILED, State.CANCELLED)
+POSSIBLE: dict[str, tuple[State, ...]] = {
+    "cancel": LIVE,
+    "requeue": (State.RUNNING, *ENDED),
+    "empty": (State.DONE, *ENDED),
+    "hand_over": (State.DONE,),
+}
+"""What can be done with a job in which state; all else always."""
 
 
 class AgainForm(forms.Form):
@@ -28,9 +36,15 @@ class AgainForm(forms.Form):
         return Options(stems=tuple(in_order(chosen["stems"])), preset=chosen["preset"], bleed=chosen["bleed"])
 
 
+def is_possible(action: str, job: Job) -> bool:
+    """Whether an action of the list makes sense on a job's own page."""
+    if action == "delete_selected" or (action == "hand_over" and job.trial_of_id is None):
+        return False
+    return job.state in POSSIBLE.get(action, State.values)
+
+
 def dossier(job: Job, beside: str = "") -> dict[str, Any]:
     """What the page shows of a job, and of another result of the same song if that is to be beside it."""
-    first = job.trial_of or job
     same_song = Job.objects.filter(track=job.track).select_related("track").exclude(pk=job.pk).order_by("created_at")
     others = list(same_song)
     shown = [job, *(other for other in others if str(other.pk) == beside)]
@@ -38,7 +52,6 @@ def dossier(job: Job, beside: str = "") -> dict[str, Any]:
     return {
         "title": job.track.title,
         "job": job,
-        "first": first,
         "owner": job.track.owner,
         "results": [result(each) for each in shown],
         "others": others,

@@ -6,6 +6,7 @@ from django.contrib.auth.models import Group, Permission
 from django.test import Client
 from django.urls import reverse
 
+from pipeline.options import Options
 from webapp import jobs, oversight
 from webapp.models import Cause, Job, State, User, Worker
 
@@ -140,6 +141,29 @@ def test_reviewers_can_not(make_job, reviewer, action):
     act(reviewer, action, job, post="yes")
     assert fresh(job).state == State.RUNNING
     assert action not in reviewer.get(page(job)).context["actions"]
+
+
+@pytest.mark.parametrize(
+    ("state", "actions"),
+    [
+        (State.QUEUED, {"cancel"}),
+        (State.RUNNING, {"cancel", "requeue"}),
+        (State.FAILED, {"requeue", "empty"}),
+        (State.DONE, {"empty"}),
+    ],
+)
+def test_the_page_offers_what_makes_sense(make_job, manager, state, actions):
+    offered = manager.get(page(make_job(state))).context["actions"]
+    assert set(offered) == {"approve", "needs_work", "reject"} | actions
+
+
+def test_a_finished_try_can_be_handed_over_on_its_page(make_job, manager, owner):
+    trial = claimed(oversight.run_again(make_job(State.DONE), Options(), owner))
+    assert "hand_over" not in manager.get(page(trial)).context["actions"]
+    finish(trial)
+    assert "hand_over" in manager.get(page(trial)).context["actions"]
+    act(manager, "hand_over", trial)
+    assert fresh(trial).trial_of is None
 
 
 def test_what_can_not_be_done_is_said(make_job, manager):

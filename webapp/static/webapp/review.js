@@ -39,12 +39,12 @@ class Player {
     this.place.max = String(audio.samples / audio.rate);
     this.place.addEventListener("input", () => this.seek(Number(this.place.value)));
     find(root, "[data-play]").addEventListener("click", () => this.toggle());
-    const lanes = job.stems.map(({ name, peaks_url }) => ({ url: peaks_url, drawing: this.#addLane(name) }));
     const { original_peaks_url } = audio;
-    if (original_peaks_url) lanes.unshift({ url: original_peaks_url, drawing: this.#addLane(ORIGINAL, true) });
+    const original = original_peaks_url ? [{ url: original_peaks_url, drawing: this.#addLane(ORIGINAL) }] : [];
     if (job.stems.length > 0) this.#addLane(MIX);
     else this.#heard = ORIGINAL;
-    void draw(lanes);
+    const stems = job.stems.map(({ name, peaks_url }) => ({ url: peaks_url, drawing: this.#addLane(name) }));
+    void draw([...original, ...stems]);
     this.#show();
   }
 
@@ -102,8 +102,8 @@ class Player {
     for (const { name } of engine.lanes) engine.setSolo(name, name === this.#heard);
   }
 
-  /** @param {string} name @param {boolean} [first] @returns {HTMLElement} where its waveform goes */
-  #addLane(name, first = false) {
+  /** @param {string} name @returns {HTMLElement} where its waveform goes */
+  #addLane(name) {
     const lane = document.createElement("li");
     const button = document.createElement("button");
     button.type = "button";
@@ -117,7 +117,7 @@ class Player {
       this.seek(((event.clientX - left) / width) * Number(this.place.max));
     });
     lane.append(button, drawing);
-    find(this.root, "[data-lanes]")[first ? "prepend" : "append"](lane);
+    find(this.root, "[data-lanes]").append(lane);
     return drawing;
   }
 
