@@ -14,6 +14,7 @@ class Console(admin.AdminSite):
 
     site_header = site_title = "SoundScape"
     index_title = "How it goes"
+    enable_nav_sidebar = False  # lists need the room
 
     def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> TemplateResponse:
         """The first page."""

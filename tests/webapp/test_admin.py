@@ -1,5 +1,7 @@
 """The administrator's pages: what they show, what can be done there and by whom, and that lists stay quick."""
 
+import re
+
 import pytest
 from acting import claimed, finish, fresh
 from django.contrib.auth.models import Group, Permission
@@ -105,6 +107,11 @@ def test_the_page_of_a_job_tells_all_of_it(make_job, reviewer):
 
 
 @pytest.mark.parametrize("pk", ["0" * 32, "nonsense"])
+def test_the_page_needs_no_inline_script_or_style(make_job, reviewer):
+    html = reviewer.get(page(make_job(State.DONE))).content.decode()
+    assert not re.search(r"<style|\sstyle=|\son[a-z]+=|<script(?![^>]*(src=|application/json))", html)
+
+
 def test_there_is_no_page_of_no_job(admin_client, pk):
     assert admin_client.get(f"{LIST}{pk}/change/").status_code == 404
 
