@@ -12,10 +12,12 @@ from webapp.api.me import Me, Models
 from webapp.api.tokens import TokenViewSet
 from webapp.api.tracks import TrackViewSet
 from webapp.api.uploads import UploadViewSet, upload
+from webapp.api.webhooks import WebhookViewSet
 
 ONE: Any = {"get": "retrieve", "patch": "partial_update", "delete": "destroy"}
 ORIGINAL = "api/v1/jobs/<uuid:pk>/original"
 EXPORT = "api/v1/jobs/<uuid:pk>/exports/<uuid:export>"
+WEBHOOK = "api/v1/webhooks/<uuid:pk>"
 STEM = "api/v1/jobs/<uuid:pk>/stems/<slug:name>"
 
 urlpatterns = [
@@ -37,6 +39,16 @@ urlpatterns = [
     path("api/v1/tracks/", TrackViewSet.as_view({"get": "list", "post": "create"}), name="api-tracks"),
     path("api/v1/tracks/<uuid:pk>/", TrackViewSet.as_view(ONE), name="api-track"),
     path("api/v1/tracks/<uuid:pk>/file", files.track, name="track-file"),
+    path("api/v1/webhooks/", WebhookViewSet.as_view({"get": "list", "post": "create"}), name="api-webhooks"),
+    path(f"{WEBHOOK}/", WebhookViewSet.as_view(ONE), name="api-webhook"),
+    path(f"{WEBHOOK}/rotate/", WebhookViewSet.as_view({"post": "rotate"}), name="api-webhook-rotate"),
+    path(f"{WEBHOOK}/ping/", WebhookViewSet.as_view({"post": "ping"}), name="api-webhook-ping"),
+    path(f"{WEBHOOK}/deliveries/", WebhookViewSet.as_view({"get": "deliveries"}), name="api-webhook-deliveries"),
+    path(
+        f"{WEBHOOK}/deliveries/<uuid:delivery>/redeliver/",
+        WebhookViewSet.as_view({"post": "redeliver"}),
+        name="api-webhook-redeliver",
+    ),
     path("api/v1/uploads/", UploadViewSet.as_view({"post": "create"}), name="api-uploads"),
     path("api/v1/uploads/<uuid:pk>/", upload, name="api-upload"),
     path("api/v1/jobs/", JobViewSet.as_view({"get": "list", "post": "create"}), name="api-jobs"),

@@ -55,9 +55,9 @@ KEPT = timedelta(days=30)  # of the delivery log
 # -- what people do ------------------------------------------------------------------------------------------
 
 
-def create(owner: User, url: str, events: list[str]) -> Webhook:
+def create(owner: User, url: str, events: list[str], active: bool = True) -> Webhook:
     """A new webhook, with a secret."""
-    return Webhook.objects.create(owner=owner, url=url, events=events, secret=new_secret())
+    return Webhook.objects.create(owner=owner, url=url, events=events, active=active, secret=new_secret())
 
 
 def rotate(webhook: Webhook) -> None:

@@ -1,0 +1,140 @@
+"""Webhooks: make, change and try one's own, and see what was sent to them. Only for members; nobody else sees them."""
+
+from typing import Any
+from uuid import UUID
+
+from rest_framework import serializers, status
+from rest_framework.decorators import action
+from rest_framework.generics import get_object_or_404
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.viewsets import GenericViewSet
+
+from webapp import outbound, webhooks
+from webapp.api.pagination import Pages
+from webapp.models import Delivery, User, Webhook
+from webapp.permissions import WithAccount
+from webapp.problems import Checked, Conflict
+
+TOO_MANY = f"You have {webhooks.MOST} webhooks, which is as many as one may have. Delete one first."
+NO_STORE = {"Cache-Control": "no-store"}
+
+
+class Members(WithAccount):
+    """Whoever has a login, by session or token."""
+
+    def has_permission(self, request: Request, view: Any) -> bool:
+        """Not guests: whom a site writes to it should know."""
+        return super().has_permission(request, view) and not (isinstance(request.user, User) and request.user.is_guest)
+
+
+class WebhookWish(Checked):
+    """What one says of a webhook. events: those it hears of; none: all of them."""
+
+    url = serializers.CharField(max_length=500)
+    events = serializers.MultipleChoiceField(choices=[kind.value for kind in webhooks.ANNOUNCED], default=set[str]())
+    active = serializers.BooleanField(default=True)
+
+    def validate_url(self, url: str) -> str:
+        """One that we would post to. Looks up its host."""
+        try:
+            outbound.check_url(url)
+        except outbound.Refused as error:
+            raise serializers.ValidationError(str(error)) from error
+        return url
+
+    def validate_events(self, events: set[str]) -> list[str]:
+        """In the order in which they happen."""
+        return [kind.value for kind in webhooks.ANNOUNCED if kind in events]
+
+
+class WebhookJson(serializers.ModelSerializer[Webhook]):
+    """What can be seen of a webhook: not its secret."""
+
+    class Meta:
+        model = Webhook
+        fields = ("id", "url", "events", "active", "created_at")
+
+
+class DeliveryJson(serializers.ModelSerializer[Delivery]):
+    """A message, and each try to send it. due_at: of the next one, while it is pending."""
+
+    class Meta:
+        model = Delivery
+        fields = ("id", "event", "state", "body", "log", "created_at", "due_at")
+
+
+class WebhookViewSet(GenericViewSet[Webhook]):
+    """My webhooks."""
+
+    permission_classes = [Members]
+    pagination_class = Pages
+
+    def list(self, request: Request) -> Response:
+        """All, oldest first."""
+        return Response(WebhookJson(_mine(request).order_by("created_at"), many=True).data)
+
+    def create(self, request: Request) -> Response:
+        """Make one. The answer holds its secret, which signs what is sent, and which is not told again."""
+        wish = WebhookWish(data=request.data)
+        wish.is_valid(raise_exception=True)
+        if _mine(request).count() >= webhooks.MOST:
+            raise Conflict(TOO_MANY)
+        return _with_secret(webhooks.create(request.user, **wish.validated_data), status.HTTP_201_CREATED)  # type: ignore[arg-type]
+
+    def retrieve(self, request: Request, pk: UUID) -> Response:
+        """One."""
+        return Response(WebhookJson(_own(request, pk)).data)
+
+    def partial_update(self, request: Request, pk: UUID) -> Response:
+        """Change where it leads, what it hears of, or whether it does."""
+        hook, wish = _own(request, pk), WebhookWish(data=request.data, partial=True)
+        wish.is_valid(raise_exception=True)
+        _mine(request).filter(pk=hook.pk).update(**wish.validated_data)
+        return Response(WebhookJson(_own(request, pk)).data)
+
+    def destroy(self, request: Request, pk: UUID) -> Response:
+        """Delete it, with its deliveries."""
+        _own(request, pk).delete()
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
+    @action(detail=True, methods=["post"])
+    def rotate(self, request: Request, pk: UUID) -> Response:
+        """Give it another secret. For a day both sign."""
+        hook = _own(request, pk)
+        webhooks.rotate(hook)
+        return _with_secret(hook, status.HTTP_200_OK)
+
+    @action(detail=True, methods=["post"])
+    def ping(self, request: Request, pk: UUID) -> Response:
+        """Send it a message that says nothing."""
+        return Response(DeliveryJson(webhooks.ping(_own(request, pk))).data, status=status.HTTP_201_CREATED)
+
+    @action(detail=True)
+    def deliveries(self, request: Request, pk: UUID) -> Response:
+        """What was sent or will be, newest first. Kept for a month."""
+        sent: Any = _own(request, pk).deliveries.all()
+        page: Any = self.paginate_queryset(sent)
+        return self.get_paginated_response(DeliveryJson(page, many=True).data)
+
+    @action(detail=True, methods=["post"])
+    def redeliver(self, request: Request, pk: UUID, delivery: UUID) -> Response:
+        """Send one once more."""
+        mine = get_object_or_404(_own(request, pk).deliveries, pk=delivery)
+        if not webhooks.redeliver(mine):
+            raise Conflict("This message is about to be sent anyway.")
+        mine.refresh_from_db()
+        return Response(DeliveryJson(mine).data)
+
+
+def _mine(request: Request) -> Any:
+    return Webhook.objects.filter(owner_id=request.user.pk)
+
+
+def _own(request: Request, pk: UUID) -> Webhook:
+    hook: Webhook = get_object_or_404(_mine(request), pk=pk)
+    return hook
+
+
+def _with_secret(hook: Webhook, code: int) -> Response:
+    return Response(WebhookJson(hook).data | {"secret": hook.secret}, status=code, headers=NO_STORE)
