@@ -76,7 +76,7 @@ def test_the_image_installs_what_the_project_says():
     for target, expected in (("cpu", "onnxruntime>="), ("cuda", "onnxruntime-gpu[cuda,cudnn]>=")):
         (script,) = re.findall(rf"AS {target}-packages\nRUN sed -i '(.*?)'", text)
         changed = subprocess.run(["sed", script], input=told, capture_output=True, text=True, check=True).stdout
-        assert [line for line in changed.splitlines() if line.startswith("onnxruntime")][0].startswith(expected)
+        assert next(line for line in changed.splitlines() if line.startswith("onnxruntime")).startswith(expected)
 
 
 @pytest.fixture
@@ -123,8 +123,7 @@ def wait_for(port):
     deadline = monotonic() + 30
     while True:
         try:
-            socket.create_connection(("127.0.0.1", port)).close()
-            return
+            return socket.create_connection(("127.0.0.1", port)).close()
         except ConnectionRefusedError:
             assert monotonic() < deadline
             sleep(0.05)
