@@ -237,9 +237,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--stems", nargs="+", default=list(FOUR), metavar="STEM")
     parser.add_argument("--hidden", type=int, default=256, help="width of the network (default: 256)")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument(
-        "--minutes", type=float, default=60.0, help="of processor time, after which to stop"
-    )
+    parser.add_argument("--minutes", type=float, default=60.0, help="of processor time, after which to stop")
     parser.add_argument("--patience", type=int, default=12, help="stop after so many validations without gain")
     parser.add_argument("--threads", type=int, help="of the processor (default: all)")
     parser.add_argument("--cache", type=Path, default=Path("data/stems"), metavar="DIR", help="decoded songs")
