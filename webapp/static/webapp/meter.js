@@ -32,7 +32,7 @@ export class LevelBar {
   show({ rms, peak }, now) {
     this.bar.style.transform = `scaleX(${share(gainToDb(rms))})`;
     const db = this.#held(gainToDb(peak), now);
-    this.mark.style.left = `${100 * share(db)}%`;
+    this.mark.style.transform = `translateX(${100 * (share(db) - 1)}%)`; // of its own width, the meter's: nothing is laid out anew
     this.mark.classList.toggle("over", db > 0);
   }
 

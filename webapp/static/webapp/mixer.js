@@ -29,13 +29,18 @@ import { View } from "./view.js";
  * @typedef {{engine: Engine, focused: string | undefined}} Left what a mixer leaves to the next: the engine, still playing, and the lane with the focus
  */
 
+/** Pictures of what plays are at least so far apart, milliseconds: drawing every one that a screen can show takes most of a core. */
+const PICTURE = 30;
+
 export class Mixer {
   /** Whether the stems are being put together anew, so that those shown are about to be replaced. */
   #outdated = false;
   /** What is remembered of the mix. */
   #kept;
-  /** The next picture of what plays. */
+  /** The next picture of what plays, when the last was drawn, milliseconds, and the position in it, seconds. */
   #frame = 0;
+  #drawn = 0;
+  #shown = 0;
   /** Ends all listening; true in `aborted` once this mixer has given way to another. */
   #end = new AbortController();
 
@@ -236,15 +241,25 @@ export class Mixer {
   /** @param {number} now milliseconds */
   #animate(now) {
     if (this.#end.signal.aborted || this.engine.state !== "playing") return;
+    this.#frame = requestAnimationFrame((next) => this.#animate(next));
+    if (now - this.#drawn < PICTURE) return;
+    this.#drawn = now;
     this.view.follow(this.engine.position);
-    this.#showPosition();
+    if (this.#hasMoved()) this.#showPosition();
     const { lanes, master, reduction } = this.engine.levels();
     for (const { meter, name } of this.lanes) meter.show(lanes[name], now);
     this.transport.showLevels(master, reduction, now);
-    this.#frame = requestAnimationFrame((next) => this.#animate(next));
+  }
+
+  /** Whether the playhead is to be seen in another place, or the clock at another second. */
+  #hasMoved() {
+    const { position } = this.engine;
+    const pixels = Math.abs(position - this.#shown) * this.view.scale * devicePixelRatio;
+    return pixels >= 1 || Math.floor(position) !== Math.floor(this.#shown);
   }
 
   #showPosition() {
+    this.#shown = this.engine.position;
     for (const pane of [...this.panes, this.minimap.waveform]) pane.setPosition(this.engine.position);
     this.transport.showPosition();
   }
