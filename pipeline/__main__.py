@@ -49,7 +49,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("songs", nargs="+", type=Path, metavar="SONG", help="audio files, or videos with sound")
     made.add_argument("-o", "--output", type=Path, default=Path("separated"), metavar="DIR", help="default: separated")
     made.add_argument("--stems", metavar="A,B", help=f"of {', '.join(STEMS)}; default: as the song has them")
-    made.add_argument("--format", choices=FORMATS, default="wav", help="mp3: 320 kbit/s; mp3-v0: best variable rate")
+    made.add_argument("--format", choices=list(FORMATS), default="wav", help="mp3: 320 kbit/s; mp3-v0: best variable")
     made.add_argument("--bits", choices=BITS, default="float", help="of WAV and FLAC samples; float (WAV) can't clip")
     made.add_argument("--bleed", default=DEFAULT_BLEED, help=bleed_help())
     made.add_argument("--preset", default="default", help="which models: see python -m ensemble list")

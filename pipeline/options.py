@@ -32,7 +32,14 @@ __all__ = [
     "stem_choices",
 ]
 
-FORMATS = ("wav", "flac", "mp3", "mp3-v0", "m4a", "opus")
+FORMATS = {
+    "wav": "WAV",
+    "flac": "FLAC",
+    "mp3": "MP3, 320 kbit/s",
+    "mp3-v0": "MP3, V0",
+    "m4a": "M4A (AAC)",
+    "opus": "Opus",
+}
 BITS = ("16", "24", "float")
 
 

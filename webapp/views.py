@@ -38,7 +38,7 @@ def home(request: HttpRequest) -> HttpResponse:
             "model_cards": model_cards(),
             "bleeds": bleeds(),
             "default_bleed": DEFAULT_BLEED,
-            "formats": FORMATS,
+            "formats": FORMATS.items(),
             "stem_choices": stem_choices(),
         },
     )

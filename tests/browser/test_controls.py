@@ -6,6 +6,7 @@ What the engine makes of it is tested in `test_engine.py`, the whole way from th
 import json
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urljoin
 
 import av
 import pytest
@@ -21,6 +22,7 @@ SONGS: list[dict[str, Any]] = [
     {"title": "Whole", "seconds": SECONDS, "stems": STEMS},
     {"title": "Half", "seconds": SECONDS, "stems": STEMS, "state": "running", "separated": 0.5},
 ]
+LIFT = 400.0  # milliseconds between a swipe and a tap: what comes sooner, as no finger can, is taken for a part of it
 RENDERING = 60_000.0  # milliseconds for a file of the song on a busy machine
 # As a page has it that was opened by plain http from another machine.
 INSECURE = "delete AudioContext.prototype.__proto__.audioWorklet; delete navigator.__proto__.clipboard;"
@@ -217,6 +219,25 @@ def test_ctrl_and_wheel_zoom_around_the_pointer(mixer: "Page") -> None:
     assert (start + end) / 2 == pytest.approx(SECONDS / 2, abs=1.1)
 
 
+def test_a_phone_needs_no_mouse_and_no_keys(browser: "Browser", web: Web) -> None:
+    phone = {"viewport": {"width": 360, "height": 740}, "has_touch": True, "is_mobile": True}
+    song = web.songs["Whole"]
+    with visit(browser, storage_state=song.visitor, base_url=web.address, **phone) as context:
+        page = opened(context.new_page(), song.path)
+        page.get_by_role("button", name="Mute drums").tap()
+        assert lane(page, "drums")["mute"]
+        swipe(page, box(page.locator("#ruler")), 0.25, 0.75)
+        loop = engine(page, "loop")
+        assert [loop["start"], loop["end"]] == pytest.approx([SECONDS / 4, 3 * SECONDS / 4], abs=1.5)
+        page.get_by_role("button", name="Zoom in").tap()
+        minimap = page.get_by_role("scrollbar", name="Part of the song in sight")
+        before = int(minimap.get_attribute("aria-valuenow") or 0)
+        swipe(page, box(minimap), 0.5, 0.9)
+        assert int(minimap.get_attribute("aria-valuenow") or 0) > before
+        page.get_by_role("button", name="Play", exact=True).tap()
+        wait_for_sound(page, "master", heard=True)
+
+
 def test_a_spectrogram_covers_its_lane_from_end_to_end(mixer: "Page") -> None:
     button = mixer.get_by_role("button", name="Spectrogram of bass")
     button.click()
@@ -318,7 +339,7 @@ def test_the_original_is_there_first_and_the_stems_join_it(page: "Page", web: We
     page.get_by_text("you hear the original").wait_for()
 
 
-def test_this_mix_is_written_and_saved_by_itself(mixer: "Page") -> None:
+def test_this_mix_is_written_and_saved_by_itself_and_found_again_on_the_next_visit(mixer: "Page") -> None:
     mixer.get_by_role("button", name="Mute drums").click()
     mixer.evaluate("() => document.querySelector('#mixer').engine.setLoop(5, 12)")
     mixer.get_by_text("Only the loop, 0:05 to 0:12").wait_for()
@@ -329,6 +350,17 @@ def test_this_mix_is_written_and_saved_by_itself(mixer: "Page") -> None:
     assert mixer.get_by_role("link", name="Download Whole - mix.flac").is_visible()
     with av.open(str(download.value.path())) as file:
         assert sum(frame.samples for frame in file.decode(audio=0)) == 7 * 44_100
+    saved: list[Any] = []
+    mixer.on("download", lambda made: saved.append(made))
+    mixer.reload()
+    link = mixer.get_by_role("link", name="Download Whole - mix.flac")
+    link.wait_for()
+    assert mixer.request.get(urljoin(mixer.url, link.get_attribute("href") or "")).ok
+    assert saved == []
+    mixer.get_by_role("button", name="Remove").click()
+    mixer.reload()
+    mixer.get_by_role("button", name="Export").wait_for()
+    assert mixer.locator(".export").count() == 0
 
 
 def test_an_export_can_be_cancelled_and_tried_again(mixer: "Page") -> None:
@@ -377,6 +409,18 @@ def drag(page: "Page", area: Any, start: float, end: float) -> None:
     page.mouse.move(area["x"] + (start + end) / 2 * area["width"], middle)
     page.mouse.move(area["x"] + end * area["width"], middle)
     page.mouse.up()
+
+
+def swipe(page: "Page", area: Any, start: float, end: float) -> None:
+    """The same with a finger, which the browser may take for scrolling."""
+    finger = page.context.new_cdp_session(page)
+    y = area["y"] + area["height"] / 2
+    for step in range(11):
+        x = area["x"] + (start + (end - start) * step / 10) * area["width"]
+        kind = "touchMove" if step else "touchStart"
+        finger.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": [{"x": x, "y": y}]})
+    finger.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+    page.wait_for_timeout(LIFT)
 
 
 def seconds(clock: str) -> int:

@@ -18,11 +18,12 @@ export class Export {
 
   /**
    * @param {string} name what it is, for people
-   * @param {() => Promise<ExportJob>} order asks the server for it
+   * @param {ExportJob | (() => Promise<ExportJob>)} order asks the server for it, if it was not asked on an earlier visit
    * @param {() => void} onRemoved the row with the focus is gone
    */
   constructor(name, order, onRemoved) {
-    this.order = order;
+    this.order = typeof order === "function" ? order : null;
+    this.#job = typeof order === "function" ? null : order;
     this.onRemoved = onRemoved;
     this.root = fromTemplate("#export-template");
     this.link = /** @type {HTMLAnchorElement} */ (find(this.root, "a"));
@@ -38,13 +39,13 @@ export class Export {
     this.#complain("");
     this.#show("queued", null);
     try {
-      this.#job = await this.order();
-      while (!this.#removed && (this.#job.state === "queued" || this.#job.state === "running")) {
+      if (this.order) this.#job = await this.order();
+      while (!this.#removed && this.#job && (this.#job.state === "queued" || this.#job.state === "running")) {
         this.#show(this.#job.state, this.#job.progress);
         await new Promise((resolve) => setTimeout(resolve, ASK));
         this.#job = await fetchExport(this.#job.url);
       }
-      if (this.#removed) return void this.#discard();
+      if (this.#removed || !this.#job) return void this.#discard();
       if (this.#job.state === "failed") this.#complain(this.#job.error);
       else this.#finish(this.#job);
     } catch (error) {
@@ -52,19 +53,20 @@ export class Export {
     }
   }
 
-  /** Saved at once; the link stays for when the browser did not do so. @param {ExportJob} job */
+  /** Saved at once if it was asked for just now; the link stays for when the browser did not do so. @param {ExportJob} job */
   #finish({ file_url, filename, size: bytes }) {
     this.#show("done", undefined);
     this.link.href = file_url ?? "";
     this.link.textContent = `Download ${filename}${bytes ? ` (${size(bytes)})` : ""}`;
     this.link.hidden = false;
-    this.link.click();
+    if (this.order) this.link.click();
   }
 
   /** @param {string} error "": none */
   #complain(error) {
     const problem = find(this.root, "[data-problem]");
-    problem.hidden = find(this.root, "[data-again]").hidden = !error;
+    problem.hidden = !error;
+    find(this.root, "[data-again]").hidden = !error || !this.order;
     write(problem, error);
     if (error) this.#show("failed", undefined);
   }

@@ -41,6 +41,7 @@ export class HeardList {
       row.hidden = lanes.includes(kind);
       showInstrument(row, kind, job.heard, this.detection);
     }
+    find(this.root, ".scale").hidden = [...this.#rows.values()].every((row) => row.hidden);
     if (job.detection_url) void this.#refresh(job.heard, job.detection_url);
   }
 

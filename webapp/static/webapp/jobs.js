@@ -165,6 +165,8 @@ export const restoreJob = (job) => request("POST", job.restore_url);
 
 /** @param {string} url @param {URLSearchParams} order @returns {Promise<ExportJob>} */
 export const startExport = (url, order) => request("POST", url, order);
+/** @param {string} url @returns {Promise<ExportJob[]>} newest first */
+export const fetchExports = (url) => request("GET", url);
 /** @param {string} url @returns {Promise<ExportJob>} */
 export const fetchExport = (url) => request("GET", url);
 /** Stops it, if it is still being written. @param {string} url @returns {Promise<null>} */

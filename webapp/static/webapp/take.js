@@ -2,7 +2,7 @@
 
 import { find, write } from "./card.js";
 import { Export } from "./export.js";
-import { startExport } from "./jobs.js";
+import { fetchExports, startExport } from "./jobs.js";
 import { toQuery } from "./state.js";
 import { capitalised, clock } from "./status.js";
 
@@ -42,6 +42,7 @@ export class Take {
   update(job) {
     const finished = job.state === "done" || job.zip_url !== null;
     this.root.hidden = !finished || job.stems.length === 0;
+    if (finished && !this.#job) void this.#recall(job);
     this.#job = job;
     this.#showStems(job.stems.map(({ name }) => name));
     this.showHint();
@@ -70,6 +71,17 @@ export class Take {
     group.replaceChildren(...names.map((name) => new Option(capitalised(name), `stem:${name}`)));
   }
 
+  /** Lists what was ordered on earlier visits and is still there. @param {Job} job */
+  async #recall({ exports_url }) {
+    const earlier = await fetchExports(exports_url).catch(() => []);
+    const kept = earlier.filter(({ state }) => state !== "failed");
+    find(this.root, "#exports").append(...kept.map((made) => new Export(made.filename, made, () => this.#toForm()).root));
+  }
+
+  #toForm() {
+    find(this.root, "button[type=submit]").focus();
+  }
+
   #take() {
     const mix = this.mixing();
     if (!this.#job || !mix) return;
@@ -81,8 +93,7 @@ export class Take {
     const name = this.what.selectedOptions[0].label;
     const coding = what === "ni" ? "" : `, ${this.coding.selectedOptions[0].label}`;
     const { exports_url } = this.#job;
-    const toForm = () => find(this.root, "button[type=submit]").focus();
-    const made = new Export(name + coding, () => startExport(exports_url, order), toForm);
+    const made = new Export(name + coding, () => startExport(exports_url, order), () => this.#toForm());
     find(this.root, "#exports").prepend(made.root);
   }
 }
