@@ -351,7 +351,7 @@ def test_this_mix_is_written_and_saved_by_itself_and_found_again_on_the_next_vis
     with av.open(str(download.value.path())) as file:
         assert sum(frame.samples for frame in file.decode(audio=0)) == 7 * 44_100
     saved: list[Any] = []
-    mixer.on("download", lambda made: saved.append(made))
+    mixer.on("download", lambda made: saved.append(made))  # noqa: PLW0108 - Playwright wants a function of ours
     mixer.reload()
     link = mixer.get_by_role("link", name="Download Whole - mix.flac")
     link.wait_for()
