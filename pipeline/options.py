@@ -67,7 +67,7 @@ class Options:
             _one_of("stem", stem, STEMS)
         _one_of("preset", self.preset, presets())
         _one_of("bleed", self.bleed, tuple(bleeds()))
-        _one_of("format", self.format, FORMATS)
+        _one_of("format", self.format, tuple(FORMATS))
         _one_of("bits", self.bits, BITS)
         if not self.max_seconds > 0:
             raise InvalidOption(f"max_seconds must be above 0, not {self.max_seconds!r}.")
