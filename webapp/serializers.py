@@ -58,7 +58,7 @@ class Wishes(Checked):
 
     stems = serializers.MultipleChoiceField(choices=STEMS, default=set[str]())
     preset = serializers.ChoiceField(choices=presets(), default="default")
-    format = serializers.ChoiceField(choices=FORMATS, default="wav")
+    format = serializers.ChoiceField(choices=list(FORMATS), default="wav")
     bits = serializers.ChoiceField(choices=BITS, default="float")
     bleed = serializers.ChoiceField(choices=[*bleeds()], default=DEFAULT_BLEED)
 
