@@ -5,7 +5,7 @@ from typing import Any
 from django.contrib import admin
 from django.urls import path
 
-from webapp import events, exports, files, health, metrics, problems, token_pages, views
+from webapp import events, exports, files, health, metrics, problems, token_pages, views, webhook_pages
 from webapp.api.exports import ExportViewSet
 from webapp.api.jobs import JobViewSet
 from webapp.api.me import Me, Models
@@ -31,6 +31,13 @@ urlpatterns = [
     path("metrics", metrics.metrics, name="metrics"),
     path("accounts/tokens/", token_pages.MakeToken.as_view(), name="tokens"),
     path("accounts/tokens/<uuid:pk>/revoke/", token_pages.RevokeToken.as_view(), name="revoke-token"),
+    path("accounts/webhooks/", webhook_pages.MakeWebhook.as_view(), name="webhooks"),
+    path("accounts/webhooks/<uuid:pk>/", webhook_pages.OneWebhook.as_view(), name="webhook"),
+    path(
+        "accounts/webhooks/<uuid:pk>/deliveries/<uuid:delivery>/redeliver/",
+        webhook_pages.Redeliver.as_view(),
+        name="webhook-redeliver",
+    ),
     path("api/v1/problems/", problems.page, name="problems"),
     path("api/v1/me/", Me.as_view(), name="api-me"),
     path("api/v1/models/", Models.as_view(), name="api-models"),

@@ -42,6 +42,7 @@ ANNOUNCED = (
 )
 PING = "ping"
 MOST = 10  # webhooks of one account
+TOO_MANY = f"You have {MOST} webhooks, which is as many as one may have. Delete one first."
 SENDERS = 4  # threads of a worker
 LOOK_EVERY = 1.0  # seconds
 LEASE = timedelta(minutes=1)  # far above outbound.TIMEOUT

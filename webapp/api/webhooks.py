@@ -16,7 +16,6 @@ from webapp.models import Delivery, User, Webhook
 from webapp.permissions import WithAccount
 from webapp.problems import Checked, Conflict
 
-TOO_MANY = f"You have {webhooks.MOST} webhooks, which is as many as one may have. Delete one first."
 NO_STORE = {"Cache-Control": "no-store"}
 
 
@@ -79,7 +78,7 @@ class WebhookViewSet(GenericViewSet[Webhook]):
         wish = WebhookWish(data=request.data)
         wish.is_valid(raise_exception=True)
         if _mine(request).count() >= webhooks.MOST:
-            raise Conflict(TOO_MANY)
+            raise Conflict(webhooks.TOO_MANY)
         return _with_secret(webhooks.create(request.user, **wish.validated_data), status.HTTP_201_CREATED)  # type: ignore[arg-type]
 
     def retrieve(self, request: Request, pk: UUID) -> Response:
