@@ -22,7 +22,7 @@ from django.urls import URLPattern, path, reverse
 
 from webapp import jobs, oversight, review
 from webapp.dossier import AgainForm, dossier, is_possible, time_spent
-from webapp.models import Export, Job, Track, User, Verdict, Worker
+from webapp.models import Export, Job, Token, Track, User, Verdict, Worker
 
 JOB_PAGE = "admin:webapp_job_change"
 
@@ -57,6 +57,16 @@ class AccountAdmin(UserAdmin[User]):
     def let_go(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
         """In their old places."""
         self.message_user(request, f"{oversight.let_go(queryset)} not on hold any more.")
+
+
+@admin.register(Token)
+class TokenAdmin(Shown, admin.ModelAdmin[Token]):
+    """Members' tokens, without what is secret: to see who lets programs in, and to revoke."""
+
+    list_display = ("name", "user", "scopes", "token_key", "created", "last_used", "expiry")
+    list_select_related = ("user",)
+    search_fields = ("name", "user__username", "token_key")
+    fields = list_display
 
 
 @admin.register(Track)

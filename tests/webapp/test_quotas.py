@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from webapp import jobs, quotas, throttles
 from webapp.accounts import adopt
-from webapp.models import Export, Job, State, Track, Usage, User
+from webapp.models import Export, Job, State, Track, Upload, Usage, User
 
 pytestmark = pytest.mark.django_db
 SONG_MINUTES = 882_000 / 44_100 / 60  # of a job that `finish` finishes
@@ -107,6 +107,15 @@ class TestRoom:
         assert "Delete some" in answer.json()["detail"]
         settings.BYTES = 12_000
         assert upload(browser, content=b"x" * 1000).status_code == 201
+
+    def test_an_upload_in_pieces_takes_it_as_soon_as_it_is_announced(self, browser, owner, settings):
+        settings.BYTES = 1500
+        headers = {"Tus-Resumable": "1.0.0", "Upload-Length": "1000", "Upload-Metadata": "filename eC5tcDM="}
+        assert browser.post("/api/v1/uploads/", headers=headers).status_code == 201
+        assert quotas.used_by(owner).bytes == 1000
+        answer = browser.post("/api/v1/uploads/", headers=headers)
+        assert (answer.status_code, answer.json()["type"]) == (403, "/api/v1/problems/#quota-exceeded")
+        assert Upload.objects.count() == 1
 
 
 class TestWhose:

@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import pytest
 from acting import fresh
+from django.contrib.auth.models import Group
 from django.test import Client
 from django.utils import timezone
 
@@ -122,3 +123,23 @@ def test_staff_look_at_everything_but_change_nothing(make_job, fetch):
         assert client.post(f"/api/v1/jobs/{job.pk}/{verb}/").status_code == 404
     assert client.delete(f"/api/v1/jobs/{job.pk}/").status_code == 404
     assert client.get("/api/v1/jobs/").json()["results"] == []  # their own
+
+
+def test_administrators_see_whose_there_are_and_revoke_them(owner, admin_client):
+    token, _ = Token.objects.create(owner, name="CI", scopes=BOTH)
+    for path in ("", f"{token.pk}/change/"):
+        answer = admin_client.get(f"/admin/webapp/token/{path}")
+        assert answer.status_code == 200
+        assert b"CI" in answer.content and token.digest.encode() not in answer.content
+    admin_client.post(f"/admin/webapp/token/{token.pk}/delete/", {"post": "yes"})
+    assert not Token.objects.exists()
+
+
+def test_reviewers_see_none(owner):
+    token, _ = Token.objects.create(owner, name="CI", scopes=BOTH)
+    reviewer = User.objects.create_user("reviewer", is_staff=True)
+    reviewer.groups.add(Group.objects.get(name="Reviewers"))
+    client = Client()
+    client.force_login(reviewer)
+    for path in ("", f"{token.pk}/change/", f"{token.pk}/delete/"):
+        assert client.get(f"/admin/webapp/token/{path}").status_code == 403
