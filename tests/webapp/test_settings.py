@@ -52,6 +52,8 @@ def test_defaults_need_nothing_else(load, tmp_path):
 def test_everything_can_be_changed(load):
     settings = load(
         SECRET_KEY="k" * 50,
+        STORAGE_URL="s3://songs",
+        SOUNDSCAPE_X_ACCEL="1",
         DATABASE_URL="postgres://user:pa%23ss@db:5433/name",
         BROKER_URL="redis://cache:6379/1",
         PORT="8123",
@@ -75,6 +77,8 @@ def test_everything_can_be_changed(load):
     assert "data_folder_in" not in settings["CELERY_BROKER_TRANSPORT_OPTIONS"]
     assert settings["CACHES"]["default"]["LOCATION"] == "redis://cache:6379/1"
     assert (settings["MINUTES"], settings["GUEST_BYTES"], settings["GUEST_REQUESTS"]) == (30, 1_500_000_000, 60)
+    assert settings["STORAGES"]["default"]["OPTIONS"] == {"bucket_name": "songs"}
+    assert settings["X_ACCEL"] is True
     assert settings["PORT"] == 8123
     assert settings["SECRET_KEY"] == "k" * 50
     assert settings["ALLOWED_HOSTS"] == ["a.example", "b.example"]
@@ -104,6 +108,10 @@ def test_everything_can_be_changed(load):
         ("PORT", "65536"),
         ("BROKER_URL", "mysql://x"),
         ("BROKER_URL", "nonsense"),
+        ("STORAGE_URL", "s3:songs"),
+        ("STORAGE_URL", "s3://songs/folder"),
+        ("STORAGE_URL", "s3://key:secret@songs"),
+        ("STORAGE_URL", "gs://songs"),
         ("DATABASE_URL", "nonsense"),
         ("DATABASE_URL", "mongodb://host/name"),
     ],
