@@ -7,18 +7,15 @@ needs files has them brought. With the folder nothing is ever copied.
 
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Protocol, cast
+from typing import IO, Protocol, cast
 from urllib.parse import quote
 
 from django.conf import settings
 from django.core.files.storage import FileSystemStorage, default_storage
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 Publish = Callable[[], None]
 
@@ -87,12 +84,12 @@ class Folder(FileSystemStorage):
         return quote(f"/media/{path.relative_to(settings.MEDIA_ROOT)}") if settings.X_ACCEL else ""
 
     @contextmanager
-    def at_hand(self, path: Path, *_names: str) -> "Iterator[Path]":
+    def at_hand(self, path: Path, *_names: str) -> Iterator[Path]:
         """It is here already."""
         yield path
 
     @contextmanager
-    def workplace(self, folder: Path) -> "Iterator[Publish]":
+    def workplace(self, folder: Path) -> Iterator[Publish]:
         """What is made there is public at once."""
         folder.mkdir(parents=True)
         yield lambda: None

@@ -130,7 +130,14 @@ class TestNames:
         assert get(f"{stem}/download").headers["Content-Disposition"] == header
 
 
+@pytest.fixture(params=["folder", "bucket"])
+def anywhere(request):
+    """It makes no difference where files are kept. To be asked for before a job is made."""
+    return request.param == "folder" or request.getfixturevalue("bucket")
+
+
 class TestRange:
+    @pytest.mark.usefixtures("anywhere")
     @pytest.mark.parametrize(
         ("asked", "first", "last"),
         [
@@ -150,6 +157,7 @@ class TestRange:
         assert answer.status == 206
         assert answer.headers["Content-Range"] == f"bytes {first}-{last}/6000"
 
+    @pytest.mark.usefixtures("anywhere")
     @pytest.mark.parametrize("asked", ["bytes=6000-", "bytes=7000-8000", "bytes=-0"])
     def test_a_part_that_is_not_there(self, get, stem, asked):
         answer = get(f"{stem}/download", Range=asked)
@@ -165,6 +173,7 @@ class TestRange:
 
 
 class TestCaching:
+    @pytest.mark.usefixtures("anywhere")
     def test_unchanged_is_not_sent_again(self, get, stem):
         first = get(f"{stem}/download")
         again = get(f"{stem}/download", If_None_Match=first.headers["ETag"])
@@ -172,6 +181,7 @@ class TestCaching:
         assert again.headers["ETag"] == first.headers["ETag"]
         assert get(f"{stem}/download", If_Modified_Since=http_date()).status == 304
 
+    @pytest.mark.usefixtures("anywhere")
     def test_a_part_of_another_version_is_not_given(self, get, stem):
         etag = get(f"{stem}/download").headers["ETag"]
         assert get(f"{stem}/download", Range="bytes=0-9", If_Range=etag).status == 206
