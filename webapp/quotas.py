@@ -74,7 +74,7 @@ def refusal(user: User | None, size: int = 0) -> str:
 
 def require_minutes(job: Job, seconds: float) -> None:
     """Raise QuotaUsedUp if a job in work, whose length has just been noted, is longer than what its owner has left."""
-    owner, counts = job.track.owner, job.finished is None and job.trial_of_id is None
+    owner, counts = _owner(job), job.finished is None and job.trial_of_id is None
     quota = quota_of(owner) if counts else None
     if quota and (used := used_by(owner).minutes) > quota.minutes:
         raise QuotaUsedUp(_said(TOO_LONG.format(quota.minutes, used - seconds / 60), owner), permanent=True)
@@ -83,13 +83,18 @@ def require_minutes(job: Job, seconds: float) -> None:
 def charge(job: Job) -> None:
     """Charge a song to its owner, in the transaction in which it is finished for the first time."""
     if not job.trial_of_id:
-        seconds = Job.objects.values_list("samples", flat=True).get(pk=job.pk) or 0
-        Usage.objects.create(user_id=job.track.owner_id, seconds=seconds / SAMPLE_RATE)
+        samples = Job.objects.values_list("samples", flat=True).get(pk=job.pk) or 0
+        Usage.objects.create(user=_owner(job), seconds=samples / SAMPLE_RATE)
 
 
 def forget() -> None:
     """Drop what is no longer counted."""
     Usage.objects.filter(at__lt=timezone.now() - MONTH).delete()
+
+
+def _owner(job: Job) -> User:
+    """Whose it is by now: a guest may have logged in since the worker read the row."""
+    return User.objects.get(tracks__jobs=job)
 
 
 def _exports(user: User) -> Any:

@@ -150,6 +150,14 @@ class TestWhose:
         adopt(guest, owner)
         assert used(owner) == 1
 
+    def test_a_song_of_a_guest_that_logs_in_meanwhile_is_the_members(self, owner, make_job):
+        guest = User.objects.create_user("guest", is_guest=True)
+        job = claimed(make_job(user=guest))
+        adopt(guest, owner)
+        quotas.require_minutes(job, 20)
+        finish(job)
+        assert used(owner) == pytest.approx(SONG_MINUTES)
+
     def test_me_tells_it(self, browser, make_job, settings):
         job = make_job(State.DONE)
         data = browser.get("/api/v1/me/").json()
