@@ -8,7 +8,6 @@ another secret: whoever sits down next is somebody else.
 from typing import Any
 
 from django.contrib.auth import login
-from django.contrib.auth.forms import UserCreationForm
 from django.contrib.auth.hashers import make_password
 from django.db import transaction
 from django.http import HttpRequest
@@ -39,19 +38,6 @@ class SessionAuthentication(authentication.SessionAuthentication):
             super().enforce_csrf(request)
         except PermissionDenied as error:
             raise PermissionDenied(STALE) from error
-
-
-class SignUpForm(UserCreationForm[User]):
-    """A new account, or a guest's that gets a name and a password and keeps its jobs."""
-
-    class Meta:
-        model = User
-        fields = ("username", "email")
-
-    def save(self, commit: bool = True) -> User:
-        """The member."""
-        self.instance.is_guest = False
-        return super().save(commit)
 
 
 def guest_name(request: HttpRequest) -> str:

@@ -37,7 +37,7 @@ async def stems(request: HttpRequest, pk: UUID) -> HttpResponseBase:
     except FileNotFoundError as error:  # deleted, or chosen anew, a moment ago
         raise Http404 from error
     headers = {"Content-Length": str(len(archive)), "Content-Type": "application/zip"}
-    return as_attachment(StreamingHttpResponse(_packed(archive), headers=headers), f"{title}.zip")
+    return as_attachment(StreamingHttpResponse(packed(archive), headers=headers), f"{title}.zip")
 
 
 @require_GET
@@ -92,18 +92,18 @@ def _archive(found: list[Stem], title: str) -> ZipStream:
     archive = ZipStream(compress_type=ZIP_STORED, sized=True)
     for stem in found:
         name = f"{title}/{title} - {stem.name}{stem.path.suffix}"
-        archive.add(_parts(stem.path), name, size=store().stat(stem.path).size)
+        archive.add(parts(stem.path), name, size=store().stat(stem.path).size)
     return archive
 
 
-def _parts(path: Path) -> Iterator[bytes]:
+def parts(path: Path) -> Iterator[bytes]:
     """Read no sooner than its turn comes."""
     with closing(store().part(path)) as file:
         while chunk := file.read(CHUNK):
             yield chunk
 
 
-async def _packed(archive: ZipStream) -> AsyncIterator[bytes]:
+async def packed(archive: ZipStream) -> AsyncIterator[bytes]:
     """The archive, read in another thread so that a slow disk holds nobody up."""
     parts = iter(archive)
     while chunk := await asyncio.to_thread(next, parts, b""):

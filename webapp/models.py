@@ -32,6 +32,9 @@ class User(AbstractUser):
     is_guest = models.BooleanField(default=False)
     held = models.BooleanField("jobs held", default=False, db_index=True)
 
+    class Meta(AbstractUser.Meta):
+        indexes = [models.Index(fields=["date_joined"], name="user_guests", condition=models.Q(is_guest=True))]
+
 
 class Scope(models.TextChoices):
     """How far a token goes: to look at things, to change them."""

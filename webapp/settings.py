@@ -7,12 +7,14 @@ files, everything in one folder. README.md lists the variables.
 import logging
 import math
 import secrets
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import django_stubs_ext
 import environ  # type: ignore[import-untyped]
+from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 
 django_stubs_ext.monkeypatch()
@@ -131,6 +133,7 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 MAX_UPLOAD_BYTES = int(_positive("SOUNDSCAPE_MAX_UPLOAD_MB", 500) * 1_000_000)
 MAX_SECONDS = _positive("SOUNDSCAPE_MAX_HOURS", 3) * 3600
 GUESTS = _switch("SOUNDSCAPE_GUESTS", True)
+GUEST_DAYS = _positive("SOUNDSCAPE_GUEST_DAYS", 30)  # guests' songs are kept for so long
 EXPORT_HOURS = _positive("SOUNDSCAPE_EXPORT_HOURS", 24)  # files made to be taken along are kept for so long
 WEBHOOKS_PRIVATE = _switch("SOUNDSCAPE_WEBHOOKS_PRIVATE", False)  # whether they may lead into one's own network
 # What a member and a guest may use: minutes of music in 30 days, room for songs and stems, requests a minute.
@@ -155,12 +158,18 @@ for origin in CSRF_TRUSTED_ORIGINS:
 HTTPS = _switch("SOUNDSCAPE_HTTPS", False)  # people reach the site by https: cookies travel that way only
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = HTTPS
 SESSION_COOKIE_AGE = 90 * 24 * 3600  # a guest's jobs can be reached only as long as the session lives
+SECURE_REDIRECT_EXEMPT = [r"^healthz$"]  # asked from inside, where there is no https
+SECURE_HSTS_SECONDS = int(_positive("SOUNDSCAPE_HSTS_DAYS", 365) * 86400) if _text("SOUNDSCAPE_HSTS_DAYS", "") else 0
+# `check --deploy` would also have us speak for the other names of the domain; those may not be ours.
+SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]
 SECURE_CONTENT_TYPE_NOSNIFF = True
 X_FRAME_OPTIONS = "DENY"
-
 X_ACCEL = _switch("SOUNDSCAPE_X_ACCEL", False)  # nginx in front of the site sends the files: .docker/nginx.conf
-
-SECURE_REDIRECT_EXEMPT = [r"^healthz$"]  # asked from inside, where there is no https
+# Nothing but this site's own files, and nothing in line. A song's page also runs WebAssembly: see `views.job`.
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {"default-src": [NONE], "base-uri": [NONE], "form-action": [SELF], "frame-ancestors": [NONE]}
+    | {f"{kind}-src": [SELF] for kind in ("script", "style", "img", "font", "media", "connect", "manifest")}
+}
 
 ROOT_URLCONF = "webapp.urls"
 ASGI_APPLICATION = "webapp.asgi.application"
@@ -176,9 +185,12 @@ INSTALLED_APPS = [
     "rest_framework",
     "knox",
     "django_filters",
+    "csp",
+    "axes",
 ]
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
+    "csp.middleware.CSPMiddleware",
     "webapp.problems.Problems",
     "servestatic.middleware.ServeStaticMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -187,6 +199,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "axes.middleware.AxesMiddleware",
 ]
 TEMPLATES = [
     {
@@ -224,12 +237,35 @@ AUTH_PASSWORD_VALIDATORS = [
         "NumericPasswordValidator",
     )
 ]
+AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "django.contrib.auth.backends.ModelBackend"]
+# Whoever guesses at an account is kept out for a while: that address, for that account. Guests, and the member from
+# elsewhere, come in as ever.
+AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+AXES_FAILURE_LIMIT = 10
+AXES_COOLOFF_TIME = timedelta(minutes=15)
+AXES_RESET_ON_SUCCESS = True
+AXES_LOCKOUT_CALLABLE = "webapp.membership.locked_out"
+AXES_DISABLE_ACCESS_LOG = True  # who logged in when and from where is nobody's business
+AXES_ENABLE_ADMIN = False
+AXES_VERBOSE = False
+PASSWORD_RESET_TIMEOUT = 24 * 3600  # seconds for which the link in the e-mail works
 LOGIN_URL = "login"
 LOGIN_REDIRECT_URL = LOGOUT_REDIRECT_URL = "home"
 
 LANGUAGE_CODE = "en-gb"
 TIME_ZONE = "UTC"
 USE_TZ = True
+
+# -- e-mail --------------------------------------------------------------------------------------------------
+
+MAILERS = ("consolemail", "smtp", "smtp+tls", "smtp+ssl")
+MAIL = env.email_url_config(_one_of("EMAIL_URL", _text("EMAIL_URL", "consolemail://"), MAILERS))
+EMAIL_BACKEND = MAIL["EMAIL_BACKEND"]  # by default the console, where whoever runs the site finds the link
+EMAIL_HOST, EMAIL_PORT = MAIL["EMAIL_HOST"] or "localhost", MAIL["EMAIL_PORT"] or 25
+EMAIL_HOST_USER, EMAIL_HOST_PASSWORD = MAIL["EMAIL_HOST_USER"] or "", MAIL["EMAIL_HOST_PASSWORD"] or ""
+EMAIL_USE_TLS, EMAIL_USE_SSL = MAIL.get("EMAIL_USE_TLS", False), MAIL.get("EMAIL_USE_SSL", False)
+EMAIL_TIMEOUT = 10  # seconds
+DEFAULT_FROM_EMAIL = SERVER_EMAIL = _text("SOUNDSCAPE_EMAIL_FROM", "SoundScape <soundscape@localhost>")
 
 # -- static files --------------------------------------------------------------------------------------------
 

@@ -5,7 +5,19 @@ from typing import Any
 from django.contrib import admin
 from django.urls import path
 
-from webapp import events, exports, files, health, metrics, problems, token_pages, views, webhook_pages
+from webapp import (
+    events,
+    exports,
+    files,
+    health,
+    membership,
+    metrics,
+    problems,
+    takeout,
+    token_pages,
+    views,
+    webhook_pages,
+)
 from webapp.api.exports import ExportViewSet
 from webapp.api.jobs import JobViewSet
 from webapp.api.me import Me, Models
@@ -23,12 +35,16 @@ STEM = "api/v1/jobs/<uuid:pk>/stems/<slug:name>"
 urlpatterns = [
     path("", views.home, name="home"),
     path("jobs/<uuid:pk>/", views.job, name="job"),
-    path("accounts/signup/", views.SignUp.as_view(), name="signup"),
-    path("accounts/login/", views.Login.as_view(), name="login"),
-    path("accounts/logout/", views.Logout.as_view(), name="logout"),
-    path("admin/", admin.site.urls),
-    path("healthz", health.healthz, name="healthz"),
-    path("metrics", metrics.metrics, name="metrics"),
+    path("accounts/", membership.account, name="account"),
+    path("accounts/signup/", membership.SignUp.as_view(), name="signup"),
+    path("accounts/login/", membership.Login.as_view(), name="login"),
+    path("accounts/logout/", membership.Logout.as_view(), name="logout"),
+    path("accounts/email/", membership.Email.as_view(), name="email"),
+    path("accounts/password/", membership.Password.as_view(), name="password"),
+    path("accounts/password/forgotten/", membership.Forgotten.as_view(), name="password-forgotten"),
+    path("accounts/password/<uidb64>/<token>/", membership.Reset.as_view(), name="password-reset"),
+    path("accounts/data/", takeout.takeout, name="takeout"),
+    path("accounts/delete/", membership.Farewell.as_view(), name="farewell"),
     path("accounts/tokens/", token_pages.MakeToken.as_view(), name="tokens"),
     path("accounts/tokens/<uuid:pk>/revoke/", token_pages.RevokeToken.as_view(), name="revoke-token"),
     path("accounts/webhooks/", webhook_pages.MakeWebhook.as_view(), name="webhooks"),
@@ -38,6 +54,9 @@ urlpatterns = [
         webhook_pages.Redeliver.as_view(),
         name="webhook-redeliver",
     ),
+    path("admin/", admin.site.urls),
+    path("healthz", health.healthz, name="healthz"),
+    path("metrics", metrics.metrics, name="metrics"),
     path("api/v1/problems/", problems.page, name="problems"),
     path("api/v1/me/", Me.as_view(), name="api-me"),
     path("api/v1/models/", Models.as_view(), name="api-models"),

@@ -16,7 +16,7 @@ from typing import Any
 from celery.signals import setup_logging, worker_ready, worker_shutting_down
 from django.db import connection
 
-from webapp import jobs, quotas, rendering, uploads, webhooks
+from webapp import jobs, quotas, removal, rendering, uploads, webhooks
 
 log = logging.getLogger(__name__)
 
@@ -42,6 +42,7 @@ def pulse(worker: str = NAME) -> None:
     webhooks.forget()
     quotas.forget()
     uploads.forget()
+    removal.expire()
 
 
 def run() -> None:

@@ -54,6 +54,9 @@ PAGES = {
     "failed song": ("listener", "Broken tape", "#status"),
     "login": ("", "/accounts/login/", "form.card"),
     "sign up": ("", "/accounts/signup/", "form.card"),
+    "account": ("listener", "/accounts/", "article.settings"),
+    "password": ("listener", "/accounts/password/", "form.card"),
+    "farewell": ("listener", "/accounts/delete/", "form.card"),
     "nothing there": ("", "/nowhere/", ".card"),
 }
 

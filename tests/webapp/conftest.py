@@ -6,7 +6,7 @@ from concurrent.futures import Executor, Future
 from typing import Any
 
 import pytest
-from acting import SONG, Answer, claimed, files_below, finish, noise
+from acting import SONG, Answer, claimed, files_below, finish, noise, upload
 from asgiref.sync import async_to_sync
 from django.core.cache import cache
 from django.core.files.storage import default_storage
@@ -86,6 +86,14 @@ def browser(owner) -> Client:
     """The owner's."""
     client = Client()
     client.force_login(owner)
+    return client
+
+
+@pytest.fixture
+def guest(db) -> Client:
+    """A visitor's browser after the first upload."""
+    client = Client()
+    assert upload(client, "Mine.mp3").status_code == 201
     return client
 
 

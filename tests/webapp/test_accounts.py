@@ -16,14 +16,6 @@ def jobs_seen(client):
     return [job["id"] for job in client.get("/api/v1/jobs/").json()["results"]]
 
 
-@pytest.fixture
-def guest():
-    """A visitor's browser after the first upload."""
-    client = Client()
-    assert upload(client, "Mine.mp3").status_code == 201
-    return client
-
-
 class TestGuests:
     def test_looking_around_makes_no_account(self):
         client = Client()

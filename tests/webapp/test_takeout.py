@@ -1,0 +1,86 @@
+"""All that is kept about a person, in one file, for that person alone."""
+
+import io
+import json
+from zipfile import ZipFile
+
+import pytest
+from django.test import Client
+
+from webapp import tokens, webhooks
+from webapp.models import State, User
+
+pytestmark = pytest.mark.django_db
+
+PATH = "/accounts/data/"
+
+
+@pytest.fixture
+def taken(fetch):
+    """What somebody gets: {name: bytes}, and what account.json tells."""
+
+    def take(user):
+        answer = fetch(PATH, user)
+        assert answer.status == 200
+        assert int(answer.headers["Content-Length"]) == len(answer.body)
+        assert "attachment" in answer.headers["Content-Disposition"]
+        with ZipFile(io.BytesIO(answer.body)) as archive:
+            assert archive.testzip() is None
+            files = {name.removeprefix("soundscape/"): archive.read(name) for name in archive.namelist()}
+        return files, json.loads(files.pop("account.json"))
+
+    return take
+
+
+def test_uploads_and_stems_are_in_it(taken, make_job, owner):
+    make_job(State.DONE, title="Étude: 9")
+    make_job(State.FAILED, title="Broken")
+    files, told = taken(owner)
+    assert files["0001 Étude_ 9/stems 1/vocals.wav"] == b"vocals" * 1000
+    assert [*files] == [
+        "0001 Étude_ 9/Étude_ 9.wav",
+        "0001 Étude_ 9/stems 1/vocals.wav",
+        "0001 Étude_ 9/stems 1/drums.wav",
+        "0002 Broken/Broken.wav",
+    ]
+    assert [song["files"] for song in told["songs"]] == [[*files][:3], [*files][3:]]
+
+
+def test_the_rest_is_told(taken, make_job, owner):
+    make_job(State.DONE)
+    tokens.make(owner, "script", ["read"], None)
+    hook = webhooks.create(owner, "https://example.org/hook", [])
+    _, told = taken(owner)
+    assert told["account"]["username"] == "owner"
+    assert told["tokens"][0]["name"] == "script"
+    assert told["webhooks"][0]["url"] == "https://example.org/hook"
+    separation = told["songs"][0]["separations"][0]
+    assert separation["report"]["null_db"] == -120.0
+    assert [event["what"] for event in separation["history"]] == ["Created", "Started", "Done"]
+    assert hook.secret not in json.dumps(told)
+    assert owner.password not in json.dumps(told)
+
+
+def test_nothing_of_others_is_in_it(taken, make_job, owner, stranger):
+    make_job(State.DONE, user=stranger, title="Theirs")
+    files, told = taken(owner)
+    assert files == {}
+    assert "Theirs" not in json.dumps(told)
+
+
+def test_a_file_that_is_gone_is_left_out(taken, make_job, owner):
+    job = make_job(State.DONE)
+    job.track.path.unlink()
+    files, told = taken(owner)
+    assert [*files] == told["songs"][0]["files"] == ["0001 Song/stems 1/vocals.wav", "0001 Song/stems 1/drums.wav"]
+
+
+def test_guests_have_theirs(taken, guest):
+    files, told = taken(User.objects.get())
+    assert told["account"]["is_guest"] is True
+    assert [*files] == ["0001 Mine/Mine.mp3"]
+
+
+def test_visitors_are_asked_to_log_in(fetch):
+    assert fetch(PATH).headers["Location"] == "/accounts/login/?next=/accounts/data/"
+    assert Client().post(PATH).status_code == 405

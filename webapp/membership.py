@@ -1,0 +1,192 @@
+"""Pages of an account: sign up, log in and out, e-mail address, password."""
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+from django.conf import settings
+from django.contrib import messages
+from django.contrib.auth import login, logout
+from django.contrib.auth import views as auth
+from django.contrib.auth.decorators import login_required
+from django.contrib.auth.forms import AuthenticationForm
+from django.contrib.messages.views import SuccessMessageMixin
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.middleware.csrf import rotate_token
+from django.shortcuts import redirect, render
+from django.urls import reverse_lazy
+from django.utils.decorators import method_decorator
+from django.views.decorators.http import require_safe
+from django.views.generic import CreateView, FormView
+
+from webapp import removal
+from webapp.accounts import BACKEND, adopt, guest_of
+from webapp.forms import ConfirmForm, EmailForm, SignUpForm
+from webapp.models import User
+
+FORM = "webapp/form.html"  # a card with a title, a sentence, a form and a button
+SENT = "If an account has that address, a link is on its way to it. It works for {hours} hours."
+GONE = "Your account is deleted, with everything in it."
+CHANGED = "Your password is changed."
+
+
+class Login(auth.LoginView):
+    """Log in; what one did as a guest before comes along."""
+
+    def form_valid(self, form: AuthenticationForm) -> HttpResponse:
+        """The guest is noted before the login replaces it in the session."""
+        guest, member = guest_of(self.request), form.get_user()
+        response = super().form_valid(form)
+        if guest and guest.pk != member.pk:
+            adopt(guest, member)
+        return response
+
+
+class Logout(auth.LogoutView):
+    """Log out, and end what a guest is known by."""
+
+    def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        """The CSRF secret names the guest, so it goes too."""
+        response = super().post(request, *args, **kwargs)
+        rotate_token(request)
+        return response
+
+
+class SignUp(CreateView[User, SignUpForm]):
+    """Make an account; a guest's own becomes it, with its jobs."""
+
+    form_class = SignUpForm
+    template_name = "webapp/signup.html"
+    success_url = reverse_lazy("home")
+    initial = {"username": ""}  # not a guest's made-up name
+
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        """Members have an account already."""
+        if request.user.is_authenticated and not guest_of(request):
+            return redirect("home")
+        return super().dispatch(request, *args, **kwargs)
+
+    def get_form_kwargs(self) -> dict[str, Any]:
+        """Fill in the guest's row rather than a new one."""
+        return super().get_form_kwargs() | {"instance": guest_of(self.request)}
+
+    def form_valid(self, form: SignUpForm) -> HttpResponse:
+        """Log in: the session gets a new key, so that one known from before is worth nothing."""
+        response = super().form_valid(form)
+        login(self.request, form.instance, backend=BACKEND)
+        return response
+
+
+def locked_out(request: HttpRequest, *_: Any) -> HttpResponse:
+    """Instead of the form, to whoever typed too many wrong passwords."""
+    wait = settings.AXES_COOLOFF_TIME
+    response = render(request, "webapp/locked.html", {"minutes": wait.seconds // 60}, status=429)
+    response["Retry-After"] = str(wait.seconds)
+    return response
+
+
+@require_safe
+@login_required
+def account(request: HttpRequest) -> HttpResponse:
+    """All that belongs to an account, and the way to change it."""
+    return render(request, "webapp/account.html", {"guest_days": settings.GUEST_DAYS})
+
+
+def members_only(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBase]:
+    """For what guests cannot use, who have neither password nor address: visitors log in, guests sign up."""
+
+    @login_required
+    @wraps(view)
+    def page(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        return redirect("signup") if guest_of(request) else view(request, *args, **kwargs)
+
+    return page
+
+
+@method_decorator(members_only, name="dispatch")
+class Email(SuccessMessageMixin[EmailForm], FormView[EmailForm]):
+    """Change the address for a forgotten password."""
+
+    form_class = EmailForm
+    template_name = FORM
+    success_url = reverse_lazy("account")
+    success_message = "Your e-mail address is changed."
+    extra_context = {"title": "E-mail address", "button": "Save"}
+
+    def get_initial(self) -> dict[str, Any]:
+        """What it is now."""
+        return {"email": getattr(self.request.user, "email", "")}
+
+    def get_form_kwargs(self) -> dict[str, Any]:
+        """Whose it is."""
+        return super().get_form_kwargs() | {"request": self.request}
+
+    def form_valid(self, form: EmailForm) -> HttpResponse:
+        """Keep it."""
+        form.save()
+        return super().form_valid(form)
+
+
+@method_decorator(members_only, name="dispatch")
+class Password(SuccessMessageMixin[Any], auth.PasswordChangeView):
+    """Change the password. Other browsers are logged out by that."""
+
+    template_name = FORM
+    success_url = reverse_lazy("account")
+    success_message = CHANGED
+    extra_context = {"title": "Change your password", "button": "Change it"}
+
+
+class Forgotten(SuccessMessageMixin[Any], auth.PasswordResetView):
+    """Send a link to whoever forgot the password. The answer is the same whether there is such an account or not."""
+
+    template_name = FORM
+    subject_template_name = "webapp/password_subject.txt"
+    email_template_name = "webapp/password_mail.txt"
+    success_url = reverse_lazy("login")
+    extra_context = {
+        "title": "Forgot your password?",
+        "intro": "Type the e-mail address of your account. You get a link to choose another password.",
+        "button": "Send the link",
+    }
+
+    def get_success_message(self, _: dict[str, str]) -> str:
+        """How long the link lives."""
+        return SENT.format(hours=settings.PASSWORD_RESET_TIMEOUT // 3600)
+
+
+class Reset(SuccessMessageMixin[Any], auth.PasswordResetConfirmView):
+    """Choose another password, by the link."""
+
+    template_name = FORM
+    success_url = reverse_lazy("login")
+    success_message = f"{CHANGED} Log in with the new one."
+    extra_context = {"title": "Choose another password", "button": "Change it"}
+
+
+@method_decorator(login_required, name="dispatch")
+class Farewell(FormView[ConfirmForm]):
+    """Delete the account and everything in it."""
+
+    form_class = ConfirmForm
+    template_name = FORM
+    success_url = reverse_lazy("home")
+    extra_context = {
+        "title": "Delete your account",
+        "intro": "With it go all your songs, their stems and your tokens, at once and for good. "
+        "You may want to download your data before.",
+        "button": "Delete everything",
+        "danger": True,
+    }
+
+    def get_form_kwargs(self) -> dict[str, Any]:
+        """Whose it is."""
+        return super().get_form_kwargs() | {"request": self.request}
+
+    def form_valid(self, form: ConfirmForm) -> HttpResponse:
+        """Log out, for there is nobody any more."""
+        logout(self.request)
+        rotate_token(self.request)
+        removal.erase(form.user)
+        messages.success(self.request, GONE)
+        return super().form_valid(form)
