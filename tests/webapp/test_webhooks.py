@@ -133,7 +133,7 @@ class TestWriting:
         assert sent(hook) == ["job.done"]
 
     def test_a_new_title_is_no_change_of_state(self, hook, make_job):
-        jobs.rename(make_job(), "New")
+        jobs.rename(make_job().track, "New")
         assert sent(hook) == ["job.created"]
 
     def test_only_of_ones_own_jobs(self, hook, make_job, stranger, receiver):
