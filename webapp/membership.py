@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from functools import wraps
-from typing import Any
+from typing import Any, cast
 
 from django.conf import settings
 from django.contrib import messages
@@ -19,7 +19,7 @@ from django.utils.decorators import method_decorator
 from django.views.decorators.http import require_safe
 from django.views.generic import CreateView, FormView
 
-from webapp import removal
+from webapp import quotas, removal
 from webapp.accounts import BACKEND, adopt, guest_of
 from webapp.forms import ConfirmForm, EmailForm, SignUpForm
 from webapp.models import User
@@ -89,7 +89,9 @@ def locked_out(request: HttpRequest, *_: Any) -> HttpResponse:
 @login_required
 def account(request: HttpRequest) -> HttpResponse:
     """All that belongs to an account, and the way to change it."""
-    return render(request, "webapp/account.html", {"guest_days": settings.GUEST_DAYS})
+    user = cast(User, request.user)
+    uses = {"quota": quotas.quota_of(user), "usage": quotas.used_by(user)}
+    return render(request, "webapp/account.html", uses | {"guest_days": settings.GUEST_DAYS})
 
 
 def members_only(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBase]:

@@ -40,6 +40,11 @@ class Amount:
     minutes: float
     bytes: int
 
+    @property
+    def gigabytes(self) -> float:
+        """As people count."""
+        return self.bytes / 1e9
+
 
 def quota_of(user: User | None) -> Amount | None:
     """What somebody may use; None: without limit. A visitor is as good as a guest."""

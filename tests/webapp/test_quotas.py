@@ -165,6 +165,16 @@ class TestWhose:
         assert data["usage"] == {"minutes": pytest.approx(SONG_MINUTES), "bytes": job.track.size}
 
 
+    def test_the_account_page_tells_it(self, browser, make_job, settings):
+        make_job(State.DONE)
+        Job.objects.update(size=2_300_000_000)
+        settings.MINUTES, settings.BYTES = 45, 5_000_000_000
+        said = " ".join(browser.get("/accounts/").content.decode().split())
+        assert "of 45 minutes" in said and "2.3 of 5.0 GB" in said
+        User.objects.update(is_staff=True)
+        assert "2.3 GB" in browser.get("/accounts/").content.decode()
+
+
 class TestRequests:
     def test_too_many_are_told_when_to_come_back(self, browser, settings):
         settings.REQUESTS = 2
