@@ -164,7 +164,6 @@ class TestWhose:
         assert data["quota"] == {"minutes": settings.MINUTES, "bytes": settings.BYTES}
         assert data["usage"] == {"minutes": pytest.approx(SONG_MINUTES), "bytes": job.track.size}
 
-
     def test_the_account_page_tells_it(self, browser, make_job, settings):
         make_job(State.DONE)
         Job.objects.update(size=2_300_000_000)
