@@ -69,24 +69,19 @@ class Wishes(Checked):
         return Options(**wish, stems=tuple(in_order(self.validated_data["stems"])))
 
 
-class Order(Wishes, Upload):
-    """What one sends to start a job: a song, or the id of one that was sent before, and how to separate it."""
+class SongOrder(Upload, Wishes):
+    """A song, and how to separate it."""
 
-    file = serializers.FileField(
-        validators=[validate_upload],
-        max_length=255,
-        allow_empty_file=True,
-        required=False,
-        error_messages={"invalid": CHOOSE},
-    )
-    track = OwnTrack(required=False, pk_field=serializers.UUIDField())
+
+class TrackOrder(Wishes):
+    """A song that was uploaded before, and how to separate it."""
+
+    track = OwnTrack(pk_field=serializers.UUIDField())
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        """One of the two."""
-        if "file" in attrs and "track" in attrs:
+        """One song at a time."""
+        if "file" in self.initial_data:
             raise serializers.ValidationError({"track": "Send a song or the id of a track, not both."})
-        if not {"file", "track"} & {*attrs}:
-            raise serializers.ValidationError({"file": CHOOSE})
         return attrs
 
 

@@ -187,6 +187,8 @@ INSTALLED_APPS = [
     "django_filters",
     "csp",
     "axes",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
 ]
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
@@ -216,11 +218,23 @@ TEMPLATES = [
 ]
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["webapp.tokens.TokenAuthentication", "webapp.accounts.SessionAuthentication"],
+    "DEFAULT_SCHEMA_CLASS": "webapp.schema.Described",
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PERMISSION_CLASSES": ["webapp.permissions.WithinScope"],
     "DEFAULT_THROTTLE_CLASSES": ["webapp.throttles.PerAccount"],
     "NUM_PROXIES": 0,  # the web server knows whom it trusts to name another address; a header can be made up
     "EXCEPTION_HANDLER": "webapp.problems.handler",
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "SoundScape",
+    "DESCRIPTION": "Upload a song, get its parts. Times are ISO 8601, ids UUIDs, addresses relative to the site.",
+    "VERSION": "1",
+    "OAS_VERSION": "3.1.0",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "COMPONENT_SPLIT_REQUEST": True,  # an upload is bytes on its way here, and nothing on its way back
+    "POSTPROCESSING_HOOKS": ["webapp.schema.complete"],
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "",
 }
 # A prefix lets people, and programs that look for leaked secrets, tell a token for what it is.
 REST_KNOX = {"AUTH_HEADER_PREFIX": "Bearer", "TOKEN_PREFIX": "scape_", "TOKEN_TTL": None}

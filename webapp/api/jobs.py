@@ -1,10 +1,12 @@
 """Jobs: start, watch, rename, stop and delete separations, and choose other stems."""
 
+from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
 from django.conf import settings
 from django_filters.rest_framework import DjangoFilterBackend
+from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema
 from rest_framework import status
 from rest_framework.decorators import action
 from rest_framework.exceptions import APIException, ValidationError
@@ -13,16 +15,26 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
 
-from webapp import jobs
+from webapp import jobs, shapes
 from webapp.api.common import own, person, require_may_upload, uploader
 from webapp.api.filters import JobFilters
 from webapp.api.pagination import JobPages
 from webapp.idempotency import KeyReused, once
 from webapp.models import Job, User
 from webapp.problems import Conflict, Unavailable
-from webapp.serializers import Choice, Order, Title, in_order, job_json, jobs_json, jobs_of
+from webapp.schema import of
+from webapp.serializers import Choice, SongOrder, Title, TrackOrder, Wish, in_order, job_json, jobs_json, jobs_of
 
 LONGEST_KEY = 255
+KEY = (
+    "Any string of yours: a request that is sent again with it makes nothing twice, and is answered with the same job."
+)
+JOB = of(shapes.Job)
+ORDER = OpenApiExample(
+    "Vocals and drums of a track",
+    {"track": "6f1d1d3c-6b8e-4d0a-9a57-1f5d3f0a2b11", "stems": ["vocals", "drums"], "format": "flac", "bits": "24"},
+    request_only=True,
+)
 
 
 class NoDemo(Unavailable):
@@ -42,19 +54,28 @@ class OtherWish(APIException):
 class JobViewSet(GenericViewSet[Job]):
     """My jobs."""
 
+    queryset = Job.objects.none()
     filter_backends = [DjangoFilterBackend]
     filterset_class = JobFilters
     pagination_class = JobPages
 
+    @extend_schema(responses={200: JOB})
     def list(self, request: Request) -> Response:
         """All, newest first; narrowed down, searched and ordered as asked."""
         page = self.paginate_queryset(self.filter_queryset(jobs_of(request.user)))
         return self.get_paginated_response(jobs_json(page or []))
 
+    @extend_schema(
+        request={"multipart/form-data": SongOrder, "application/json": TrackOrder},
+        responses={201: JOB, 200: JOB},
+        parameters=[OpenApiParameter("Idempotency-Key", str, OpenApiParameter.HEADER, description=KEY)],
+        examples=[ORDER],
+    )
     def create(self, request: Request) -> Response:
         """Separate a song that comes along, or a track that is here."""
         require_may_upload(request)
-        order = Order(data=request.data, context={"request": request})
+        known = isinstance(request.data, Mapping) and "track" in request.data
+        order: Wish = (TrackOrder if known else SongOrder)(data=request.data, context={"request": request})
         order.is_valid(raise_exception=True)
         owner = uploader(request)
         try:
@@ -65,6 +86,7 @@ class JobViewSet(GenericViewSet[Job]):
             raise Conflict("The job that this Idempotency-Key made is deleted. Send another key.")
         return _made(job) if new else Response(job_json(job))
 
+    @extend_schema(request=None, responses={201: JOB})
     @action(detail=False, methods=["post"])
     def demo(self, request: Request) -> Response:
         """Separate the demo song."""
@@ -73,10 +95,12 @@ class JobViewSet(GenericViewSet[Job]):
             raise NoDemo
         return _made(jobs.create_demo(uploader(request)))
 
+    @extend_schema(responses={200: JOB})
     def retrieve(self, request: Request, pk: UUID) -> Response:
         """One."""
         return Response(job_json(own(request, pk)))
 
+    @extend_schema(request=Title, responses={200: JOB})
     def partial_update(self, request: Request, pk: UUID) -> Response:
         """Rename."""
         job, title = own(request, pk), Title(data=request.data)
@@ -84,11 +108,13 @@ class JobViewSet(GenericViewSet[Job]):
         jobs.rename(job.track, title.validated_data["title"], person(request))
         return Response(job_json(own(request, pk)))
 
+    @extend_schema(responses={204: None})
     def destroy(self, request: Request, pk: UUID) -> Response:
         """Delete, with some minutes to think better of it."""
         jobs.delete(own(request, pk), person(request))
         return Response(status=status.HTTP_204_NO_CONTENT)
 
+    @extend_schema(request=None, responses={200: JOB})
     @action(detail=True, methods=["post"])
     def restore(self, request: Request, pk: UUID) -> Response:
         """Bring back what was deleted a moment ago."""
@@ -97,6 +123,7 @@ class JobViewSet(GenericViewSet[Job]):
             raise Conflict(f"Only a song deleted in the last {jobs.UNDO.seconds // 60} minutes can be brought back.")
         return Response(job_json(own(request, pk)))
 
+    @extend_schema(request=None, responses={200: JOB})
     @action(detail=True, methods=["post"])
     def cancel(self, request: Request, pk: UUID) -> Response:
         """Stop."""
@@ -104,6 +131,7 @@ class JobViewSet(GenericViewSet[Job]):
             raise Conflict("This song is not being separated any more, so there is nothing to cancel.")
         return Response(job_json(own(request, pk)))
 
+    @extend_schema(request=None, responses={200: JOB})
     @action(detail=True, methods=["post"])
     def retry(self, request: Request, pk: UUID) -> Response:
         """Try again."""
@@ -111,6 +139,7 @@ class JobViewSet(GenericViewSet[Job]):
             raise Conflict("Only a failed or cancelled job can be tried again.")
         return Response(job_json(own(request, pk)))
 
+    @extend_schema(request=Choice, responses={200: JOB})
     @action(detail=True, methods=["post"])
     def stems(self, request: Request, pk: UUID) -> Response:
         """Choose other stems of a finished job."""
@@ -128,14 +157,14 @@ def _key(request: Request) -> str:
     return key
 
 
-def _mark(order: Order) -> dict[str, Any]:
+def _mark(order: Wish) -> dict[str, Any]:
     """What is asked for, to tell a repeated request from another one."""
     wish = order.validated_data
     song = {"track": wish["track"].pk} if "track" in wish else {"file": wish["file"].name, "size": wish["file"].size}
     return song | order.options.as_dict()
 
 
-def _start(owner: User, order: Order) -> Job:
+def _start(owner: User, order: Wish) -> Job:
     wish = order.validated_data
     if "track" in wish:
         return jobs.start(wish["track"], order.options, owner)

@@ -4,6 +4,7 @@ from datetime import datetime
 from uuid import UUID
 
 from django.utils import timezone
+from drf_spectacular.utils import extend_schema
 from rest_framework import serializers, status
 from rest_framework.generics import get_object_or_404
 from rest_framework.request import Request
@@ -43,15 +44,27 @@ class TokenJson(serializers.ModelSerializer[Token]):
         fields = ("id", "name", "scopes", "begins", "created_at", "last_used_at", "expires_at")
 
 
+class MadeToken(TokenJson):
+    """The answer to its making, which alone holds the token itself."""
+
+    token = serializers.CharField()
+
+    class Meta:
+        model = Token
+        fields = (*TokenJson.Meta.fields, "token")
+
+
 class TokenViewSet(ViewSet):
     """My tokens."""
 
     permission_classes = [LoggedIn]
 
+    @extend_schema(responses=TokenJson(many=True))
     def list(self, request: Request) -> Response:
         """All, newest first."""
         return Response(TokenJson(Token.objects.filter(user_id=request.user.pk), many=True).data)
 
+    @extend_schema(request=TokenWish, responses={201: MadeToken})
     def create(self, request: Request) -> Response:
         """Make one. The answer alone holds the token itself."""
         wish = TokenWish(data=request.data)
@@ -60,6 +73,7 @@ class TokenViewSet(ViewSet):
         headers = {"Cache-Control": "no-store"}
         return Response(TokenJson(token).data | {"token": secret}, status=status.HTTP_201_CREATED, headers=headers)
 
+    @extend_schema(responses={204: None})
     def destroy(self, request: Request, pk: UUID) -> Response:
         """Revoke one: from now on it is worth nothing."""
         get_object_or_404(Token, user_id=request.user.pk, pk=pk).delete()

@@ -3,33 +3,40 @@
 from uuid import UUID
 
 from django_filters.rest_framework import DjangoFilterBackend
+from drf_spectacular.utils import extend_schema
 from rest_framework import status
 from rest_framework.generics import get_object_or_404
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
 
-from webapp import jobs
+from webapp import jobs, shapes
 from webapp.api.common import person, require_may_upload, uploader
 from webapp.api.filters import TrackFilters
 from webapp.api.pagination import TrackPages
 from webapp.models import Track
 from webapp.permissions import reach
+from webapp.schema import of
 from webapp.serializers import Title, Upload, all_tracks, track_json, tracks_of
+
+TRACK = of(shapes.Track)
 
 
 class TrackViewSet(GenericViewSet[Track]):
     """My tracks."""
 
+    queryset = Track.objects.none()
     filter_backends = [DjangoFilterBackend]
     filterset_class = TrackFilters
     pagination_class = TrackPages
 
+    @extend_schema(responses={200: TRACK})
     def list(self, request: Request) -> Response:
         """All, newest first; narrowed down, searched and ordered as asked."""
         page = self.paginate_queryset(self.filter_queryset(tracks_of(request.user)))
         return self.get_paginated_response([track_json(track) for track in page or []])
 
+    @extend_schema(request={"multipart/form-data": Upload}, responses={201: TRACK})
     def create(self, request: Request) -> Response:
         """Upload a song, without separating it yet."""
         require_may_upload(request)
@@ -39,10 +46,12 @@ class TrackViewSet(GenericViewSet[Track]):
         made = track_json(jobs.add(uploader(request), wish["file"], wish["file"].name, wish["title"]))
         return Response(made, status=status.HTTP_201_CREATED, headers={"Location": made["api_url"]})
 
+    @extend_schema(responses={200: TRACK})
     def retrieve(self, request: Request, pk: UUID) -> Response:
         """One."""
         return Response(track_json(_own(request, pk)))
 
+    @extend_schema(request=Title, responses={200: TRACK})
     def partial_update(self, request: Request, pk: UUID) -> Response:
         """Rename."""
         track, title = _own(request, pk), Title(data=request.data)
@@ -50,6 +59,7 @@ class TrackViewSet(GenericViewSet[Track]):
         jobs.rename(track, title.validated_data["title"], person(request))
         return Response(track_json(_own(request, pk)))
 
+    @extend_schema(responses={204: None})
     def destroy(self, request: Request, pk: UUID) -> Response:
         """Delete, with all its jobs."""
         jobs.delete_track(_own(request, pk), person(request))
