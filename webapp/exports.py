@@ -1,24 +1,24 @@
-"""What programs take along at once: all stems in one archive, or a mix. Pages ask for the same as exports."""
+"""What programs take along at once: a stem, all of them in one archive, or a mix. Pages ask for the same as exports."""
 
 import asyncio
 import errno
 import os
 import tempfile
 from collections.abc import AsyncIterator, Iterator
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from typing import IO
 from uuid import UUID
 
 from django.conf import settings
 from django.http import Http404, HttpRequest, HttpResponseBase, StreamingHttpResponse
-from django.views.decorators.http import require_GET
+from django.views.decorators.http import require_GET, require_safe
 from rest_framework.exceptions import ValidationError
 from zipstream import ZIP_STORED, ZipStream
 
-from pipeline.options import InvalidOption
+from pipeline.options import InvalidOption, Options
 from webapp import rendering
-from webapp.files import CHUNK, TYPES, as_attachment, chunks, tame
+from webapp.files import CHUNK, TYPES, as_attachment, chunks, send_file, tame
 from webapp.jobs import DISK_FULL
 from webapp.models import Job, Stem
 from webapp.permissions import reach, user_of
@@ -48,20 +48,65 @@ async def mix(request: HttpRequest, pk: UUID) -> HttpResponseBase:
     """
     found = await _finished(request, pk)
     job = found[0].job
-    try:
+    with _explained():
         wished = wish(request.GET, [stem.name for stem in found], beside=())
         file, size, lowered = await asyncio.wrap_future(rendering.admit(_render, job, wished))
+    headers = {"Content-Length": str(size), "Content-Type": TYPES[wished.suffix], "X-Lowered-dB": f"{lowered:.2f}"}
+    response = StreamingHttpResponse(_sent(file, size), headers=headers)
+    return as_attachment(response, wished.filename(tame(job.track.title)))
+
+
+@require_safe
+async def stem(request: HttpRequest, pk: UUID, name: str) -> HttpResponseBase:
+    """A finished stem; in another format than its own, if the query names one, kept from then on."""
+    found = next((each for each in await _finished(request, pk) if each.name == name), None)
+    if found is None:
+        raise Http404
+    with _explained():
+        path = await _in_form(found, request.GET.get("format"), request.GET.get("bits"))
+    response = await send_file(request, path, TYPES.get(path.suffix, "application/octet-stream"))
+    return as_attachment(response, f"{tame(found.job.track.title)} - {name}{path.suffix}")
+
+
+async def _in_form(stem: Stem, format: str | None, bits: str | None) -> Path:
+    """Where the stem is in that format. Raises InvalidOption, Busy, FileNotFoundError, OSError."""
+    own = {"format": stem.job.options.get("format", "wav"), "bits": stem.job.options.get("bits", "float")}
+    asked = own | {name: value for name, value in (("format", format), ("bits", bits)) if value is not None}
+    Options(**asked)
+    return stem.path if asked == own else await asyncio.wrap_future(rendering.admit(_converted, stem, **asked))
+
+
+def _converted(stem: Stem, format: str, bits: str) -> Path:
+    from pipeline.audio import suffix  # noqa: PLC0415 - they load NumPy and ffmpeg
+    from pipeline.segments import WORK  # noqa: PLC0415
+    from pipeline.stems import Form, write  # noqa: PLC0415
+    from webapp.original import tags_of  # noqa: PLC0415
+
+    path = stem.job.published / stem.name / f"{format}-{bits}.{suffix(format)}"
+    with suppress(FileNotFoundError):
+        store().stat(path)
+        return path
+    rendering.require_room()
+    with store().at_hand(stem.job.published, *WORK) as folder, tempfile.TemporaryDirectory(dir=folder) as scratch:
+        made = Path(scratch, path.name)
+        write(folder, stem.name, made, Form(format, bits, tags_of(stem.job)))
+        store().put(made, path)
+    return path
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
+    """What can go wrong with a file that is asked for, as a problem."""
+    try:
+        yield
     except InvalidOption as error:
         raise ValidationError(error.message) from error
     except rendering.Busy as error:
         raise Busy(str(error)) from error
-    except FileNotFoundError as error:
+    except FileNotFoundError as error:  # deleted, or chosen anew, a moment ago
         raise Http404 from error
     except OSError as error:
         raise StorageFull(DISK_FULL if error.errno == errno.ENOSPC else error.strerror) from error
-    headers = {"Content-Length": str(size), "Content-Type": TYPES[wished.suffix], "X-Lowered-dB": f"{lowered:.2f}"}
-    response = StreamingHttpResponse(_sent(file, size), headers=headers)
-    return as_attachment(response, wished.filename(tame(job.track.title)))
 
 
 def _render(job: Job, wished: Wish) -> tuple[IO[bytes], int, float]:

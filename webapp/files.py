@@ -115,18 +115,6 @@ def _drawn(stem: Stem) -> tuple[Path, int, int]:
 
 
 @require_safe
-async def download(request: HttpRequest, pk: UUID, name: str) -> HttpResponseBase:
-    """A finished stem."""
-    stem = await _own_stem(request, pk, name)
-    if not stem.file:
-        raise Http404
-    path = stem.path
-    response = await send_file(request, path, TYPES.get(path.suffix, "application/octet-stream"))
-    filename = f"{tame(stem.job.track.title)} - {name}{path.suffix}"
-    return as_attachment(response, filename)
-
-
-@require_safe
 async def export(request: HttpRequest, pk: UUID, export: UUID) -> HttpResponseBase:
     """A file that was made to be taken along."""
     job = await own_job(request, pk)

@@ -65,11 +65,11 @@ class ExportLost(Exception):
     """Nobody waits for the file any more: cancelled, or its song deleted."""
 
 
-def admit(work: Callable[..., T], *args: Any) -> "Future[T]":
+def admit(work: Callable[..., T], *args: Any, **named: Any) -> "Future[T]":
     """Do the work in a thread, once one is free. Raises Busy."""
     if not admission.acquire(blocking=False):
         raise Busy(BUSY)
-    rendering = renderer.submit(work, *args)
+    rendering = renderer.submit(work, *args, **named)
     rendering.add_done_callback(lambda _: admission.release())  # also when nobody waits for it any more
     return rendering
 

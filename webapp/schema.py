@@ -149,12 +149,13 @@ MIX_ORDER: Schema = {
 }
 EVENTS = "text/event-stream"
 FLAC = "audio/flac"
+JSON = "application/json"
 ANY = "*/*"
 FILES = {
     "track-file": File("The song as it was uploaded.", ANY),
     "jobs-events": File("News of all my jobs: `job` with a Job, or `deleted`.", EVENTS, parts=False),
     "job-events": File("News of one job.", EVENTS, parts=False),
-    "job-detection": File("What was heard, second by second.", "application/json"),
+    "job-detection": File("What was heard, second by second.", JSON, parts=False),
     "export-file": File("The file, once the export is done.", ANY),
     "job-stems-zip": File("All stems in one archive.", "application/zip", parts=False),
     "job-mix": File(
@@ -229,7 +230,8 @@ def _operation(route: URLPattern, file: File) -> Schema:
     inside = [_parameter("path", _name(name), CONVERTERS[_kind(each)], required=True) for name, each in converters]
     asked = [_parameter("query", name, schema) for name, schema in file.query.items()]
     partly = [_parameter("header", name, {"type": "string"}) for name in ("Range", "If-None-Match") if file.parts]
-    body = {"content": {file.media: {"schema": {"type": "string", "format": "binary"}}}}
+    inner = {"type": "object"} if file.media == JSON else {"type": "string", "format": "binary"}
+    body = {"content": {file.media: {"schema": inner}}}
     headers = {name: {"description": text, "schema": {"type": "string"}} for name, text in file.headers.items()}
     whole = {"200": {"description": "All of it.", "headers": headers} | body}
     parts = {

@@ -1,8 +1,9 @@
 """Tracks and jobs as JSON, the same for pages, REST and events; and the forms of what is sent."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
 from django.db.models import Exists, OuterRef, QuerySet
@@ -19,18 +20,38 @@ from webapp.validators import validate_upload
 CHOOSE = "Please choose a song."
 
 
+class Text(serializers.CharField):
+    """Text, and no number that would do as one."""
+
+    def to_internal_value(self, data: Any) -> str:
+        """As it was sent."""
+        if not isinstance(data, str):
+            self.fail("invalid")
+        return str(super().to_internal_value(data))
+
+
 class Title(Checked):
     """Another name for a song."""
 
-    title = serializers.CharField(
+    title = Text(
         max_length=255, error_messages=dict.fromkeys(("required", "blank", "null", "invalid"), "Please give it a name.")
     )
+
+
+class Names(serializers.MultipleChoiceField):
+    """Several of those that there are, as a list."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        """An object is no list, though it can be gone through."""
+        if isinstance(data, Mapping):
+            self.fail("not_a_list", input_type=type(data).__name__)
+        return super().to_internal_value(data)
 
 
 class Choice(Checked):
     """Another choice of stems for a finished job; none: as the song has them."""
 
-    stems = serializers.MultipleChoiceField(choices=STEMS, default=set[str]())
+    stems = Names(choices=STEMS, default=set[str]())
 
 
 class Upload(Checked):
@@ -45,18 +66,10 @@ class Upload(Checked):
     title = serializers.CharField(max_length=255, required=False, allow_blank=True, default="")
 
 
-class OwnTrack(serializers.PrimaryKeyRelatedField[Track]):
-    """The id of one of my tracks."""
-
-    def get_queryset(self) -> QuerySet[Track]:
-        """Others' don't exist."""
-        return tracks_of(self.context["request"].user)
-
-
 class Wishes(Checked):
     """How to separate a song."""
 
-    stems = serializers.MultipleChoiceField(choices=STEMS, default=set[str]())
+    stems = Names(choices=STEMS, default=set[str]())
     preset = serializers.ChoiceField(choices=presets(), default="default")
     format = serializers.ChoiceField(choices=list(FORMATS), default="wav")
     bits = serializers.ChoiceField(choices=BITS, default="float")
@@ -76,13 +89,16 @@ class SongOrder(Upload, Wishes):
 class TrackOrder(Wishes):
     """A song that was uploaded before, and how to separate it."""
 
-    track = OwnTrack(pk_field=serializers.UUIDField())
+    track = serializers.UUIDField()
 
-    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        """One song at a time."""
+    def validate_track(self, pk: UUID) -> Track:
+        """One of my own; others' don't exist. One song at a time."""
         if "file" in self.initial_data:
-            raise serializers.ValidationError({"track": "Send a song or the id of a track, not both."})
-        return attrs
+            raise serializers.ValidationError("Send a song or the id of a track, not both.")
+        track = tracks_of(self.context["request"].user).filter(pk=pk).first()
+        if track is None:
+            raise serializers.ValidationError("You have no such track. Upload it first.")
+        return track
 
 
 def all_tracks() -> QuerySet[Track]:

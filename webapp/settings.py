@@ -218,6 +218,7 @@ TEMPLATES = [
 ]
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["webapp.tokens.TokenAuthentication", "webapp.accounts.SessionAuthentication"],
+    "DEFAULT_METADATA_CLASS": None,  # the description tells what OPTIONS would
     "DEFAULT_SCHEMA_CLASS": "webapp.schema.Described",
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PERMISSION_CLASSES": ["webapp.permissions.WithinScope"],
@@ -231,6 +232,7 @@ SPECTACULAR_SETTINGS = {
     "VERSION": "1",
     "OAS_VERSION": "3.1.0",
     "SERVE_INCLUDE_SCHEMA": False,
+    "COMPONENT_SPLIT_PATCH": False,  # what is patched has one field
     "COMPONENT_SPLIT_REQUEST": True,  # an upload is bytes on its way here, and nothing on its way back
     "POSTPROCESSING_HOOKS": ["webapp.schema.complete"],
     "SWAGGER_UI_DIST": "SIDECAR",

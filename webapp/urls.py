@@ -59,6 +59,7 @@ urlpatterns = [
     path("healthz", health.healthz, name="healthz"),
     path("metrics", metrics.metrics, name="metrics"),
     path("api/v1/schema/", SpectacularAPIView.as_view(), name="schema"),
+    path("api/v1/docs/", views.ApiDocs.as_view(), name="docs"),
     path("api/v1/problems/", problems.page, name="problems"),
     path("api/v1/me/", Me.as_view(), name="api-me"),
     path("api/v1/models/", Models.as_view(), name="api-models"),
@@ -105,5 +106,5 @@ urlpatterns = [
     path(f"{STEM}/segments/<int:index>.flac", files.segment, name="stem-segment"),
     path(f"{STEM}/peaks", files.peaks, name="stem-peaks"),
     path(f"{STEM}/spectrogram", files.spectrogram, name="stem-spectrogram"),
-    path(f"{STEM}/download", files.download, name="stem-download"),
+    path(f"{STEM}/download", exports.stem, name="stem-download"),
 ]

@@ -6,8 +6,10 @@ from csp.decorators import csp_update
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
+from django.utils.decorators import method_decorator
 from django.views.decorators.csrf import ensure_csrf_cookie
 from django.views.decorators.http import require_safe
+from drf_spectacular.views import SpectacularSwaggerSplitView
 
 from pipeline.options import DEFAULT_BLEED, FORMATS, bleeds, model_cards, stem_choices
 from webapp.serializers import job_json, jobs_json, jobs_of
@@ -46,3 +48,10 @@ def job(request: HttpRequest, pk: UUID) -> HttpResponse:
     """Progress, then the mixer."""
     found = get_object_or_404(jobs_of(request.user), pk=pk)
     return render(request, "webapp/job.html", {"job": found, "data": job_json(found)})
+
+
+@method_decorator(csp_update({"img-src": ["data:"]}), "dispatch")  # its icons
+class ApiDocs(SpectacularSwaggerSplitView):
+    """The API's description, to read and to try; its script is a file of its own, as our policy asks."""
+
+    template_name = "webapp/docs.html"

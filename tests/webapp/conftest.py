@@ -138,9 +138,9 @@ def real_job(make_job) -> Callable[..., Job]:
 class Immediately(Executor):
     """Does the work while it is asked to: in this thread, which alone sees the test's transaction."""
 
-    def submit(self, work: Any, *args: Any, **_: Any) -> "Future[Any]":
+    def submit(self, work: Any, *args: Any, **named: Any) -> "Future[Any]":
         done: Future[Any] = Future()
-        done.set_result(work(*args))
+        done.set_result(work(*args, **named))
         return done
 
 

@@ -11,6 +11,13 @@ class _Filters(filters.FilterSet):
     created_before = filters.IsoDateTimeFilter("created_at", "lt", help_text="Made before that moment.")
     search = filters.CharFilter(method="by_words", help_text="Words, or their beginnings, of title and file name.")
 
+    def is_valid(self) -> bool:
+        """Also that nothing is left empty, by which anything could be meant. To search for nothing is to find all."""
+        for name in {*self.filters} - {"search"}:
+            if name in (self.data or {}) and "" in self.data.getlist(name):  # type: ignore[union-attr]
+                self.form.add_error(name, "This is empty. Leave it out instead.")
+        return bool(super().is_valid())
+
 
 class TrackFilters(_Filters):
     """Of tracks."""

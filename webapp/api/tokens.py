@@ -15,13 +15,14 @@ from webapp import tokens
 from webapp.models import Scope, Token
 from webapp.permissions import LoggedIn
 from webapp.problems import Checked
+from webapp.serializers import Names, Text
 
 
 class TokenWish(Checked):
     """What one says of a token to be made. expires_at: null for never."""
 
-    name = serializers.CharField(max_length=100)
-    scopes = serializers.MultipleChoiceField(choices=Scope.choices, allow_empty=False)
+    name = Text(max_length=100)
+    scopes = Names(choices=Scope.choices, allow_empty=False)
     expires_at = serializers.DateTimeField(allow_null=True)
 
     def validate_expires_at(self, value: datetime | None) -> datetime | None:

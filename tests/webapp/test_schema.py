@@ -1,0 +1,153 @@
+"""The API keeps what its OpenAPI description promises: schemathesis asks a running site for everything in it.
+
+Half of what it makes up is valid and half is not. Ids are those of a finished job that is there; what changes things
+gets another one, so that there is always something to look at.
+"""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from uuid import UUID
+
+import pytest
+import requests
+import schemathesis
+from django.urls import resolve
+from drf_spectacular.validation import validate_schema
+from drf_spectacular.views import SpectacularAPIView
+from hypothesis import HealthCheck, settings
+from running import ROOT, environment, serving
+from schemathesis.checks import CHECKS
+
+from webapp import serializers, shapes
+from webapp.models import State
+from webapp.schema import in_full, routes
+
+EXAMPLES = int(os.environ.get("SCHEMA_EXAMPLES", "6"))
+CSRF = "c" * 32  # any will do, as long as cookie and header agree
+ENDLESS = "/events/$"  # streams
+UNDESCRIBED = {"schema", "docs", "problems"}  # about the API, not of it
+# What is valid by its type and yet makes no sense, such as a stem that the song hasn't, is refused by these.
+PICKY = {"POST /api/v1/jobs/{id}/exports/", "GET /api/v1/jobs/{id}/mix", "POST /api/v1/tokens/"}
+
+description = SpectacularAPIView.generator_class().get_schema(request=None, public=True)
+schema = schemathesis.openapi.from_dict(description)
+live = {}  # ids of what is there
+ignored_auth, positive, negative = CHECKS.get_by_names(
+    ["ignored_auth", "positive_data_acceptance", "negative_data_rejection"]
+)
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    """The address of a running site with two finished jobs."""
+    data = tmp_path_factory.mktemp("data")
+    subprocess.run([sys.executable, "manage.py", "migrate", "-v0"], cwd=ROOT, env=environment(data), check=True)
+    (data / "demo.flac").write_bytes(b"as long as nobody looks inside")
+    wishes = [{"seconds": 12, "stems": ["vocals", "drums"], "title": title} for title in ("Kept", "Changed")]
+    seed = [sys.executable, str(ROOT / "tests/browser/seed.py")]
+    made = subprocess.run(
+        seed, input=json.dumps(wishes), cwd=ROOT, env=environment(data), check=True, stdout=subprocess.PIPE, text=True
+    )
+    kept, changed = json.loads(made.stdout)
+    with serving(data) as address:
+        live["session"] = kept["session"]
+        for name, made in (("kept", kept), ("changed", changed)):
+            job = requests.get(
+                f"{address}/api/v1/jobs/{made['job']}/", cookies={"sessionid": made["session"]}, timeout=30
+            )
+            live[name] = {"job": made["job"], "track": job.json()["track"]}
+        yield address
+
+
+@pytest.fixture(scope="module")
+def headers(site):
+    """Of the owner's requests."""
+    return {"Cookie": f"sessionid={live['session']}; csrftoken={CSRF}", "X-CSRFToken": CSRF}
+
+
+@schema.exclude(path_regex=ENDLESS).parametrize()
+@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
+def test_every_operation(case, site, headers):
+    aim(case)
+    case.call_and_validate(base_url=site, headers=headers, timeout=30, excluded_checks=[*unfit(case)])
+
+
+def aim(case):
+    """Put ids of what is there in the place of made-up ones. GETs have a job of their own, which nothing changes."""
+    ids = live["kept" if case.method == "GET" else "changed"]
+    known = {"id": ids["track" if "/tracks/" in case.path else "job"], "name": "vocals", "index": 0}
+    sound = {
+        "id": is_id,
+        "name": re.compile(r"[-\w]+", re.ASCII).fullmatch,
+        "index": lambda value: str(value).isdigit(),
+    }
+    asked = case.path_parameters
+    case.path_parameters |= {name: known[name] for name in asked.keys() & known if sound[name](asked[name])}
+    if isinstance(case.body, dict) and is_id(case.body.get("track")):
+        case.body["track"] = live["kept"]["track"]
+
+
+def unfit(case):
+    """Checks that say nothing here."""
+    yield ignored_auth  # every request comes with a session; who may do what is tested as a whole in test_permissions
+    if case.operation.label in PICKY or "Range" in case.headers:
+        yield positive
+    if case.media_type == "multipart/form-data":  # in which everything is text
+        yield negative
+
+
+def is_id(value):
+    try:
+        return isinstance(value, str) and bool(UUID(value))
+    except ValueError:
+        return False
+
+
+def test_streams_begin_as_described(site, headers):
+    for path in ("/api/v1/jobs/events/", f"/api/v1/jobs/{live['kept']['job']}/events/"):
+        with requests.get(site + path, headers=headers, stream=True, timeout=30) as answer:
+            assert answer.headers["Content-Type"] == "text/event-stream"
+            events = (line for line in answer.iter_lines(decode_unicode=True) if line.startswith("data: "))
+            assert {*in_full(shapes.Job)["required"]} == {*json.loads(next(events).removeprefix("data: "))}
+
+
+def test_the_description_is_valid_and_whole():
+    validate_schema(description)
+    assert description["openapi"].startswith("3.1")
+    named = {route.name for path, route in routes() if path.startswith("/api/v1/")}
+    described = {resolve(_filled(path)).url_name for path in description["paths"]}
+    assert named - described == UNDESCRIBED
+    operations = [operation for path in description["paths"].values() for operation in path.values()]
+    assert all(operation["summary"] for operation in operations)
+    ids = [operation["operationId"] for operation in operations]
+    assert len(ids) == len({*ids})
+
+
+def _filled(path):
+    """The address with something in each gap."""
+    for name, value in (("name", "vocals"), ("index", "0")):
+        path = path.replace(f"{{{name}}}", value)
+    while "{" in path:
+        before, _, rest = path.partition("{")
+        path = f"{before}00000000-0000-4000-8000-000000000000{rest.partition('}')[2]}"
+    return path
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("state", State.values)
+def test_jobs_are_what_their_shape_says(make_job, state):
+    data = serializers.job_json(make_job(state))
+    assert {*data} == {*in_full(shapes.Job)["properties"]}
+
+
+@pytest.mark.django_db
+def test_the_page_that_shows_it_brings_all_it_needs(client):
+    page = client.get("/api/v1/docs/")
+    text = page.content.decode()
+    assert page.status_code == 200 and "<style" not in text and "//" not in text.replace("<!DOCTYPE", "")
+    script = client.get("/api/v1/docs/?script=")
+    assert b"/api/v1/schema/" in script.content and "javascript" in script["Content-Type"]
+    assert client.get("/api/v1/schema/?format=json").json()["openapi"].startswith("3.1")
