@@ -179,6 +179,13 @@ class Problem(TypedDict):
     errors: NotRequired[A[list[Fault], "What was wrong with what was sent."]]
 
 
+class Amount(TypedDict):
+    """Music in the last 30 days, and room for files."""
+
+    minutes: A[float, "Of audio.", 12.5]
+    bytes: A[int, "Of files.", 734_003_200]
+
+
 class Account(TypedDict):
     """Who I am to this site."""
 
@@ -186,6 +193,8 @@ class Account(TypedDict):
     guest: A[bool, "Whether it lives only as long as its session.", False]
     staff: A[bool, "Whether it may look at everything.", False]
     scopes: A[list[str], "What may be done the way that one asks.", ["read", "write"]]
+    quota: A[Amount | None, "What may be used; null means without limit."]
+    usage: A[Amount, "What is used."]
 
 
 class Model(TypedDict):

@@ -23,13 +23,13 @@ def environment(data: Path) -> dict[str, str]:
 
 
 @contextmanager
-def serving(data: Path) -> Iterator[str]:
-    """The site's address while it runs."""
+def serving(data: Path, **variables: str) -> Iterator[str]:
+    """The site's address while it runs. variables: more of its environment."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     command = [sys.executable, "-m", *WEB, "--port", str(port), "--log-level", "warning"]
-    server = subprocess.Popen(command, cwd=ROOT, env=environment(data))
+    server = subprocess.Popen(command, cwd=ROOT, env=environment(data) | variables)
     try:
         _wait(f"http://127.0.0.1:{port}/accounts/login/")
         yield f"http://127.0.0.1:{port}"

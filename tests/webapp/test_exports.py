@@ -5,7 +5,7 @@ import zipfile
 
 import numpy as np
 import pytest
-from acting import RATE, SECONDS, claimed, fresh, heard, noise
+from acting import RATE, SECONDS, claimed, files_below, fresh, heard, noise
 
 from webapp import exports, jobs, rendering
 from webapp.models import State
@@ -143,3 +143,37 @@ def test_a_disk_without_room_to_spare_is_told(job, owner, fetch, monkeypatch):
     monkeypatch.setattr(rendering, "SPARE", 2**70)
     answer = fetch(f"/api/v1/jobs/{job.pk}/mix", owner)
     assert answer.status == 507 and "full" in answer.body.decode()
+
+
+class TestStem:
+    """A stem in another format than it was separated to."""
+
+    def test_comes_in_any_format_made_once(self, job, owner, fetch, monkeypatch):
+        address = f"/api/v1/jobs/{job.pk}/stems/vocals/download?format=flac&bits=24"
+        answer = fetch(address, owner)
+        assert (answer.status, answer.headers["Content-Type"]) == (200, "audio/flac")
+        assert answer.headers["Content-Disposition"] == 'attachment; filename="Song - vocals.flac"'
+        np.testing.assert_allclose(heard(answer), noise()["vocals"], atol=1e-6)
+        monkeypatch.setattr("pipeline.stems.write", None)
+        part = fetch(address, owner, Range="bytes=0-99", If_Range=answer.headers["ETag"])
+        assert (part.status, part.body) == (206, answer.body[:100])
+        assert fetch(address, owner, If_None_Match=answer.headers["ETag"]).status == 304
+
+    def test_nothing_half_done_is_left(self, job, owner, fetch, settings):
+        before = files_below(settings.MEDIA_ROOT)
+        fetch(f"/api/v1/jobs/{job.pk}/stems/vocals/download?format=opus", owner)
+        made = {*files_below(settings.MEDIA_ROOT)} - {*before}
+        assert [name.rpartition("/")[2] for name in made] == ["opus-float.opus"]
+
+    def test_its_own_format_is_the_file_itself(self, make_job, owner, fetch):
+        address = f"/api/v1/jobs/{make_job(State.DONE).pk}/stems/vocals/download"
+        assert fetch(f"{address}?format=wav&bits=float", owner).body == fetch(address, owner).body == b"vocals" * 1000
+
+    @pytest.mark.parametrize("query", ["format=midi", "format=", "bits=7"])
+    def test_a_format_that_is_none_is_named(self, job, owner, fetch, query):
+        answer = fetch(f"/api/v1/jobs/{job.pk}/stems/vocals/download?{query}", owner)
+        assert answer.status == 400 and "Choose one of" in answer.body.decode()
+
+    def test_strangers_and_unknown_stems_find_nothing(self, job, owner, stranger, fetch):
+        address = f"/api/v1/jobs/{job.pk}/stems/{{}}/download?format=mp3"
+        assert fetch(address.format("vocals"), stranger).status == fetch(address.format("kazoo"), owner).status == 404

@@ -52,7 +52,7 @@ def site(tmp_path_factory):
         seed, input=json.dumps(wishes), cwd=ROOT, env=environment(data), check=True, stdout=subprocess.PIPE, text=True
     )
     kept, changed = json.loads(made.stdout)
-    with serving(data) as address:
+    with serving(data, SOUNDSCAPE_REQUESTS="1000000") as address:
         live["session"] = kept["session"]
         for name, made in (("kept", kept), ("changed", changed)):
             job = requests.get(
