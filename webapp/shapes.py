@@ -159,13 +159,27 @@ class Export(TypedDict):
     ]
 
 
+class Upload(TypedDict):
+    """A song on its way, piece by piece."""
+
+    id: ID
+    api_url: A[str, "Of this upload.", "/api/v1/uploads/6f1d1d3c-6b8e-4d0a-9a57-1f5d3f0a2b11/"]
+    filename: A[str, "What the file is called.", "Blue Monday.flac"]
+    length: A[int, "Bytes that it has.", 31_457_280]
+    offset: A[int, "Bytes that are here.", 8_388_608]
+    created_at: Moment
+    expires_at: Moment
+    job: A[str | None, "What it has become, once it is whole.", None]
+    job_url: A[str | None, "Of that job.", None]
+
+
 class Fault(TypedDict):
     """Something that is wrong with what was sent."""
 
     field: A[str | None, "Which; null if it is the whole.", "format"]
     value: A[Any, "What was sent there.", "midi"]
     message: A[str, "What is wrong, and what to do.", '"midi" is not a valid choice.']
-    allowed: NotRequired[A[list[Any], "What would be right, where there is a choice.", ["wav", "flac"]]]
+    allowed: NotRequired[A[list[Any] | dict[str, float], "What would be right: a choice, or bounds.", ["wav", "flac"]]]
 
 
 class Problem(TypedDict):

@@ -30,13 +30,19 @@ CSRF = "c" * 32  # any will do, as long as cookie and header agree
 ENDLESS = "/events/$"  # streams
 UNDESCRIBED = {"schema", "docs", "problems"}  # about the API, not of it
 # What is valid by its type and yet makes no sense, such as a stem that the song hasn't, is refused by these.
-PICKY = {"POST /api/v1/jobs/{id}/exports/", "GET /api/v1/jobs/{id}/mix", "POST /api/v1/tokens/"}
+PICKY = {
+    "POST /api/v1/jobs/{id}/exports/",
+    "GET /api/v1/jobs/{id}/mix",
+    "POST /api/v1/tokens/",
+    "POST /api/v1/uploads/",
+    "PATCH /api/v1/uploads/{id}/",
+}
 
 description = SpectacularAPIView.generator_class().get_schema(request=None, public=True)
 schema = schemathesis.openapi.from_dict(description)
 live = {}  # ids of what is there
-ignored_auth, positive, negative = CHECKS.get_by_names(
-    ["ignored_auth", "positive_data_acceptance", "negative_data_rejection"]
+ignored_auth, positive, negative, missing = CHECKS.get_by_names(
+    ["ignored_auth", "positive_data_acceptance", "negative_data_rejection", "missing_required_header"]
 )
 
 
@@ -95,8 +101,10 @@ def unfit(case):
     yield ignored_auth  # every request comes with a session; who may do what is tested as a whole in test_permissions
     if case.operation.label in PICKY or "Range" in case.headers:
         yield positive
-    if case.media_type == "multipart/form-data":  # in which everything is text
-        yield negative
+    if case.media_type == "multipart/form-data":  # in which everything is text, and files are empty
+        yield from (positive, negative)
+    if "/uploads/" in case.path:  # tus says 412 and 409
+        yield from (negative, missing)
 
 
 def is_id(value):

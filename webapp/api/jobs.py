@@ -23,7 +23,7 @@ from webapp.idempotency import KeyReused, once
 from webapp.models import Job, User
 from webapp.problems import Conflict, Unavailable
 from webapp.schema import of
-from webapp.serializers import Choice, SongOrder, Title, TrackOrder, Wish, in_order, job_json, jobs_json, jobs_of
+from webapp.serializers import Choice, SongOrder, Title, TrackOrder, Wishes, in_order, job_json, jobs_json, jobs_of
 
 LONGEST_KEY = 255
 KEY = (
@@ -75,7 +75,7 @@ class JobViewSet(GenericViewSet[Job]):
         """Separate a song that comes along, or a track that is here."""
         require_may_upload(request)
         known = isinstance(request.data, Mapping) and "track" in request.data
-        order: Wish = (TrackOrder if known else SongOrder)(data=request.data, context={"request": request})
+        order: Wishes = (TrackOrder if known else SongOrder)(data=request.data, context={"request": request})
         order.is_valid(raise_exception=True)
         owner = uploader(request)
         try:
@@ -157,14 +157,14 @@ def _key(request: Request) -> str:
     return key
 
 
-def _mark(order: Wish) -> dict[str, Any]:
+def _mark(order: Wishes) -> dict[str, Any]:
     """What is asked for, to tell a repeated request from another one."""
     wish = order.validated_data
     song = {"track": wish["track"].pk} if "track" in wish else {"file": wish["file"].name, "size": wish["file"].size}
     return song | order.options.as_dict()
 
 
-def _start(owner: User, order: Wish) -> Job:
+def _start(owner: User, order: Wishes) -> Job:
     wish = order.validated_data
     if "track" in wish:
         return jobs.start(wish["track"], order.options, owner)

@@ -16,6 +16,7 @@ from django.conf import settings
 from django.http import Http404, HttpRequest, HttpResponseBase
 from django.urls import reverse
 from django.utils.http import http_date
+from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers, status
 from rest_framework.exceptions import APIException, UnsupportedMediaType, ValidationError
 from rest_framework.generics import get_object_or_404
@@ -23,12 +24,13 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import ViewSet
 
-from webapp import uploads
+from webapp import shapes, uploads
 from webapp.api.common import require_may_upload, uploader
 from webapp.bodies import STREAMED, body
 from webapp.models import Upload
 from webapp.permissions import reach
 from webapp.problems import Conflict, StorageFull
+from webapp.schema import of
 from webapp.serializers import Wishes
 from webapp.validators import validate_size
 
@@ -63,6 +65,22 @@ class Announcement(Wishes):
     title = serializers.CharField(max_length=255, default="")
 
 
+def _header(name: str, description: str, kind: type = str, *, required: bool = True) -> OpenApiParameter:
+    return OpenApiParameter(name, kind, OpenApiParameter.HEADER, description=description, required=required)
+
+
+UPLOAD = of(shapes.Upload)
+TUS = OpenApiParameter("Tus-Resumable", str, OpenApiParameter.HEADER, enum=[VERSION], required=True)
+OFFSET = _header("Upload-Offset", "Where the upload stands, and the piece begins.", int)
+CHECKSUM = _header(
+    "Upload-Checksum", f"{' or '.join(DIGESTS)}, a space, and the piece's sum in base64.", required=False
+)
+ANNOUNCED = (
+    _header("Upload-Length", "Bytes of the file.", int),
+    _header("Upload-Metadata", "Keys and values in base64: filename, title and the options of a job.", required=False),
+)
+
+
 class UploadViewSet(ViewSet):
     """My uploads. A visitor may begin one, and so becomes a guest."""
 
@@ -80,6 +98,7 @@ class UploadViewSet(ViewSet):
         }
         return Response(status=status.HTTP_204_NO_CONTENT, headers=abilities)
 
+    @extend_schema(request=None, responses={201: UPLOAD}, parameters=[TUS, *ANNOUNCED])
     def create(self, request: Request) -> Response:
         """Announce a file."""
         _require_tus(request)
@@ -94,6 +113,7 @@ class UploadViewSet(ViewSet):
         headers = _standing(made) | {"Location": reverse("api-upload", args=[made.pk])}
         return Response(_json(made), status=status.HTTP_201_CREATED, headers=headers)
 
+    @extend_schema(responses={200: UPLOAD})
     def retrieve(self, request: Request, pk: UUID) -> Response:
         """How far it is; HEAD asks for the headers alone."""
         mine = _own(request, pk)
@@ -102,6 +122,7 @@ class UploadViewSet(ViewSet):
             about["Upload-Metadata"] = mine.metadata
         return Response(_json(mine), headers=_standing(mine) | about)
 
+    @extend_schema(request={STREAMED.decode(): bytes}, responses={204: None}, parameters=[TUS, OFFSET, CHECKSUM])
     def partial_update(self, request: Request, pk: UUID) -> Response:
         """Whether a piece may come. `upload` then takes it."""
         mine = _own(request, pk)
@@ -113,6 +134,7 @@ class UploadViewSet(ViewSet):
         _checksum(request)
         return Response(status=status.HTTP_204_NO_CONTENT)
 
+    @extend_schema(responses={204: None}, parameters=[TUS])
     def destroy(self, request: Request, pk: UUID) -> Response:
         """Break it off. A job that it has become stays."""
         mine = _own(request, pk)
@@ -193,7 +215,7 @@ def _checksum(request: Any) -> tuple[Any, bytes]:
     raise ValidationError({"Upload-Checksum": f"Send one of {', '.join(DIGESTS)}, a space, and the sum in base64."})
 
 
-def _json(upload: Upload) -> dict[str, Any]:
+def _json(upload: Upload) -> shapes.Upload:
     return {
         "id": str(upload.pk),
         "api_url": reverse("api-upload", args=[upload.pk]),
