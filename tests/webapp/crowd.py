@@ -9,7 +9,7 @@ from webapp.models import Job
 COUNT = 100_000
 SQLITE = {
     "id": "printf('%%032x', i)",
-    "at": "strftime('%%Y-%%m-%%d %%H:%%M:%%f', {column}, '-' || i || ' minutes')",
+    "at": "strftime('%%Y-%%m-%%d %%H:%%M:%%S.123456', {column}, '-' || i || ' minutes')",
 }
 POSTGRES = {"id": "lpad(to_hex(i), 32, '0')::uuid", "at": "{column} - i * interval '1 minute'"}
 NUMBERS = f"WITH RECURSIVE numbers(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM numbers WHERE i < {COUNT})"

@@ -1,9 +1,11 @@
-"""With a hundred thousand jobs the administrator's lists still take few queries, and find their rows by indexes."""
+"""With a hundred thousand jobs the lists of administrators and the API take few queries, and find rows by indexes."""
 
 import re
 
 import pytest
 from crowd import COUNT, crowd
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from webapp.models import Job, State
 
@@ -29,3 +31,35 @@ def test_lists_stay_quick(make_job, admin_client, django_assert_max_num_queries)
         start = rows.list_per_page * (rows.page_num - 1)
         plan = rows.queryset[start : start + rows.list_per_page].explain()
         assert re.search(index, plan), (query, plan)
+
+
+LISTS = [
+    "jobs/?page_size=200",
+    "jobs/?search=Song+99",
+    "jobs/?state=failed&created_before=2100-01-01T00:00:00Z",
+    "jobs/?ordering=title",
+    "tracks/?page_size=200",
+    "tracks/?search=Song+99&ordering=-title",
+]
+
+
+def test_the_api_stays_quick(make_job, browser, django_assert_max_num_queries):
+    crowd(make_job(State.DONE))
+    for path in LISTS:
+        with django_assert_max_num_queries(MOST):
+            first = browser.get(f"/api/v1/{path}").json()
+        with CaptureQueriesContext(connection) as asked:
+            second = browser.get(first["next"]).json()
+        assert len(asked) <= MOST
+        assert second["results"] and second["results"][0] not in first["results"], path
+        page = next(query["sql"] for query in asked if " LIMIT " in query["sql"] and "position" in query["sql"])
+        assert not scans(page), path
+
+
+def scans(sql):
+    """What of the plan of a query goes through all jobs or tracks without an index."""
+    with connection.cursor() as cursor:
+        cursor.execute(f"EXPLAIN {'QUERY PLAN' if connection.vendor == 'sqlite' else ''} {sql}")
+        plan = [str(row[-1]) for row in cursor]
+    whole = [line for line in plan if "Seq Scan on webapp_" in line or line.startswith("SCAN webapp_")]
+    return [line for line in whole if "INDEX" not in line]

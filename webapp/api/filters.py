@@ -9,7 +9,7 @@ from webapp.models import Job, State, Track
 class _Filters(filters.FilterSet):
     created_after = filters.IsoDateTimeFilter("created_at", "gte", help_text="Made then or later.")
     created_before = filters.IsoDateTimeFilter("created_at", "lt", help_text="Made before that moment.")
-    search = filters.CharFilter(method="by_words", help_text="Words, or their beginnings, of title and file name.")
+    search = filters.CharFilter(method="by_words", help_text="Words, each of which is in title or file name.")
 
     def is_valid(self) -> bool:
         """Also that nothing is left empty, by which anything could be meant. To search for nothing is to find all."""
