@@ -22,6 +22,7 @@ from webapp import (
 from webapp.api.exports import ExportViewSet
 from webapp.api.jobs import JobViewSet
 from webapp.api.me import Me, Models
+from webapp.api.pagination import Pages
 from webapp.api.tokens import TokenViewSet
 from webapp.api.tracks import TrackViewSet
 from webapp.api.uploads import UploadViewSet, upload
@@ -72,7 +73,11 @@ urlpatterns = [
     path(f"{WEBHOOK}/", WebhookViewSet.as_view(ONE), name="api-webhook"),
     path(f"{WEBHOOK}/rotate/", WebhookViewSet.as_view({"post": "rotate"}), name="api-webhook-rotate"),
     path(f"{WEBHOOK}/ping/", WebhookViewSet.as_view({"post": "ping"}), name="api-webhook-ping"),
-    path(f"{WEBHOOK}/deliveries/", WebhookViewSet.as_view({"get": "deliveries"}), name="api-webhook-deliveries"),
+    path(
+        f"{WEBHOOK}/deliveries/",
+        WebhookViewSet.as_view({"get": "deliveries"}, pagination_class=Pages),
+        name="api-webhook-deliveries",
+    ),
     path(
         f"{WEBHOOK}/deliveries/<uuid:delivery>/redeliver/",
         WebhookViewSet.as_view({"post": "redeliver"}),

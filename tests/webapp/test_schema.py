@@ -36,6 +36,8 @@ PICKY = {
     "POST /api/v1/tokens/",
     "POST /api/v1/uploads/",
     "PATCH /api/v1/uploads/{id}/",
+    "POST /api/v1/webhooks/",
+    "PATCH /api/v1/webhooks/{id}/",
 }
 
 description = SpectacularAPIView.generator_class().get_schema(request=None, public=True)

@@ -3,6 +3,7 @@
 from typing import Any
 from uuid import UUID
 
+from drf_spectacular.utils import extend_schema
 from rest_framework import serializers, status
 from rest_framework.decorators import action
 from rest_framework.generics import get_object_or_404
@@ -11,7 +12,6 @@ from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
 
 from webapp import outbound, webhooks
-from webapp.api.pagination import Pages
 from webapp.models import Delivery, User, Webhook
 from webapp.permissions import WithAccount
 from webapp.problems import Checked, Conflict
@@ -47,12 +47,28 @@ class WebhookWish(Checked):
         return [kind.value for kind in webhooks.ANNOUNCED if kind in events]
 
 
+class WebhookChange(WebhookWish):
+    """What of it is to be another."""
+
+    url = serializers.CharField(max_length=500, required=False)
+
+
 class WebhookJson(serializers.ModelSerializer[Webhook]):
     """What can be seen of a webhook: not its secret."""
 
     class Meta:
         model = Webhook
         fields = ("id", "url", "events", "active", "created_at")
+
+
+class WithSecret(WebhookJson):
+    """The answer that tells the secret."""
+
+    secret = serializers.CharField()
+
+    class Meta:
+        model = Webhook
+        fields = (*WebhookJson.Meta.fields, "secret")
 
 
 class DeliveryJson(serializers.ModelSerializer[Delivery]):
@@ -67,12 +83,14 @@ class WebhookViewSet(GenericViewSet[Webhook]):
     """My webhooks."""
 
     permission_classes = [Members]
-    pagination_class = Pages
+    queryset = Webhook.objects.none()
 
+    @extend_schema(responses=WebhookJson(many=True))
     def list(self, request: Request) -> Response:
         """All, oldest first."""
         return Response(WebhookJson(_mine(request).order_by("created_at"), many=True).data)
 
+    @extend_schema(request=WebhookWish, responses={201: WithSecret})
     def create(self, request: Request) -> Response:
         """Make one. The answer holds its secret, which signs what is sent, and which is not told again."""
         wish = WebhookWish(data=request.data)
@@ -81,22 +99,26 @@ class WebhookViewSet(GenericViewSet[Webhook]):
             raise Conflict(webhooks.TOO_MANY)
         return _with_secret(webhooks.create(request.user, **wish.validated_data), status.HTTP_201_CREATED)  # type: ignore[arg-type]
 
+    @extend_schema(responses=WebhookJson)
     def retrieve(self, request: Request, pk: UUID) -> Response:
         """One."""
         return Response(WebhookJson(_own(request, pk)).data)
 
+    @extend_schema(request=WebhookChange, responses=WebhookJson)
     def partial_update(self, request: Request, pk: UUID) -> Response:
         """Change where it leads, what it hears of, or whether it does."""
-        hook, wish = _own(request, pk), WebhookWish(data=request.data, partial=True)
+        hook, wish = _own(request, pk), WebhookChange(data=request.data, partial=True)
         wish.is_valid(raise_exception=True)
         _mine(request).filter(pk=hook.pk).update(**wish.validated_data)
         return Response(WebhookJson(_own(request, pk)).data)
 
+    @extend_schema(responses={204: None})
     def destroy(self, request: Request, pk: UUID) -> Response:
         """Delete it, with its deliveries."""
         _own(request, pk).delete()
         return Response(status=status.HTTP_204_NO_CONTENT)
 
+    @extend_schema(request=None, responses=WithSecret)
     @action(detail=True, methods=["post"])
     def rotate(self, request: Request, pk: UUID) -> Response:
         """Give it another secret. For a day both sign."""
@@ -104,11 +126,13 @@ class WebhookViewSet(GenericViewSet[Webhook]):
         webhooks.rotate(hook)
         return _with_secret(hook, status.HTTP_200_OK)
 
+    @extend_schema(request=None, responses={201: DeliveryJson})
     @action(detail=True, methods=["post"])
     def ping(self, request: Request, pk: UUID) -> Response:
         """Send it a message that says nothing."""
         return Response(DeliveryJson(webhooks.ping(_own(request, pk))).data, status=status.HTTP_201_CREATED)
 
+    @extend_schema(responses=DeliveryJson(many=True))
     @action(detail=True)
     def deliveries(self, request: Request, pk: UUID) -> Response:
         """What was sent or will be, newest first. Kept for a month."""
@@ -116,6 +140,7 @@ class WebhookViewSet(GenericViewSet[Webhook]):
         page: Any = self.paginate_queryset(sent)
         return self.get_paginated_response(DeliveryJson(page, many=True).data)
 
+    @extend_schema(request=None, responses=DeliveryJson)
     @action(detail=True, methods=["post"])
     def redeliver(self, request: Request, pk: UUID, delivery: UUID) -> Response:
         """Send one once more."""
