@@ -57,6 +57,8 @@ password-reset          POST    302
 healthz                 GET     200
 metrics                 GET     401   403   403   403   200
 problems                GET     200
+schema                  GET     200
+docs                    GET     200
 takeout                 GET     302   200
 farewell                GET     302   200
 farewell                POST    302   302   200
