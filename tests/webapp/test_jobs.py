@@ -44,7 +44,8 @@ class TestCreate:
         )
         assert track.file.read() == SONG
         assert track.file.name == f"tracks/{track.pk}.flac"
-        assert (job.state, job.options) == (State.QUEUED, {"stems": [], "format": "flac", "bleed": "strong"})
+        wish = {"stems": [], "preset": "default", "format": "flac", "bits": "float", "bleed": "strong"}
+        assert (fresh(job).state, fresh(job).options) == (State.QUEUED, wish)
         assert sent == ["webapp.tasks.separate"]
 
     def test_survives_a_queue_that_does_not_answer(self, owner, committing, monkeypatch, caplog):
@@ -476,7 +477,9 @@ class TestChoose:
         with committing():
             end(again)
         after = browser.get(f"/api/v1/jobs/{job.pk}/").json()
-        assert after == before | {"notice": told, "error": told, "blocks_done": 0, "blocks_total": 0}
+        tried = {name: after[name] for name in ("started_at", "finished_at")}  # of the last attempt
+        assert tried["started_at"] > before["started_at"]
+        assert after == before | tried | {"notice": told, "error": told, "blocks_done": 0, "blocks_total": 0}
         assert fetch(after["stems"][0]["download_url"], owner).status == 200
 
     def test_a_row_read_too_early_deletes_nothing(self, make_job, committing):
