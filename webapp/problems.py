@@ -15,6 +15,7 @@ from django.core.files import File
 from django.http import HttpRequest, HttpResponseBase, JsonResponse, QueryDict
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
+from django.views.defaults import page_not_found
 from rest_framework import exceptions, serializers
 from rest_framework.renderers import BrowsableAPIRenderer
 from rest_framework.response import Response
@@ -190,6 +191,13 @@ class Problems:
 def page(request: HttpRequest) -> HttpResponseBase:
     """Every kind of problem, explained."""
     return render(request, "webapp/problems.html", {"kinds": KINDS.values()})
+
+
+def not_found(request: HttpRequest, exception: Exception) -> HttpResponseBase:
+    """Django's answer where nothing is. Below /api/ no page is drawn: it would ask the database who looks at it."""
+    if not request.path.startswith("/api/"):
+        return page_not_found(request, exception)
+    return JsonResponse(problem(KINDS["not-found"], request.path), status=404, content_type=TYPE)
 
 
 def _retold(request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:

@@ -34,6 +34,7 @@ EXPORT = "api/v1/jobs/<uuid:pk>/exports/<uuid:export>"
 WEBHOOK = "api/v1/webhooks/<uuid:pk>"
 STEM = "api/v1/jobs/<uuid:pk>/stems/<slug:name>"
 
+handler404 = problems.not_found
 urlpatterns = [
     path("", views.home, name="home"),
     path("jobs/<uuid:pk>/", views.job, name="job"),
