@@ -22,7 +22,8 @@ SONGS: list[dict[str, Any]] = [
     {"title": "Whole", "seconds": SECONDS, "stems": STEMS},
     {"title": "Half", "seconds": SECONDS, "stems": STEMS, "state": "running", "separated": 0.5},
 ]
-LIFT = 400.0  # milliseconds between a swipe and a tap: what comes sooner, as no finger can, is taken for a part of it
+# Milliseconds before a tap: what follows a swipe or scrolling sooner, as no finger can, is taken for a part of it.
+LIFT = 400.0
 RENDERING = 60_000.0  # milliseconds for a file of the song on a busy machine
 # As a page has it that was opened by plain http from another machine.
 INSECURE = "delete AudioContext.prototype.__proto__.audioWorklet; delete navigator.__proto__.clipboard;"
@@ -224,17 +225,17 @@ def test_a_phone_needs_no_mouse_and_no_keys(browser: "Browser", web: Web) -> Non
     song = web.songs["Whole"]
     with visit(browser, storage_state=song.visitor, base_url=web.address, **phone) as context:
         page = opened(context.new_page(), song.path)
-        page.get_by_role("button", name="Mute drums").tap()
+        tap(page.get_by_role("button", name="Mute drums"))
         assert lane(page, "drums")["mute"]
         swipe(page, box(page.locator("#ruler")), 0.25, 0.75)
         loop = engine(page, "loop")
         assert [loop["start"], loop["end"]] == pytest.approx([SECONDS / 4, 3 * SECONDS / 4], abs=1.5)
-        page.get_by_role("button", name="Zoom in").tap()
+        tap(page.get_by_role("button", name="Zoom in"))
         minimap = page.get_by_role("scrollbar", name="Part of the song in sight")
         before = int(minimap.get_attribute("aria-valuenow") or 0)
         swipe(page, box(minimap), 0.5, 0.9)
         assert int(minimap.get_attribute("aria-valuenow") or 0) > before
-        page.get_by_role("button", name="Play", exact=True).tap()
+        tap(page.get_by_role("button", name="Play", exact=True))
         wait_for_sound(page, "master", heard=True)
 
 
@@ -420,7 +421,12 @@ def swipe(page: "Page", area: Any, start: float, end: float) -> None:
         kind = "touchMove" if step else "touchStart"
         finger.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": [{"x": x, "y": y}]})
     finger.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
-    page.wait_for_timeout(LIFT)
+
+
+def tap(element: "Locator") -> None:
+    element.scroll_into_view_if_needed()
+    element.page.wait_for_timeout(LIFT)
+    element.tap()
 
 
 def seconds(clock: str) -> int:
