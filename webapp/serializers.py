@@ -103,8 +103,9 @@ class TrackOrder(Wishes):
 
 def all_tracks() -> QuerySet[Track]:
     """Tracks, newest first. One all of whose jobs are deleted is gone with them."""
-    jobs = Job.objects.filter(track=OuterRef("pk"))
-    return Track.objects.filter(~Exists(jobs) | Exists(jobs.filter(deleted_at=None))).order_by("-created_at", "pk")
+    kept = Job.objects.filter(track=OuterRef("track"), deleted_at=None)
+    deleted = Job.objects.filter(~Exists(kept), track=OuterRef("pk"), deleted_at__isnull=False)
+    return Track.objects.filter(~Exists(deleted)).order_by("-created_at", "pk")
 
 
 def tracks_of(user: AbstractBaseUser | AnonymousUser) -> QuerySet[Track]:

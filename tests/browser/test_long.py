@@ -170,9 +170,9 @@ def test_ten_minutes_of_six_stems_stay_within_bounded_memory(site: str, data: Pa
     engine = "document.querySelector('#mixer').engine"
     with unobserved(job.visitor["cookies"]) as page:
         page.go_to(site + job.path)
-        page.wait_for("document.querySelector('.download')")
+        page.wait_for("document.querySelector('.download')", PATIENCE)
         page.evaluate("document.querySelector('#play').click()")
-        page.wait_for(f"{engine}.state === 'playing'")
+        page.wait_for(f"{engine}.state === 'playing'", PATIENCE)
         used = []
         for _ in range(10):
             time.sleep(TEN_MINUTES / 10 - 0.5)

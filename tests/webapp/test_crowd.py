@@ -61,5 +61,5 @@ def scans(sql):
     with connection.cursor() as cursor:
         cursor.execute(f"EXPLAIN {'QUERY PLAN' if connection.vendor == 'sqlite' else ''} {sql}")
         plan = [str(row[-1]) for row in cursor]
-    whole = [line for line in plan if "Seq Scan on webapp_" in line or line.startswith("SCAN webapp_")]
+    whole = [line for line in plan if re.search(r"(Seq Scan on|^SCAN) webapp_(job|track)\b", line)]
     return [line for line in whole if "INDEX" not in line]

@@ -58,7 +58,7 @@ class Site:
         while not (answer := condition()):
             assert monotonic() < deadline, f"{what} never came.\n{self.said()}"
             assert self.process.poll() is None, self.said()
-            sleep(0.1)
+            sleep(0.5)
         return answer
 
     def workers(self):
@@ -143,8 +143,8 @@ def test_a_song_survives_the_death_of_its_worker(site):
     names = [stem["name"] for stem in done["stems"]]  # and what else the detector hears in a chord
     assert names[0] == "vocals" and names[-2:] == ["other", "residual"]
     for stem in done["stems"]:
-        pieces = [samples(site.get(stem["segments_url"].format(index=index))) for index in range(3)]
-        assert pieces == [441_000, 441_000, 25 * RATE - 882_000]
+        pieces = [samples(site.get(stem["segments_url"].format(index=index))) for index in range(5)]
+        assert pieces == [220_500] * 5
         assert len(site.get(stem["peaks_url"])) == 2 * 2500
         assert samples(site.get(stem["download_url"])) == 25 * RATE
 

@@ -16,7 +16,8 @@ from django.apps import apps
 from django.conf import settings
 from django.contrib.auth.models import Group
 from django.contrib.auth.tokens import default_token_generator
-from django.db import transaction
+from django.core.signals import request_finished
+from django.db import close_old_connections, transaction
 from django.db.models import Model
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
@@ -195,7 +196,8 @@ class World:
         self.client.cookies = SimpleCookie({settings.SESSION_COOKIE_NAME: session} if session else {})
         with transaction.atomic():
             answer = self.client.generic(method, path, "{}", content_type="application/json")
-            answer.close()
+            if answer.streaming:
+                release(answer)
             transaction.set_rollback(True)
         return answer
 
@@ -222,6 +224,13 @@ class World:
             "id": owner.pk,
             "object_id": self.things[model_of(name) or User].pk,
         }
+
+
+def release(answer: Any) -> None:
+    """Let go of a file that is not read, without the end of a request, which would close the test's own connection."""
+    request_finished.disconnect(close_old_connections)
+    answer.close()
+    request_finished.connect(close_old_connections)
 
 
 @pytest.fixture

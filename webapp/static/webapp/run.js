@@ -36,6 +36,8 @@ export class Run {
   #pieces = [];
   /** Where the next piece begins: frame of the song, and of the run (not rounded, so that nothing adds up). */
   #next;
+  /** Whether the next piece takes the place of one that was cut off. */
+  #relaid = false;
 
   /**
    * @param {BaseAudioContext} context
@@ -93,6 +95,7 @@ export class Run {
     if (index < 0) return;
     const piece = this.#pieces[index];
     const cut = Math.max(offset, piece.offset);
+    this.#relaid = true;
     this.#next = { frame: piece.from + (cut - piece.offset) * piece.tempo, offset: cut };
     for (const { sources } of this.#pieces.splice(index + (cut > piece.offset ? 1 : 0))) sources.forEach(discard);
     if (cut > piece.offset) {
@@ -173,8 +176,13 @@ export class Run {
    */
   #fade(before, piece) {
     const { sounding } = piece;
-    if (sounding === before?.sounding) return;
     const time = this.#timeOf(piece.offset);
+    const relaid = this.#relaid;
+    this.#relaid = false;
+    if (sounding === before?.sounding) {
+      if (relaid) this.onChange(sounding, time - RAMP, time - RAMP); // what was cut off may have had a fade before it
+      return;
+    }
     const runsOn = !before || piece[before.sounding];
     this.onChange(sounding, runsOn || !before[sounding] ? time : time - RAMP, runsOn ? time : time - RAMP);
   }
