@@ -31,14 +31,18 @@ SEMITONES = 4.0  # most that the others are made higher and faster, or lower and
 
 @dataclass(frozen=True, slots=True)
 class Corpus:
-    """Songs of the same stems, (stems, 2, samples) each, and (song, second) of wherever each stem is heard."""
+    """Songs of the same stems, (stems, 2, samples) each.
+
+    heard: for each stem, folder by folder, (song, second) of wherever it is heard.
+    """
 
     songs: list[Samples]
-    heard: list[NDArray[np.int64]]
+    heard: list[list[NDArray[np.int64]]]
 
     def excerpt(self, samples: int, rng: Generator) -> Audio:
-        """(stems, 2, samples) of one moment in which a stem chosen by chance is heard."""
-        places = self.heard[rng.integers(len(self.heard))]
+        """(stems, 2, samples) of one moment in which a stem chosen by chance is heard, in a folder chosen by chance."""
+        folders = self.heard[rng.integers(len(self.heard))]
+        places = folders[rng.integers(len(folders))]
         song, second = places[rng.integers(len(places))]
         speed = 1.0 if rng.random() < UNTOUCHED else 2 ** (rng.uniform(-SEMITONES, SEMITONES) / 12)
         length = round(samples * speed)
@@ -52,16 +56,23 @@ class Corpus:
 
 
 def load(folders: Sequence[Path], stems: Sequence[str], cache: Path) -> Corpus:
-    """Every song below the folders that has one of the stems. Raises InvalidOption, InvalidAudio."""
-    places = sorted(place for folder in folders for place in folder.glob("[!.]*") if _parts(place, stems))
-    songs = [_decoded(place, stems, cache) for place in places]
-    seconds = [_heard(song, place, stems, cache) for song, place in zip(songs, places, strict=True)]
-    heard = [
-        np.array([(song, second) for song, found in enumerate(seconds) for second in np.flatnonzero(found[stem])])
-        for stem in range(len(stems))
-    ]
-    for stem, found in zip(stems, heard, strict=True):
-        if not len(found):
+    """Every song below the folders that has one of the stems; all folders count the same, however many songs they hold.
+
+    Raises InvalidOption, InvalidAudio.
+    """
+    songs: list[Samples] = []
+    heard: list[list[NDArray[np.int64]]] = [[] for _ in stems]
+    for folder in folders:
+        places = [place for place in sorted(folder.glob("[!.]*")) if _parts(place, stems)]
+        found = [_decoded(place, stems, cache) for place in places]
+        seconds = [_heard(song, place, stems, cache) for song, place in zip(found, places, strict=True)]
+        for stem, moments in enumerate(heard):
+            listed = [(song, at) for song, each in enumerate(seconds, len(songs)) for at in np.flatnonzero(each[stem])]
+            if listed:
+                moments.append(np.array(listed))
+        songs += found
+    for stem, moments in zip(stems, heard, strict=True):
+        if not moments:
             raise InvalidOption(f"No song in {', '.join(map(str, folders))} has {stem}. Give more folders.")
     return Corpus(songs, heard)
 

@@ -24,6 +24,7 @@ SONGS: list[dict[str, Any]] = [
 ]
 # Milliseconds before a tap: what follows a swipe or scrolling sooner, as no finger can, is taken for a part of it.
 LIFT = 400.0
+REST = 200.0  # milliseconds before a finger is lifted: lifted while moving, it throws, and the next tap only stops that
 RENDERING = 60_000.0  # milliseconds for a file of the song on a busy machine
 # As a page has it that was opened by plain http from another machine.
 INSECURE = "delete AudioContext.prototype.__proto__.audioWorklet; delete navigator.__proto__.clipboard;"
@@ -420,6 +421,7 @@ def swipe(page: "Page", area: Any, start: float, end: float) -> None:
         x = area["x"] + (start + (end - start) * step / 10) * area["width"]
         kind = "touchMove" if step else "touchStart"
         finger.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": [{"x": x, "y": y}]})
+    page.wait_for_timeout(REST)
     finger.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
 
 

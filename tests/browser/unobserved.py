@@ -64,7 +64,7 @@ class Page:
     def wait_for(self, condition: str, seconds: float = REACTION / 1000) -> None:
         """Until an expression is true. Raises TimeoutError."""
         deadline = time.monotonic() + seconds
-        while not self.evaluate(condition):
+        while not self.evaluate(f"Boolean({condition})"):  # an element has no value of its own
             if time.monotonic() > deadline:
                 raise TimeoutError(condition)
             time.sleep(LOOK_EVERY)
