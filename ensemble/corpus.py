@@ -66,8 +66,10 @@ def load(folders: Sequence[Path], stems: Sequence[str], cache: Path) -> Corpus:
         places = [place for place in sorted(folder.glob("[!.]*")) if _parts(place, stems)]
         found = [_decoded(place, stems, cache) for place in places]
         seconds = [_heard(song, place, stems, cache) for song, place in zip(found, places, strict=True)]
-        for stem, moments in enumerate(heard):
-            listed = [(song, at) for song, each in enumerate(seconds, len(songs)) for at in np.flatnonzero(each[stem])]
+        for number, moments in enumerate(heard):
+            listed = [
+                (song, at) for song, each in enumerate(seconds, len(songs)) for at in np.flatnonzero(each[number])
+            ]
             if listed:
                 moments.append(np.array(listed))
         songs += found

@@ -33,7 +33,7 @@ from ensemble.openunmix import with_phase
 from ensemble.stft import HOP, N_FFT, Audio, istft, stft
 
 MIXES = 4  # of each batch of excerpts; the first is as played
-RATE, CLIP = 1e-3, 5.0  # of Adam; largest norm of a gradient
+RATE, CLIP = 1e-3, 5.0  # of Adam, to begin with; largest norm of a gradient
 AVERAGE = 0.999  # how much of the moving average a step keeps
 SPREAD = 4.0, 4.0  # dB, standard deviation of the level of a stem, and of the mixture
 DROPPED = 0.1  # share of stems left out
@@ -237,6 +237,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--stems", nargs="+", default=list(FOUR), metavar="STEM")
     parser.add_argument("--hidden", type=int, default=256, help="width of the network (default: 256)")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--rate", type=float, help="of learning from now on: lower it where nothing is gained any more")
     parser.add_argument("--minutes", type=float, default=60.0, help="of processor time, after which to stop")
     parser.add_argument("--patience", type=int, default=12, help="stop after so many validations without gain")
     parser.add_argument("--threads", type=int, help="of the processor (default: all)")
@@ -262,6 +263,8 @@ def train(arguments: argparse.Namespace) -> None:
     device = "cuda" if torch.cuda.is_available() else "cpu"
     plan = Plan(tuple(arguments.stems), arguments.hidden, arguments.seed)
     run = Run.load(arguments.output, device) if arguments.output.exists() else Run(plan, device)
+    if arguments.rate:
+        run.optimiser.param_groups[0]["lr"] = arguments.rate
     source = corpus.load(arguments.corpus, run.plan.stems, arguments.cache)
     listed = songs(arguments.valid, "folder")
     print(f"{len(source.songs)} songs; doing nothing: {nothing(run.plan, listed):.2f} dB", flush=True)

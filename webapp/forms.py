@@ -1,14 +1,17 @@
 """What people fill in about their accounts."""
 
+from collections.abc import Iterator
 from typing import Any
 
 from django import forms
 from django.contrib.auth import authenticate
-from django.contrib.auth.forms import UserCreationForm
+from django.contrib.auth.forms import PasswordResetForm, UserCreationForm
+from django.core.cache import cache
 from django.http import HttpRequest
 
 from webapp.models import User
 
+BETWEEN_LINKS = 300  # seconds, lest somebody's mailbox be flooded
 WRONG = "This is not your password. Please type it again."
 
 
@@ -23,6 +26,14 @@ class SignUpForm(UserCreationForm[User]):
         """The member."""
         self.instance.is_guest = False
         return super().save(commit)
+
+
+class ForgottenForm(PasswordResetForm):
+    """Where to send a link to choose another password."""
+
+    def get_users(self, email: str) -> Iterator[Any]:
+        """Not those to whom one was sent a moment ago."""
+        return (user for user in super().get_users(email) if cache.add(f"link-{user.pk}", True, BETWEEN_LINKS))
 
 
 class ConfirmForm(forms.Form):

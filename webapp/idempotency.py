@@ -17,6 +17,11 @@ class KeyReused(Exception):
     """The key came before with another wish."""
 
 
+def known(owner: User | None, key: str) -> bool:
+    """Whether the key came before."""
+    return bool(key) and owner is not None and Idempotency.objects.filter(owner=owner, key=key).exists()
+
+
 def once(owner: User, key: str, wish: Mapping[str, Any], make: Callable[[], Job]) -> tuple[Job, bool]:
     """The job that this key has made, or makes now, and whether it is new. Raises KeyReused."""
     if not key:

@@ -21,7 +21,7 @@ from django.views.generic import CreateView, FormView
 
 from webapp import quotas, removal
 from webapp.accounts import BACKEND, adopt, guest_of
-from webapp.forms import ConfirmForm, EmailForm, SignUpForm
+from webapp.forms import ConfirmForm, EmailForm, ForgottenForm, SignUpForm
 from webapp.models import User
 
 FORM = "webapp/form.html"  # a card with a title, a sentence, a form and a button
@@ -142,6 +142,7 @@ class Password(SuccessMessageMixin[Any], auth.PasswordChangeView):
 class Forgotten(SuccessMessageMixin[Any], auth.PasswordResetView):
     """Send a link to whoever forgot the password. The answer is the same whether there is such an account or not."""
 
+    form_class = ForgottenForm
     template_name = FORM
     subject_template_name = "webapp/password_subject.txt"
     email_template_name = "webapp/password_mail.txt"

@@ -12,7 +12,7 @@ from rest_framework import serializers
 
 from pipeline.options import BITS, DEFAULT_BLEED, FORMATS, STEMS, Options, bleeds, presets, stem_choices
 from webapp import shapes
-from webapp.models import SAMPLE_RATE, Export, Job, State, Stem, Track
+from webapp.models import SAMPLE_RATE, Export, Job, State, Stem, Track, User
 from webapp.problems import Checked
 from webapp.queue import Queue
 from webapp.validators import validate_upload
@@ -105,7 +105,7 @@ def all_tracks() -> QuerySet[Track]:
     """Tracks, newest first. One all of whose jobs are deleted is gone with them."""
     kept = Job.objects.filter(track=OuterRef("track"), deleted_at=None)
     deleted = Job.objects.filter(~Exists(kept), track=OuterRef("pk"), deleted_at__isnull=False)
-    return Track.objects.filter(~Exists(deleted)).order_by("-created_at", "pk")
+    return Track.objects.filter(~Exists(deleted)).select_related("owner").order_by("-created_at", "pk")
 
 
 def tracks_of(user: AbstractBaseUser | AnonymousUser) -> QuerySet[Track]:
@@ -118,6 +118,7 @@ def track_json(track: Track) -> shapes.Track:
     return {
         "id": str(track.pk),
         "api_url": reverse("api-track", args=[track.pk]),
+        "owner": _name(track.owner),
         "title": track.title,
         "filename": track.filename,
         "size": track.size,
@@ -130,7 +131,7 @@ def track_json(track: Track) -> shapes.Track:
 def all_jobs() -> QuerySet[Job]:
     """Jobs with all that their JSON needs, newest first. Deleted ones are gone."""
     kept = Job.objects.filter(deleted_at=None)
-    return kept.select_related("track").prefetch_related("stems").order_by("-created_at", "pk")
+    return kept.select_related("track__owner").prefetch_related("stems").order_by("-created_at", "pk")
 
 
 def jobs_of(user: AbstractBaseUser | AnonymousUser) -> QuerySet[Job]:
@@ -141,12 +142,13 @@ def jobs_of(user: AbstractBaseUser | AnonymousUser) -> QuerySet[Job]:
 def job_json(job: Job, queue: Queue | None = None) -> shapes.Job:
     """One job. Give the same queue for a batch, so that it is read once."""
     queue = queue or Queue()
-    stems = sorted(job.stems.all(), key=_canonical) if job.segments_done else []
+    stems = stems_json(job)
     return {
         "id": str(job.pk),
         "url": job.get_absolute_url(),
         "track": str(job.track_id),
         "track_url": reverse("api-track", args=[job.track_id]),
+        "owner": _name(job.track.owner),
         "title": job.track.title,
         "filename": job.track.filename,
         "state": job.state,
@@ -182,7 +184,7 @@ def job_json(job: Job, queue: Queue | None = None) -> shapes.Job:
         "restore_url": _url("api-job-restore", job),
         "api_url": _url("api-job", job),
         "audio": _audio(job) if stems or job.original_done else None,
-        "stems": [stem_json(job, stem) for stem in stems],
+        "stems": stems,
         "folded": job.report.get("folded", []),
         "warnings": job.report.get("warnings", []),
         "null_db": job.report.get("null_db"),
@@ -215,6 +217,10 @@ def export_json(export: Export) -> shapes.Export:
     }
 
 
+def _name(user: User) -> str | None:
+    return None if user.is_guest else user.get_username()
+
+
 def _progress(job: Job) -> float:
     return 1.0 if job.state == State.DONE else job.blocks_done / max(job.blocks_total, 1)
 
@@ -234,6 +240,12 @@ def _audio(job: Job) -> shapes.Audio:
         "original_url": _segments("original-segment", job.pk) if job.original_done else None,
         "original_peaks_url": _url("original-peaks", job) if job.original_done else None,
     }
+
+
+def stems_json(job: Job) -> list[shapes.Stem]:
+    """Those that can be heard already, in canonical order."""
+    stems = sorted(job.stems.all(), key=_canonical) if job.segments_done else []
+    return [stem_json(job, stem) for stem in stems]
 
 
 def stem_json(job: Job, stem: Stem) -> shapes.Stem:

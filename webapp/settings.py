@@ -220,7 +220,7 @@ REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["webapp.tokens.TokenAuthentication", "webapp.accounts.SessionAuthentication"],
     "DEFAULT_METADATA_CLASS": None,  # the description tells what OPTIONS would
     "DEFAULT_SCHEMA_CLASS": "webapp.schema.Described",
-    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer", "webapp.browsable.Browsable"],
     "DEFAULT_PERMISSION_CLASSES": ["webapp.permissions.WithinScope"],
     "DEFAULT_THROTTLE_CLASSES": ["webapp.throttles.PerAccount"],
     "NUM_PROXIES": 0,  # the web server knows whom it trusts to name another address; a header can be made up

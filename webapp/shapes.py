@@ -10,6 +10,7 @@ from webapp.models import State
 
 ID = A[str, "A UUID.", "6f1d1d3c-6b8e-4d0a-9a57-1f5d3f0a2b11"]
 Moment = A[str, "A moment, ISO 8601.", "2026-11-22T07:21:00.000000+00:00"]
+Owner = A[str | None, "Whose it is; null if a guest's.", "anna"]
 JOB = "/api/v1/jobs/6f1d1d3c-6b8e-4d0a-9a57-1f5d3f0a2b11"
 EXPORT = f"{JOB}/exports/1b9d6bcd-bbfd-4b2d-9b5d-ab8dfbbd4bed/"
 
@@ -19,6 +20,7 @@ class Track(TypedDict):
 
     id: ID
     api_url: A[str, "Of this track.", "/api/v1/tracks/6f1d1d3c-6b8e-4d0a-9a57-1f5d3f0a2b11/"]
+    owner: Owner
     title: A[str, "What it is called.", "Blue Monday"]
     filename: A[str, "What the file was called.", "Blue Monday.flac"]
     size: A[int, "Bytes.", 31_457_280]
@@ -32,7 +34,7 @@ class Stem(TypedDict):
 
     name: A[str, "Which.", "vocals"]
     peaks_url: A[str, "Its waveform: signed bytes, least and greatest by turns.", f"{JOB}/stems/vocals/peaks"]
-    segments_url: A[str, "Ten seconds of it; fill in {index}, from 0.", f"{JOB}/stems/vocals/segments/{{index}}.flac"]
+    segments_url: A[str, "Some seconds of it; fill in {index}, from 0.", f"{JOB}/stems/vocals/segments/{{index}}.flac"]
     spectrogram_url: A[str | None, "Its picture, once the job is done.", f"{JOB}/stems/vocals/spectrogram"]
     download_url: A[
         str | None,
@@ -46,10 +48,10 @@ class Audio(TypedDict):
 
     rate: A[int, "Samples a second.", 44_100]
     samples: A[int | None, "Of the song.", 9_878_400]
-    segment: A[int, "Samples of each segment but the last.", 441_000]
-    segments_done: A[int, "Segments that each stem has.", 23]
+    segment: A[int, "Samples of each segment but the last.", 220_500]
+    segments_done: A[int, "Segments that each stem has.", 45]
     gain: A[float, "What segments are stored lower by, and players raise.", 4.0]
-    original_done: A[int, "Segments of the song itself.", 23]
+    original_done: A[int, "Segments of the song itself.", 45]
     original_url: A[str | None, "Of these; fill in {index}.", f"{JOB}/original/segments/{{index}}.flac"]
     original_peaks_url: A[str | None, "The song's waveform.", f"{JOB}/original/peaks"]
 
@@ -93,6 +95,7 @@ class Job(TypedDict):
     api_url: A[str, "Of this job.", f"{JOB}/"]
     track: ID
     track_url: A[str, "Of its track.", "/api/v1/tracks/6f1d1d3c-6b8e-4d0a-9a57-1f5d3f0a2b11/"]
+    owner: Owner
     title: A[str, "What the song is called.", "Blue Monday"]
     filename: A[str, "What the file was called.", "Blue Monday.flac"]
     state: A[str, "Where it is in its life.", "done", [*State.values]]

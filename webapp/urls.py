@@ -23,6 +23,7 @@ from webapp.api.exports import ExportViewSet
 from webapp.api.jobs import JobViewSet
 from webapp.api.me import Me, Models
 from webapp.api.pagination import Pages
+from webapp.api.root import Root
 from webapp.api.tokens import TokenViewSet
 from webapp.api.tracks import TrackViewSet
 from webapp.api.uploads import UploadViewSet, upload
@@ -60,6 +61,7 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     path("healthz", health.healthz, name="healthz"),
     path("metrics", metrics.metrics, name="metrics"),
+    path("api/v1/", Root.as_view(), name="api-root"),
     path("api/v1/schema/", SpectacularAPIView.as_view(), name="schema"),
     path("api/v1/docs/", views.ApiDocs.as_view(), name="docs"),
     path("api/v1/problems/", problems.page, name="problems"),
@@ -93,7 +95,8 @@ urlpatterns = [
     path("api/v1/jobs/<uuid:pk>/cancel/", JobViewSet.as_view({"post": "cancel"}), name="api-job-cancel"),
     path("api/v1/jobs/<uuid:pk>/retry/", JobViewSet.as_view({"post": "retry"}), name="api-job-retry"),
     path("api/v1/jobs/<uuid:pk>/restore/", JobViewSet.as_view({"post": "restore"}), name="api-job-restore"),
-    path("api/v1/jobs/<uuid:pk>/stems/", JobViewSet.as_view({"post": "stems"}), name="api-job-stems"),
+    path("api/v1/jobs/<uuid:pk>/stems/", JobViewSet.as_view({"get": "stems", "post": "choose"}), name="api-job-stems"),
+    path(f"{STEM}/", JobViewSet.as_view({"get": "stem"}), name="api-job-stem"),
     path("api/v1/jobs/<uuid:pk>/detection/", files.detection, name="job-detection"),
     path("api/v1/jobs/<uuid:pk>/events/", events.one_job, name="job-events"),
     path(

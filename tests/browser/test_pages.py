@@ -56,6 +56,10 @@ PAGES = {
     "sign up": ("", "/accounts/signup/", "form.card"),
     "account": ("listener", "/accounts/", "article.settings"),
     "password": ("listener", "/accounts/password/", "form.card"),
+    "forgotten password": ("", "/accounts/password/forgotten/", "form.card"),
+    "tokens": ("listener", "/accounts/tokens/", "form"),
+    "webhooks": ("listener", "/accounts/webhooks/", "form"),
+    "problems": ("", "/api/v1/problems/", "#throttled"),
     "farewell": ("listener", "/accounts/delete/", "form.card"),
     "nothing there": ("", "/nowhere/", ".card"),
 }

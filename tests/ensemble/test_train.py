@@ -143,9 +143,10 @@ def test_the_command_trains_measures_and_saves(songs, tmp_path, capsys):
     for name, audio in {"mixture": sound + rest, "vocals": sound, "bass": rest}.items():
         soundfile.write(valid / f"{name}.wav", audio[:rate], rate)
     command = [str(songs), "--valid", str(valid.parent), "-o", str(tmp_path / "run.pt"), "--hidden=8", "--minutes=0.01"]
-    for rows in (1, 2):
-        assert train.main([*command, "--cache", str(tmp_path / "cache")]) == 0
-        assert len(train.Run.load(tmp_path / "run.pt").history) == rows
+    for rows, rate in enumerate(("0.01", "0.002"), 1):
+        assert train.main([*command, "--cache", str(tmp_path / "cache"), "--rate", rate]) == 0
+        run = train.Run.load(tmp_path / "run.pt")
+        assert (len(run.history), run.optimiser.param_groups[0]["lr"]) == (rows, float(rate))
     assert "doing nothing" in capsys.readouterr().out
 
 
@@ -183,6 +184,19 @@ def test_an_excerpt_is_of_one_moment_and_holds_what_was_chosen(source):
         assert found.shape == (4, 2, 30_000)
         assert found.dtype == np.float32
         assert 0.05 < np.abs(found).max() < 0.5
+
+
+def test_a_long_folder_counts_no_more_than_a_short_one(tmp_path):
+    levels = {"long": 0.1, "short": 0.2}
+    for folder, level in levels.items():
+        place = tmp_path / folder / "song"
+        place.mkdir(parents=True)
+        seconds = 20 if folder == "long" else 1
+        soundfile.write(place / "vocals.wav", np.full((seconds * 44_100, 2), level), 44_100)
+    source = corpus.load([tmp_path / folder for folder in levels], ("vocals",), tmp_path / "cache")
+    rng = np.random.default_rng(0)
+    found = [source.excerpt(1000, rng).max() for _ in range(400)]
+    assert 150 < sum(level > 0.15 for level in found) < 250
 
 
 def test_a_song_that_was_replaced_is_decoded_again(tmp_path):

@@ -118,7 +118,7 @@ class TestJson:
         "duration created_at format bleed null_db models provider events_url cancel_url retry_url api_url audio stems "
         "stems_asked heard detection_url folded choices stems_url zip_url mix_url "
         "thumbnail_url cover_url exports_url restore_url "
-        "track track_url progress started_at finished_at preset bits timings quality"
+        "track track_url owner progress started_at finished_at preset bits timings quality"
     )
 
     def test_the_original_can_be_played_before_there_are_stems(self, browser, make_job):
@@ -173,6 +173,9 @@ class TestJson:
             "spectrogram_url": f"{base}/spectrogram",
             "download_url": f"{base}/download",
         }
+        assert browser.get(f"/api/v1/jobs/{job.pk}/stems/").json() == data["stems"]
+        assert browser.get(f"{base}/").json() == data["stems"][0]
+        assert browser.get(f"/api/v1/jobs/{job.pk}/stems/kazoo/").status_code == 404
 
     def test_the_list_is_newest_first_at_a_fixed_cost(self, browser, make_job, django_assert_max_num_queries):
         made = [make_job(State.DONE) for _ in range(6)]

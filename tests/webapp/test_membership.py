@@ -112,6 +112,12 @@ class TestForgotten:
         client.post(form, NEW)
         assert browser.get("/accounts/").status_code == 302
 
+    def test_a_mailbox_is_not_flooded(self, reader, stranger, mailoutbox):
+        User.objects.filter(pk=stranger.pk).update(email="stranger@example.org")
+        for email in (reader.email, reader.email.upper(), "stranger@example.org"):
+            Client().post("/accounts/password/forgotten/", {"email": email})
+        assert [mail.to for mail in mailoutbox] == [[reader.email], ["stranger@example.org"]]
+
     def test_an_unknown_address_gets_the_same_answer_and_no_mail(self, reader, mailoutbox):
         known, unknown = (
             Client().post("/accounts/password/forgotten/", {"email": email}, follow=True).content

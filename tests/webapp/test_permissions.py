@@ -84,6 +84,7 @@ api-webhook-rotate      POST    401   403   200   404
 api-webhook-ping        POST    401   403   201   404
 api-webhook-deliveries  GET     401   403   200   404
 api-webhook-redeliver   POST    401   403   409   404
+api-root                GET     200
 api-me                  GET     401   200
 api-models              GET     200
 
@@ -107,7 +108,9 @@ api-job                 DELETE  404   404   204   404
 api-job-cancel          POST    404   404   409   404
 api-job-retry           POST    404   404   409   404
 api-job-restore         POST    404   404   409   404
+api-job-stems           GET     404   404   200   404   200
 api-job-stems           POST    404   404   200   404
+api-job-stem            GET     404   404   200   404   200
 job-events              GET     404   404   200   404   200
 job-detection           GET     404   404   200   404   200
 job-stems-zip           GET     404   404   200   404   200

@@ -46,6 +46,7 @@ class TestTracks:
         assert answer.json() == {
             "id": str(track.pk),
             "api_url": f"{TRACKS}{track.pk}/",
+            "owner": owner.username,
             "title": "Blue Monday",
             "filename": "Song.mp3",
             "size": len(SONG),
@@ -164,6 +165,14 @@ class TestIdempotency:
         assert [answer.status_code for answer in answers] == [201, 200]
         assert Track.objects.count() == 1
 
+    def test_is_told_what_it_made_when_nothing_is_left_of_a_quota(self, browser, make_track, settings):
+        wish = {"track": str(make_track().pk)}
+        made = start(browser, "k", **wish)
+        settings.MINUTES = settings.BYTES = 0
+        again = start(browser, "k", **wish)
+        assert (again.status_code, again.json()["id"]) == (200, made.json()["id"])
+        assert start(browser, "another", **wish).status_code == 403
+
     def test_another_request_with_the_same_key_is_refused(self, browser, make_track):
         track = str(make_track().pk)
         start(browser, key="k", track=track)
@@ -232,6 +241,23 @@ class TestLists:
         make_job(title="News")
         jobs.delete(songs[-1])
         assert titles(browser, first["next"]) == ["Cow & bull", "ant"]
+
+    @pytest.mark.parametrize("path", [TRACKS, JOBS])
+    def test_staff_list_everyones_where_they_say_so(self, browser, make_job, stranger, path):
+        upload(Client(), "Guest's.mp3")
+        make_job(title="Owner's")
+        make_job(title="Stranger's", user=stranger)
+        stranger.is_staff = True
+        stranger.save()
+        staff = Client()
+        staff.force_login(stranger)
+        found = {row["title"]: row["owner"] for row in staff.get(f"{path}?everyone=true").json()["results"]}
+        assert found.items() >= {"Owner's": "owner", "Stranger's": "stranger", "Guest's": None}.items()
+        assert titles(staff, path) == titles(staff, f"{path}?everyone=false") == ["Stranger's"]
+        refused = browser.get(f"{path}?everyone=true")
+        assert refused.status_code == 403 and "Only staff" in refused.json()["detail"]
+        assert browser.get(f"{path}?everyone=perhaps").json()["errors"][0]["field"] == "everyone"
+        assert not {*titles(browser, path)} & {"Stranger's", "Guest's"}
 
     def test_links_stay_on_this_site(self, browser):
         link = browser.get(f"{JOBS}?page_size=2", headers={"host": "localhost"}).json()["next"]

@@ -5,6 +5,7 @@ from typing import Any
 from uuid import UUID
 
 from django.conf import settings
+from django.http import Http404
 from django_filters.rest_framework import DjangoFilterBackend
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema
 from rest_framework import status
@@ -13,23 +14,34 @@ from rest_framework.exceptions import APIException, ValidationError
 from rest_framework.generics import get_object_or_404
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.viewsets import GenericViewSet
 
 from webapp import jobs, shapes
-from webapp.api.common import own, person, require_may_upload, uploader
+from webapp.api.common import Resource, Whose, of_everyone, own, person, require_may_upload, uploader
 from webapp.api.filters import JobFilters
 from webapp.api.pagination import JobPages
-from webapp.idempotency import KeyReused, once
+from webapp.idempotency import KeyReused, known, once
 from webapp.models import Job, User
 from webapp.problems import Conflict, Unavailable
 from webapp.schema import of
-from webapp.serializers import Choice, SongOrder, Title, TrackOrder, Wishes, in_order, job_json, jobs_json, jobs_of
+from webapp.serializers import (
+    Choice,
+    SongOrder,
+    Title,
+    TrackOrder,
+    Wishes,
+    all_jobs,
+    in_order,
+    job_json,
+    jobs_json,
+    jobs_of,
+    stems_json,
+)
 
 LONGEST_KEY = 255
 KEY = (
     "Any string of yours: a request that is sent again with it makes nothing twice, and is answered with the same job."
 )
-JOB = of(shapes.Job)
+JOB, STEM = of(shapes.Job), of(shapes.Stem)
 ORDER = OpenApiExample(
     "Vocals and drums of a track",
     {"track": "6f1d1d3c-6b8e-4d0a-9a57-1f5d3f0a2b11", "stems": ["vocals", "drums"], "format": "flac", "bits": "24"},
@@ -51,18 +63,20 @@ class OtherWish(APIException):
     default_code = "key-reused"
 
 
-class JobViewSet(GenericViewSet[Job]):
+class JobViewSet(Resource[Job]):
     """My jobs."""
 
     queryset = Job.objects.none()
     filter_backends = [DjangoFilterBackend]
     filterset_class = JobFilters
     pagination_class = JobPages
+    sent = {"create": SongOrder, "partial_update": Title, "choose": Choice}
 
-    @extend_schema(responses={200: JOB})
+    @extend_schema(responses={200: JOB}, parameters=[Whose])
     def list(self, request: Request) -> Response:
         """All, newest first; narrowed down, searched and ordered as asked."""
-        page = self.paginate_queryset(self.filter_queryset(jobs_of(request.user)))
+        found = all_jobs() if of_everyone(request) else jobs_of(request.user)
+        page = self.paginate_queryset(self.filter_queryset(found))
         return self.get_paginated_response(jobs_json(page or []))
 
     @extend_schema(
@@ -73,13 +87,15 @@ class JobViewSet(GenericViewSet[Job]):
     )
     def create(self, request: Request) -> Response:
         """Separate a song that comes along, or a track that is here."""
-        require_may_upload(request)
-        known = isinstance(request.data, Mapping) and "track" in request.data
-        order: Wishes = (TrackOrder if known else SongOrder)(data=request.data, context={"request": request})
+        key = _key(request)
+        if not known(person(request), key):  # what was made before is told, whatever is left of a quota
+            require_may_upload(request)
+        here = isinstance(request.data, Mapping) and "track" in request.data
+        order: Wishes = (TrackOrder if here else SongOrder)(data=request.data, context={"request": request})
         order.is_valid(raise_exception=True)
         owner = uploader(request)
         try:
-            job, new = once(owner, _key(request), _mark(order), lambda: _start(owner, order))
+            job, new = once(owner, key, _mark(order), lambda: _start(owner, order))
         except KeyReused as error:
             raise OtherWish from error
         if job.deleted_at:
@@ -100,12 +116,11 @@ class JobViewSet(GenericViewSet[Job]):
         """One."""
         return Response(job_json(own(request, pk)))
 
-    @extend_schema(request=Title, responses={200: JOB})
+    @extend_schema(responses={200: JOB})
     def partial_update(self, request: Request, pk: UUID) -> Response:
         """Rename."""
-        job, title = own(request, pk), Title(data=request.data)
-        title.is_valid(raise_exception=True)
-        jobs.rename(job.track, title.validated_data["title"], person(request))
+        track = own(request, pk).track
+        jobs.rename(track, self.wish()["title"], person(request))
         return Response(job_json(own(request, pk)))
 
     @extend_schema(responses={204: None})
@@ -139,13 +154,27 @@ class JobViewSet(GenericViewSet[Job]):
             raise Conflict("Only a failed or cancelled job can be tried again.")
         return Response(job_json(own(request, pk)))
 
-    @extend_schema(request=Choice, responses={200: JOB})
-    @action(detail=True, methods=["post"])
+    @extend_schema(responses={200: {"type": "array", "items": STEM}})
+    @action(detail=True)
     def stems(self, request: Request, pk: UUID) -> Response:
+        """Those that can be heard already."""
+        return Response(stems_json(own(request, pk)))
+
+    @extend_schema(responses={200: STEM})
+    @action(detail=True)
+    def stem(self, request: Request, pk: UUID, name: str) -> Response:
+        """One of them."""
+        found = [stem for stem in stems_json(own(request, pk)) if stem["name"] == name]
+        if not found:
+            raise Http404
+        return Response(found[0])
+
+    @extend_schema(responses={200: JOB})
+    @action(detail=True, methods=["post"])
+    def choose(self, request: Request, pk: UUID) -> Response:
         """Choose other stems of a finished job."""
-        choice = Choice(data=request.data)
-        choice.is_valid(raise_exception=True)
-        if not jobs.choose(own(request, pk), in_order(choice.validated_data["stems"]), person(request)):
+        job = own(request, pk)
+        if not jobs.choose(job, in_order(self.wish()["stems"]), person(request)):
             raise Conflict("Stems can be chosen again once the song is separated.")
         return Response(job_json(own(request, pk)))
 

@@ -9,9 +9,9 @@ from rest_framework import serializers, status
 from rest_framework.generics import get_object_or_404
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.viewsets import ViewSet
 
 from webapp import tokens
+from webapp.api.common import Resource
 from webapp.models import Scope, Token
 from webapp.permissions import LoggedIn
 from webapp.problems import Checked
@@ -55,22 +55,22 @@ class MadeToken(TokenJson):
         fields = (*TokenJson.Meta.fields, "token")
 
 
-class TokenViewSet(ViewSet):
+class TokenViewSet(Resource[Token]):
     """My tokens."""
 
     permission_classes = [LoggedIn]
+    queryset = Token.objects.none()
+    sent = {"create": TokenWish}
 
     @extend_schema(responses=TokenJson(many=True))
     def list(self, request: Request) -> Response:
         """All, newest first."""
         return Response(TokenJson(Token.objects.filter(user_id=request.user.pk), many=True).data)
 
-    @extend_schema(request=TokenWish, responses={201: MadeToken})
+    @extend_schema(responses={201: MadeToken})
     def create(self, request: Request) -> Response:
         """Make one. The answer alone holds the token itself."""
-        wish = TokenWish(data=request.data)
-        wish.is_valid(raise_exception=True)
-        token, secret = tokens.make(request.user, **wish.validated_data)  # type: ignore[arg-type]
+        token, secret = tokens.make(request.user, **self.wish())  # type: ignore[arg-type]
         headers = {"Cache-Control": "no-store"}
         return Response(TokenJson(token).data | {"token": secret}, status=status.HTTP_201_CREATED, headers=headers)
 

@@ -8,10 +8,9 @@ from rest_framework import status
 from rest_framework.generics import get_object_or_404
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.viewsets import GenericViewSet
 
 from webapp import jobs, shapes
-from webapp.api.common import person, require_may_upload, uploader
+from webapp.api.common import Resource, Whose, of_everyone, person, require_may_upload, uploader
 from webapp.api.filters import TrackFilters
 from webapp.api.pagination import TrackPages
 from webapp.models import Track
@@ -22,27 +21,27 @@ from webapp.serializers import Title, Upload, all_tracks, track_json, tracks_of
 TRACK = of(shapes.Track)
 
 
-class TrackViewSet(GenericViewSet[Track]):
+class TrackViewSet(Resource[Track]):
     """My tracks."""
 
     queryset = Track.objects.none()
     filter_backends = [DjangoFilterBackend]
     filterset_class = TrackFilters
     pagination_class = TrackPages
+    sent = {"create": Upload, "partial_update": Title}
 
-    @extend_schema(responses={200: TRACK})
+    @extend_schema(responses={200: TRACK}, parameters=[Whose])
     def list(self, request: Request) -> Response:
         """All, newest first; narrowed down, searched and ordered as asked."""
-        page = self.paginate_queryset(self.filter_queryset(tracks_of(request.user)))
+        tracks = all_tracks() if of_everyone(request) else tracks_of(request.user)
+        page = self.paginate_queryset(self.filter_queryset(tracks))
         return self.get_paginated_response([track_json(track) for track in page or []])
 
     @extend_schema(request={"multipart/form-data": Upload}, responses={201: TRACK})
     def create(self, request: Request) -> Response:
         """Upload a song, without separating it yet."""
         require_may_upload(request)
-        upload = Upload(data=request.data)
-        upload.is_valid(raise_exception=True)
-        wish = upload.validated_data
+        wish = self.wish()
         made = track_json(jobs.add(uploader(request), wish["file"], wish["file"].name, wish["title"]))
         return Response(made, status=status.HTTP_201_CREATED, headers={"Location": made["api_url"]})
 
@@ -51,12 +50,11 @@ class TrackViewSet(GenericViewSet[Track]):
         """One."""
         return Response(track_json(_own(request, pk)))
 
-    @extend_schema(request=Title, responses={200: TRACK})
+    @extend_schema(responses={200: TRACK})
     def partial_update(self, request: Request, pk: UUID) -> Response:
         """Rename."""
-        track, title = _own(request, pk), Title(data=request.data)
-        title.is_valid(raise_exception=True)
-        jobs.rename(track, title.validated_data["title"], person(request))
+        track = _own(request, pk)
+        jobs.rename(track, self.wish()["title"], person(request))
         return Response(track_json(_own(request, pk)))
 
     @extend_schema(responses={204: None})

@@ -9,9 +9,9 @@ from rest_framework.decorators import action
 from rest_framework.generics import get_object_or_404
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.viewsets import GenericViewSet
 
 from webapp import outbound, webhooks
+from webapp.api.common import Resource
 from webapp.models import Delivery, User, Webhook
 from webapp.permissions import WithAccount
 from webapp.problems import Checked, Conflict
@@ -79,37 +79,36 @@ class DeliveryJson(serializers.ModelSerializer[Delivery]):
         fields = ("id", "event", "state", "body", "log", "created_at", "due_at")
 
 
-class WebhookViewSet(GenericViewSet[Webhook]):
+class WebhookViewSet(Resource[Webhook]):
     """My webhooks."""
 
     permission_classes = [Members]
     queryset = Webhook.objects.none()
+    sent = {"create": WebhookWish, "partial_update": WebhookChange}
 
     @extend_schema(responses=WebhookJson(many=True))
     def list(self, request: Request) -> Response:
         """All, oldest first."""
         return Response(WebhookJson(_mine(request).order_by("created_at"), many=True).data)
 
-    @extend_schema(request=WebhookWish, responses={201: WithSecret})
+    @extend_schema(responses={201: WithSecret})
     def create(self, request: Request) -> Response:
         """Make one. The answer holds its secret, which signs what is sent, and which is not told again."""
-        wish = WebhookWish(data=request.data)
-        wish.is_valid(raise_exception=True)
+        wish = self.wish()
         if _mine(request).count() >= webhooks.MOST:
             raise Conflict(webhooks.TOO_MANY)
-        return _with_secret(webhooks.create(request.user, **wish.validated_data), status.HTTP_201_CREATED)  # type: ignore[arg-type]
+        return _with_secret(webhooks.create(request.user, **wish), status.HTTP_201_CREATED)  # type: ignore[arg-type]
 
     @extend_schema(responses=WebhookJson)
     def retrieve(self, request: Request, pk: UUID) -> Response:
         """One."""
         return Response(WebhookJson(_own(request, pk)).data)
 
-    @extend_schema(request=WebhookChange, responses=WebhookJson)
+    @extend_schema(responses=WebhookJson)
     def partial_update(self, request: Request, pk: UUID) -> Response:
         """Change where it leads, what it hears of, or whether it does."""
-        hook, wish = _own(request, pk), WebhookChange(data=request.data, partial=True)
-        wish.is_valid(raise_exception=True)
-        _mine(request).filter(pk=hook.pk).update(**wish.validated_data)
+        hook = _own(request, pk)
+        _mine(request).filter(pk=hook.pk).update(**self.wish(partial=True))
         return Response(WebhookJson(_own(request, pk)).data)
 
     @extend_schema(responses={204: None})

@@ -1,0 +1,21 @@
+"""The API's front page."""
+
+from django.urls import reverse
+from drf_spectacular.utils import extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+PLACES = {
+    **{name: f"api-{name}" for name in ("tracks", "jobs", "uploads", "models", "me", "tokens", "webhooks")},
+    **{name: name for name in ("docs", "schema", "problems")},
+}
+
+
+class Root(APIView):
+    """Where everything is."""
+
+    @extend_schema(responses={200: {"type": "object", "additionalProperties": {"type": "string"}}})
+    def get(self, _: Request) -> Response:
+        """The addresses from which all others can be reached."""
+        return Response({name: reverse(route) for name, route in PLACES.items()})
