@@ -43,6 +43,7 @@ DESK: list[dict[str, Any]] = [
         "To be deleted": "done",
         "To be deleted from its page": "done",
         "To be tried again": "failed",
+        "To be browsed": "done",
     }.items()
 ]
 # What a checker looks at: whose page, where, and what must be there first. Visitors without songs have no name.
@@ -363,6 +364,18 @@ def test_an_upload_that_fails_says_why_and_is_tried_again(empty: "Page") -> None
     small.get_by_role("button", name="Try again").click()
     row(empty, "small").wait_for()
     assert empty.locator("#uploads .song").count() == 0
+
+
+def test_the_api_is_looked_at_and_used_in_a_browser(desk: "Page", web: Web) -> None:
+    complaints: list[str] = []
+    desk.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+    desk.goto(f"/api/v1/jobs/{web.songs['To be browsed'].job}/")
+    desk.locator("textarea[name=_content]").fill('{"title": "Renamed where I browsed"}')
+    desk.get_by_role("button", name="PATCH").click()
+    desk.get_by_text("Renamed where I browsed").first.wait_for()
+    desk.goto("/api/v1/jobs/?search=browsed")
+    desk.get_by_text("Renamed where I browsed").first.wait_for()
+    assert complaints == []  # the policy forbids nothing that these pages need
 
 
 def barriers(page: "Page") -> list[str]:
