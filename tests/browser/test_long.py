@@ -119,7 +119,8 @@ def test_a_song_plays_while_it_is_separated_and_survives_its_worker(played: Sepa
 
 @pytest.fixture(scope="module")
 def whole(played: Separated) -> Iterator["Page"]:
-    with browser_context(storage_state=played.visitor, bypass_csp=True) as context:  # the recorder is none of the site's
+    """bypass_csp: the recorder is none of the site's."""
+    with browser_context(storage_state=played.visitor, bypass_csp=True) as context:
         page = context.new_page()
         page.goto(played.url)
         page.locator(".download").first.wait_for()
