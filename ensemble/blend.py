@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from ensemble.stft import Audio, istft, stft
 
 TINY = np.float32(1e-20)  # power below which all stems count as equally silent
+ROUNDING = 1e-5  # of the loudest sample (-100 dB), up to which a residual is float32's
 LEAST_GAIN = 0.023  # of the error, 0.1 dB, for which another model is worth its time
 
 Weights = Mapping[str, Mapping[str, float]]
@@ -80,9 +81,13 @@ def share_residual(mixture: Audio, estimates: Audio) -> Audio:
     mixture (channels, samples), estimates (sources, channels, samples); returns new estimates. In every bin of the
     short-time spectrum each source takes the share of the residual that it has of the sources' power (a Wiener gain on
     the residual); where all are silent the shares are equal. The transform is linear, so the sum is exact up to
-    rounding.
+    rounding. A residual that is no more than that itself is shared equally, without a transform.
     """
-    return estimates + split(mixture - estimates.sum(axis=0), estimates)
+    residual = mixture - estimates.sum(axis=0)
+    if np.abs(residual).max(initial=0.0) <= ROUNDING * np.abs(mixture).max(initial=0.0):
+        shared: Audio = estimates + residual / np.float32(len(estimates))
+        return shared
+    return estimates + split(residual, estimates)
 
 
 def split(whole: Audio, parts: Audio) -> Audio:

@@ -74,8 +74,8 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 def _refuse_to_replace(row: Model) -> None:
-    if row.source is not None:
-        raise InvalidOption(f"{row.name} is fetched ready-made. To export it all the same, say where to: -o FILE.")
+    if row.source is not None or row.shipped:
+        raise InvalidOption(f"{row.name} is had ready-made. To export it all the same, say where to: -o FILE.")
 
 
 @dataclass(frozen=True, slots=True)

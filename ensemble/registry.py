@@ -29,6 +29,7 @@ RESIDUAL = "residual"  # what a bleed filter removed; belongs to the sum
 TAGGER = "musicnn"  # the model that the detector listens with
 DEFAULT_BLEED = "light"  # the table in ensemble/README.md says why
 TABLE = Path(__file__).with_name("models.toml")
+SHIPPED = Path(__file__).with_name("weights")
 CHUNK = 1 << 20  # bytes
 TIMEOUT = 30  # seconds without a byte before a download counts as cut
 
@@ -63,8 +64,8 @@ class Checkpoint:
 class Model:
     """A row of the table. segment: samples that the network takes at once. stems: in the network's order.
 
-    A model without a source isn't fetched ready-made but exported on this machine. Until then its sha256 is empty and
-    its bytes are what the export will take.
+    shipped: its file comes with the project. A model that has neither that nor a source is exported on this machine;
+    until then its sha256 is empty and its bytes are what the export will take.
     """
 
     name: str
@@ -79,6 +80,12 @@ class Model:
     provenance: str
     source: Source | None = None
     checkpoint: Checkpoint | None = None
+    shipped: bool = False
+
+    @property
+    def path(self) -> Path:
+        """Where its file lies, or will."""
+        return (SHIPPED if self.shipped else directory()) / self.file
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +147,7 @@ def _model(name: str, row: dict[str, Any]) -> Model:
     made: dict[str, Any] = {"stems": tuple(row["stems"])}
     if "source" in row:
         made["source"] = Source(**row["source"])
-    else:
+    elif not row.get("shipped"):
         made |= _exported(row["file"])
     if "checkpoint" in row:
         made["checkpoint"] = Checkpoint(row["checkpoint"]["base"], tuple(row["checkpoint"]["files"]))
@@ -201,7 +208,7 @@ def card(name: str) -> ModelCard:
         bytes=row.bytes,
         sha256=row.sha256,
         licence=row.licence,
-        origin=str(row.source or row.checkpoint),
+        origin="comes with SoundScape" if row.shipped else str(row.source or row.checkpoint),
         provenance=row.provenance,
         fetchable=row.source is not None,
         installed=installed(name),
@@ -211,12 +218,13 @@ def card(name: str) -> ModelCard:
 def installed(name: str) -> bool:
     """Whether the file is there in full. Its checksum is proven when it is opened."""
     row = model(name)
-    path = directory() / row.file
-    return bool(row.sha256) and path.is_file() and path.stat().st_size == row.bytes
+    return bool(row.sha256) and row.path.is_file() and row.path.stat().st_size == row.bytes
 
 
 def _remedy(row: Model) -> str:
     """How to get a model, as the end of a message."""
+    if row.shipped:
+        return "It belongs to SoundScape itself: install that again."
     if row.source is None:
         return f"Make it from its official checkpoint with: python -m ensemble export {row.name}"
     return f"Fetch it with: python -m ensemble pull {row.name}"
@@ -225,7 +233,7 @@ def _remedy(row: Model) -> str:
 def verified(name: str) -> Path:
     """The path of a model whose checksum holds. Raises ModelUnavailable."""
     row = model(name)
-    path = directory() / row.file
+    path = row.path
     if not path.is_file():
         raise ModelUnavailable(f"The model {name} is not installed. {_remedy(row)}")
     status = path.stat()
@@ -250,7 +258,7 @@ def pull(name: str, on_progress: OnProgress | None = None) -> Path:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with FileLock(folder / f".{row.file}.lock"):
-            if not (installed(name) and _is(folder / row.file, row)):
+            if not (installed(name) and _is(row.path, row)):
                 if row.source is None:
                     raise ModelUnavailable(f"The model {name} can't be downloaded ready-made. {_remedy(row)}")
                 _fetch(row, row.source, folder, on_progress or (lambda *_: None))
@@ -264,7 +272,7 @@ def pull(name: str, on_progress: OnProgress | None = None) -> Path:
             f"Could not store {name} in {folder}: {error.strerror or error}. It needs {3 * row.bytes >> 20} MB while "
             "it is fetched; make room and call again."
         ) from error
-    return folder / row.file
+    return row.path
 
 
 def _is(path: Path, row: Model) -> bool:

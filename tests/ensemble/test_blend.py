@@ -24,6 +24,16 @@ def test_they_sum_to_the_mixture(sources, samples):
     np.testing.assert_array_equal(estimates, copies[1])
 
 
+def test_rounding_is_shared_without_a_transform(monkeypatch):
+    rng = np.random.default_rng(0)
+    mixture = rng.standard_normal((2, 9000)).astype(np.float32)
+    estimates = np.stack([mixture * 0.25, mixture * 0.75]) + np.float32(1e-6)
+    expected = share_residual(mixture, estimates)
+    assert energy(mixture - expected.sum(axis=0)) < 1e-12 * energy(mixture)
+    monkeypatch.setattr("ensemble.blend.stft", None)
+    np.testing.assert_array_equal(share_residual(mixture, estimates), expected)
+
+
 def test_the_residual_goes_to_the_source_that_sounds_there():
     t = np.arange(44_100) / 44_100
     low, high = np.sin(2 * np.pi * 200 * t), np.sin(2 * np.pi * 5000 * t)

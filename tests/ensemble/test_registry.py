@@ -185,3 +185,29 @@ def test_the_table_holds_together():
         for member, weights in preset.members.items():
             assert set(weights) <= set(registry.model(member).stems) | {"guitar", "piano"}
             assert all(weight >= 0 for weight in weights.values())
+
+
+def test_a_model_that_comes_with_the_project(monkeypatch, tmp_path):
+    monkeypatch.setattr(registry, "SHIPPED", tmp_path)
+    row = replace(
+        registry.model("htdemucs"),
+        name="own",
+        file="own.onnx",
+        sha256=hashlib.sha256(WEIGHTS).hexdigest(),
+        bytes=len(WEIGHTS),
+        source=None,
+        checkpoint=None,
+        shipped=True,
+    )
+    monkeypatch.setattr(registry, "models", lambda: {"own": row})
+    assert not registry.installed("own")
+    with pytest.raises(ModelUnavailable, match="install that again"):
+        registry.pull("own")
+    (tmp_path / "own.onnx").write_bytes(WEIGHTS)
+    assert registry.installed("own")
+    assert registry.verified("own") == registry.pull("own") == tmp_path / "own.onnx"
+    assert registry.card("own").origin == "comes with SoundScape"
+    assert not registry.card("own").fetchable
+    (tmp_path / "own.onnx").write_bytes(bytes(len(WEIGHTS)))
+    with pytest.raises(ModelUnavailable, match=r"damaged.*install that again"):
+        registry.verified("own")

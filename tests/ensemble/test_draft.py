@@ -1,0 +1,41 @@
+"""The draft: the weights that come with the project, on real music."""
+
+import numpy as np
+import pytest
+
+from ensemble import registry
+from ensemble.datasets import songs
+from ensemble.evaluate import FOUR, separator
+from ensemble.metrics import decibels
+
+GAIN = 5.0  # dB of SDR over the mixture itself, on the easiest songs far less than is reached
+
+
+@pytest.fixture(scope="module")
+def drafts(shared):
+    """(mixture, truth, stems) of two whole songs in four stems, of six seconds each."""
+    chosen = [song for song in songs(shared / "audio", "folder") if song.name in ("falcon69", "too_bright")]
+    separate = separator("draft", ["off"])
+    return [(mixture, truth, separate(mixture)["off"]) for mixture, truth in (song.load() for song in chosen)]
+
+
+def test_it_comes_with_the_project():
+    assert registry.installed("unmix")
+    assert registry.verified("unmix").parent == registry.SHIPPED
+    assert sum(path.stat().st_size for path in registry.SHIPPED.iterdir()) < 20e6
+
+
+def test_it_is_much_better_than_nothing(drafts):
+    gains = [
+        decibels(np.square(mixture - truth[stem]).sum(), np.square(stems[stem] - truth[stem]).sum())
+        for mixture, truth, stems in drafts
+        for stem in FOUR
+    ]
+    assert np.mean(gains) > GAIN
+
+
+def test_its_stems_sum_to_the_song_and_come_out_the_same_each_time(drafts):
+    mixture, _, stems = drafts[0]
+    np.testing.assert_allclose(sum(stems[stem] for stem in FOUR), mixture, atol=1e-5)
+    again = separator("draft", ["off"])(mixture)["off"]
+    assert all(np.array_equal(again[stem], stems[stem]) for stem in FOUR)
