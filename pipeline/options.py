@@ -14,6 +14,7 @@ from ensemble.registry import DEFAULT_BLEED, RESIDUAL, STEMS, ModelCard, bleeds
 __all__ = [
     "BITS",
     "DEFAULT_BLEED",
+    "DRAFT",
     "FORMATS",
     "RESIDUAL",
     "STEMS",
@@ -41,6 +42,7 @@ FORMATS = {
     "opus": "Opus",
 }
 BITS = ("16", "24", "float")
+DRAFT = "draft"  # the preset that is heard until another one's stems are there
 
 
 @dataclass(frozen=True, slots=True)

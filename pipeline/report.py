@@ -1,6 +1,6 @@
 """What the pipeline tells: how far it is, and in the end what came out and how."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,12 +11,23 @@ from pipeline.evidence import FLOOR_DB, Evidence
 from pipeline.routing import Folded
 from pipeline.segments import Block
 
-__all__ = ["FLOOR_DB", "Detection", "Folded", "OnBlock", "OnDecoded", "OnHeard", "OnProgress", "Progress", "Report"]
+__all__ = [
+    "FLOOR_DB",
+    "Detection",
+    "Folded",
+    "OnBlock",
+    "OnDecoded",
+    "OnDraft",
+    "OnHeard",
+    "OnProgress",
+    "Progress",
+    "Report",
+]
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """done of total (0: not known yet): blocks in "separate", stems in "encode", else seconds of audio.
+    """done of total (0: not known yet): blocks in "draft" and "separate", stems in "encode", else seconds of audio.
 
     "listen" and "confirm" are the detector's two turns.
     """
@@ -33,6 +44,11 @@ OnDecoded = Callable[[Recording], None]
 """Before anything is listened to or separated: the song itself, readable as long as the call lasts."""
 OnHeard = Callable[[str, Detection], None]
 """("mixture" or "confirmed", what the detector says)"""
+OnDraft = Callable[[list[str], Iterator[Block]], None]
+"""(stems that will come, blocks of a draft of them), before the first of them. Blocks are made as they are taken.
+
+What the draft's network doesn't tell apart is in its `other`, so that a block lacks some of the stems and is the song.
+"""
 
 
 @dataclass

@@ -1,8 +1,8 @@
-"""A song to its stems, read top to bottom: decode, listen, separate block by block, listen again, write."""
+"""A song to its stems, read top to bottom: decode, listen, draft, separate block by block, listen again, write."""
 
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -21,8 +21,8 @@ from pipeline import routing, segments
 from pipeline.audio import RATE, Audio, Recording, disk_full, suffix
 from pipeline.decode import decode
 from pipeline.evidence import decibels, weigh
-from pipeline.options import RESIDUAL, STEMS, Options, stem_choices
-from pipeline.report import OnBlock, OnDecoded, OnHeard, OnProgress, Progress, Report
+from pipeline.options import DRAFT, RESIDUAL, STEMS, Options, stem_choices
+from pipeline.report import OnBlock, OnDecoded, OnDraft, OnHeard, OnProgress, Progress, Report
 from pipeline.segments import Block
 from pipeline.spool import Spool, encode, safe_gain
 
@@ -39,9 +39,10 @@ def separate_file(
     on_progress: OnProgress = lambda _: None,
     on_decoded: OnDecoded = lambda _: None,
     on_heard: OnHeard = lambda *_: None,
+    on_draft: OnDraft | None = None,
     on_block: OnBlock = lambda _: None,
 ) -> Report:
-    """Write the stems of `source` to directory/<stem>.<format> and report.
+    """Write the stems of `source` to directory/<stem>.<format> and report. on_draft: called if a draft can be had.
 
     Callbacks run in this thread; what they raise stops the work and comes out here. Audio is spilled to a scratch
     folder in `directory`, which is always removed, so that memory hardly grows with the song.
@@ -52,7 +53,11 @@ def separate_file(
         on_decoded(recording)
         heard, problems = work.timed("listen", lambda: _listen(work, recording, on_heard))
         wanted = routing.wanted(work.options.stems, heard.get(MIXTURE))
-        report = work.timed("separate", lambda: _separate(work, recording, wanted))
+        separator = work.timed("load", lambda: _load(work.options.preset, recording, work.options.bleed, wanted))
+        if on_draft and work.options.preset != DRAFT and all(map(registry.installed, registry.ensemble(DRAFT).members)):
+            stems = routing.delivered(separator.stems, [*wanted, RESIDUAL])
+            work.timed("draft", lambda: on_draft(stems, _draft(work, recording, stems)))
+        report = work.timed("separate", lambda: _separate(work, recording, separator, wanted))
         report.title, report.heard = recording.tags.title or source.stem, heard
         report.warnings = [*recording.warnings, *problems, *report.warnings]
         if heard:
@@ -232,9 +237,21 @@ def _listen(work: _Work, recording: Recording, on_heard: OnHeard) -> tuple[dict[
     return {MIXTURE: heard}, []
 
 
-def _separate(work: _Work, recording: Recording, wanted: list[str]) -> Report:
-    level = Level(recording.mean, recording.std)
-    separator = Separator(registry.ensemble(work.options.preset), level, work.options.bleed, wanted)
+def _load(preset: str, recording: Recording, bleed: str, wanted: Collection[str]) -> Separator:
+    return Separator(registry.ensemble(preset), Level(recording.mean, recording.std), bleed, wanted)
+
+
+def _draft(work: _Work, recording: Recording, stems: list[str]) -> Iterator[Block]:
+    """The song in those of the stems that the draft's network tells apart; the sound of the rest is in `other`."""
+    separator = _load(DRAFT, recording, "off", stems)
+    folded, count = [stem for stem in separator.sources if stem not in stems], separator.count(recording.samples)
+    work.on_progress(Progress("draft", 0, count))
+    for done, block in enumerate(separate(recording, separator), 1):
+        yield replace(_folded(block, folded), folded={})
+        work.on_progress(Progress("draft", done, count))
+
+
+def _separate(work: _Work, recording: Recording, separator: Separator, wanted: list[str]) -> Report:
     stems, count = routing.delivered(separator.sources, wanted), separator.count(recording.samples)
     null_db = work.through(separate(recording, separator), count, recording, separator.sources, stems)
     report = Report(

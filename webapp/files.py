@@ -48,6 +48,15 @@ async def segment(request: HttpRequest, pk: UUID, name: str, index: int) -> Http
 
 
 @require_safe
+async def draft_segment(request: HttpRequest, pk: UUID, name: str, index: int) -> HttpResponseBase:
+    """The same as a draft, until it is finished."""
+    stem = await _own_stem(request, pk, name)
+    if index >= stem.job.draft_done:
+        raise Http404
+    return await send_file(request, stem.job.draft / name / f"{index:05d}.flac", "audio/flac")
+
+
+@require_safe
 async def original_segment(request: HttpRequest, pk: UUID, index: int) -> HttpResponseBase:
     """Ten seconds of the song itself, there before any stem."""
     job = await own_job(request, pk)
@@ -79,9 +88,24 @@ async def cover(request: HttpRequest, pk: UUID) -> HttpResponseBase:
 
 @require_safe
 async def peaks(request: HttpRequest, pk: UUID, name: str) -> HttpResponseBase:
-    """The waveform as far as it is known."""
+    """The waveform as far as it is known: the draft's, where the stem itself isn't finished."""
     stem = await _own_stem(request, pk, name)
-    return await send_file(request, stem.job.published / name / "peaks.i8", "application/octet-stream")
+    path = Path(name, "peaks.i8")
+    if not stem.job.draft_done:
+        return await send_file(request, stem.job.published / path, "application/octet-stream")
+    folders = (stem.job.directory, stem.job.draft)
+    finished, draft = [await asyncio.to_thread(_whole, folder / path) for folder in folders]
+    known = finished + draft[len(finished) :]
+    return HttpResponse(known, "application/octet-stream", headers={"Cache-Control": CACHING})
+
+
+def _whole(path: Path) -> bytes:
+    """A file, which may not be there yet."""
+    try:
+        with closing(store().part(path)) as file:
+            return file.read()
+    except FileNotFoundError:
+        return b""
 
 
 @require_safe

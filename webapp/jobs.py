@@ -58,6 +58,7 @@ FRESH: dict[str, Any] = IDLE | {
     "samples": None,
     "size": 0,
     "original_done": 0,
+    "draft_done": 0,
     "segments_done": 0,
     "tags": {},
     "heard": {},

@@ -21,6 +21,7 @@ DETECTION = "detection.json"  # beside an attempt's stems: what was heard, secon
 ORIGINAL = "original"  # beside an attempt's stems: the song itself, as segments, and in it
 THUMBNAIL = "thumbnail.i8"  # its waveform in few peaks
 COVER = "cover"  # the picture that came with the upload
+DRAFTED = "draft"  # beside an attempt's stems, and laid out like them: their draft, until they are there
 
 
 class User(AbstractUser):
@@ -177,7 +178,7 @@ class Job(models.Model):
     choice of stems is ready, and also if that fails. tags are what the upload says about itself, without its picture.
     A job with deleted_at is gone for everyone but its owner's undo. review is the last verdict, "" if nobody is asked
     for one. trial_of is the job that a reviewer ran again with other settings: a trial is not shown to the owner.
-    size: bytes of all files of the finished attempt.
+    size: bytes of all files of the finished attempt. draft_done: segments that can be heard as a draft meanwhile.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -196,6 +197,7 @@ class Job(models.Model):
     seconds_left = models.FloatField(null=True, blank=True)
     samples = models.PositiveBigIntegerField(null=True, blank=True)
     original_done = models.PositiveIntegerField(default=0)
+    draft_done = models.PositiveIntegerField(default=0)
     segments_done = models.PositiveIntegerField(default=0)
     segment = models.PositiveIntegerField(default=441_000)  # samples; songs from before it was noted have 10 s
     segment_gain = models.FloatField(default=4.0)
@@ -266,6 +268,11 @@ class Job(models.Model):
     def original(self) -> Path:
         """The song itself as people play it, with its thumbnail and cover."""
         return self.published / ORIGINAL
+
+    @property
+    def draft(self) -> Path:
+        """What is heard of the stems until they are there."""
+        return self.directory / DRAFTED
 
     @property
     def duration(self) -> float | None:

@@ -170,6 +170,7 @@ FILES = {
     "original-segment": File("Some seconds of the song itself.", FLAC),
     "original-peaks": File("The song's waveform: signed bytes, least and greatest by turns, 100 pairs a second."),
     "stem-segment": File("Some seconds of a stem.", FLAC),
+    "stem-draft": File("The same as a draft, until it is finished.", FLAC),
     "stem-peaks": File("A stem's waveform as far as it is known, as of the song."),
     "stem-spectrogram": File(
         "A stem's picture: X-Columns columns of X-Bands bytes, the lowest band first.",

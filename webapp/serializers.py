@@ -10,7 +10,7 @@ from django.db.models import Exists, OuterRef, QuerySet
 from django.urls import reverse
 from rest_framework import serializers
 
-from pipeline.options import BITS, DEFAULT_BLEED, FORMATS, STEMS, Options, bleeds, presets, stem_choices
+from pipeline.options import BITS, DEFAULT_BLEED, DRAFT, FORMATS, STEMS, Options, bleeds, presets, stem_choices
 from webapp import shapes
 from webapp.models import SAMPLE_RATE, Export, Job, State, Stem, Track, User
 from webapp.problems import Checked
@@ -235,6 +235,7 @@ def _audio(job: Job) -> shapes.Audio:
         "samples": job.samples,
         "segment": job.segment,
         "segments_done": job.segments_done,
+        "draft_done": job.draft_done,
         "gain": job.segment_gain,
         "original_done": job.original_done,
         "original_url": _segments("original-segment", job.pk) if job.original_done else None,
@@ -244,16 +245,18 @@ def _audio(job: Job) -> shapes.Audio:
 
 def stems_json(job: Job) -> list[shapes.Stem]:
     """Those that can be heard already, in canonical order."""
-    stems = sorted(job.stems.all(), key=_canonical) if job.segments_done else []
+    stems = sorted(job.stems.all(), key=_canonical) if job.segments_done or job.draft_done else []
     return [stem_json(job, stem) for stem in stems]
 
 
 def stem_json(job: Job, stem: Stem) -> shapes.Stem:
     """One stem."""
+    drafted = job.draft_done and stem.name in stem_choices(DRAFT)
     return {
         "name": stem.name,
         "peaks_url": reverse("stem-peaks", args=[job.pk, stem.name]),
         "segments_url": _segments("stem-segment", job.pk, stem.name),
+        "draft_segments_url": _segments("stem-draft", job.pk, stem.name) if drafted else None,
         "spectrogram_url": reverse("stem-spectrogram", args=[job.pk, stem.name]) if job.finished else None,
         "download_url": reverse("stem-download", args=[job.pk, stem.name]) if stem.file else None,
     }

@@ -132,6 +132,7 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 MAX_UPLOAD_BYTES = int(_positive("SOUNDSCAPE_MAX_UPLOAD_MB", 500) * 1_000_000)
 MAX_SECONDS = _positive("SOUNDSCAPE_MAX_HOURS", 3) * 3600
+DRAFT = _switch("SOUNDSCAPE_DRAFT", True)  # whether songs are heard as a draft until their stems are there
 GUESTS = _switch("SOUNDSCAPE_GUESTS", True)
 GUEST_DAYS = _positive("SOUNDSCAPE_GUEST_DAYS", 30)  # guests' songs are kept for so long
 EXPORT_HOURS = _positive("SOUNDSCAPE_EXPORT_HOURS", 24)  # files made to be taken along are kept for so long

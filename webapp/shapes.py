@@ -35,6 +35,11 @@ class Stem(TypedDict):
     name: A[str, "Which.", "vocals"]
     peaks_url: A[str, "Its waveform: signed bytes, least and greatest by turns.", f"{JOB}/stems/vocals/peaks"]
     segments_url: A[str, "Some seconds of it; fill in {index}, from 0.", f"{JOB}/stems/vocals/segments/{{index}}.flac"]
+    draft_segments_url: A[
+        str | None,
+        "The same as a draft, until it is finished; null where none is, as of stems that are in `other` so far.",
+        f"{JOB}/stems/vocals/draft/{{index}}.flac",
+    ]
     spectrogram_url: A[str | None, "Its picture, once the job is done.", f"{JOB}/stems/vocals/spectrogram"]
     download_url: A[
         str | None,
@@ -50,6 +55,7 @@ class Audio(TypedDict):
     samples: A[int | None, "Of the song.", 9_878_400]
     segment: A[int, "Samples of each segment but the last.", 220_500]
     segments_done: A[int, "Segments that each stem has.", 45]
+    draft_done: A[int, "Segments that can be heard as a draft meanwhile; 0 once it is not needed.", 0]
     gain: A[float, "What segments are stored lower by, and players raise.", 4.0]
     original_done: A[int, "Segments of the song itself.", 45]
     original_url: A[str | None, "Of these; fill in {index}.", f"{JOB}/original/segments/{{index}}.flac"]
@@ -101,7 +107,7 @@ class Job(TypedDict):
     state: A[str, "Where it is in its life.", "done", [*State.values]]
     notice: A[str, "Why it does not move, in words.", ""]
     position: A[int | None, "How many jobs end before it starts; null if it does not wait.", None]
-    stage: A[str, "What is being done.", "encode", ["", "decode", "listen", "separate", "confirm", "encode"]]
+    stage: A[str, "What is being done.", "encode", ["", "decode", "listen", "draft", "separate", "confirm", "encode"]]
     progress: A[float, "0 to 1, by blocks of the song.", 1.0]
     blocks_done: A[int, "Blocks of the song that are separated.", 38]
     blocks_total: A[int, "Of so many; 0 if that is not known yet.", 38]

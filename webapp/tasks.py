@@ -3,7 +3,7 @@
 import errno
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from threading import Thread
 from time import monotonic, sleep
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from celery import shared_task
 from celery.signals import worker_ready
+from django.conf import settings
 from django.db import close_old_connections
 from django.db.utils import InterfaceError, OperationalError
 
@@ -94,6 +95,7 @@ def _separate(job: Job) -> None:
         with SegmentWriter(job.directory) as segments:
             note = Note(job, segments, publish)
             report = _chosen_again(job, source, note) or _separated(job, source, note)
+        note.drop_draft()
         _fold(job, report)
         told = report.as_dict()
         (job.directory / REPORT).write_text(json.dumps(told), "utf-8")
@@ -116,6 +118,7 @@ def _separated(job: Job, source: Path, note: "Note") -> "Report":
         on_progress=note.progress,
         on_decoded=note.decoded,
         on_heard=note.heard,
+        on_draft=note.draft if settings.DRAFT and job.finished is None else None,
         on_block=note.block,
     )
 
@@ -206,11 +209,32 @@ class Note:
         self.result |= {"heard": {"stage": stage, "stems": short}}
         self._write()
 
+    def draft(self, stems: list[str], blocks: "Iterator[Block]") -> None:
+        """Soon all of the song can be heard, if not well. Without that it is separated all the same."""
+        from pipeline.segments import SegmentWriter  # noqa: PLC0415
+
+        self.stems = tuple(stems)
+        try:
+            with SegmentWriter(self.job.draft) as segments:
+                for block in blocks:
+                    done = _written(segments, block)
+                    self.publish()
+                    self.result["draft_done"] = done
+        except jobs.JobLost:
+            raise
+        except Exception:
+            log.exception("Job %s: there is no draft.", self.job.pk)
+            self.drop_draft()
+
+    def drop_draft(self) -> None:
+        """The stems are there, or it came to nothing. The row says so before the files go."""
+        self.result["draft_done"] = 0
+        self._write()
+        store().discard(self.job.draft)
+
     def block(self, block: "Block") -> None:
         """A stretch of the song is done: it can be heard."""
-        segments = self.segments.write(block)
-        if block.stop == block.total:
-            segments = self.segments.close()
+        segments = _written(self.segments, block)
         if segments > self.result.get("segments_done", 0):
             self.publish()
         self.stems = tuple(block.stems)
@@ -224,6 +248,12 @@ class Note:
         except (OperationalError, InterfaceError) as error:
             log.warning("Job %s: progress not noted (%s); the next note catches up.", self.job.pk, error)
             close_old_connections()
+
+
+def _written(segments: "SegmentWriter", block: "Block") -> int:
+    """How many segments are complete with this block."""
+    done = segments.write(block)
+    return segments.close() if block.stop == block.total else done
 
 
 def _fail(job: Job, message: str, cause: Cause) -> None:

@@ -113,6 +113,7 @@ urlpatterns = [
     path(f"{ORIGINAL}/segments/<int:index>.flac", files.original_segment, name="original-segment"),
     path(f"{ORIGINAL}/peaks", files.original_peaks, name="original-peaks"),
     path(f"{STEM}/segments/<int:index>.flac", files.segment, name="stem-segment"),
+    path(f"{STEM}/draft/<int:index>.flac", files.draft_segment, name="stem-draft"),
     path(f"{STEM}/peaks", files.peaks, name="stem-peaks"),
     path(f"{STEM}/spectrogram", files.spectrogram, name="stem-spectrogram"),
     path(f"{STEM}/download", exports.stem, name="stem-download"),

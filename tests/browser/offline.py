@@ -42,7 +42,10 @@ RENDER = f"""async ({{ song, stems, seconds, actions }}) => {{
     await loaded(engine);
     const {{ position, state, sounding, latency, canProcess }} = engine;
     const [now, levels] = [context.currentTime, engine.levels()];
-    notes.push({{ time, now, position, state, sounding, latency, can: canProcess, levels }});
+    const windows = [engine.segments, engine.draftSegments, engine.originalSegments];
+    const columns = Array.from({{ length: Math.ceil(song.samples / song.segment) }}, (_, index) => index);
+    const buffers = windows.flatMap((segments) => columns.flatMap((column) => segments?.column(column) ?? [])).length;
+    notes.push({{ time, now, position, state, sounding, latency, can: canProcess, levels, buffers }});
   }};
   const regular = Array.from({{ length: Math.ceil(seconds / 4) }}, (_, index) => 4 * index);
   for (const time of new Set([...actions.map(([at]) => at), ...regular])) {{
@@ -59,10 +62,11 @@ RENDER = f"""async ({{ song, stems, seconds, actions }}) => {{
 
 @dataclass(frozen=True)
 class Song:
-    """A song on disk: its stems, (2, samples) each, and what a page would tell the engine of it."""
+    """A song on disk: its stems, (2, samples) each, and what a page would tell the engine of it. draft: of them."""
 
     folder: Path
     stems: dict[str, Audio]
+    draft: "Song | None" = None
 
     @property
     def mixture(self) -> Audio:
@@ -72,15 +76,21 @@ class Song:
     def described(self) -> dict[str, Any]:
         """The engine's first two arguments."""
         samples = self.mixture.shape[1]
-        urls = {name: f"/songs/{self.folder.name}/{name}/{{index}}" for name in [*self.stems, "original"]}
+        urls = self.urls()
+        drafts = self.draft.urls() if self.draft else {}
         song = {
             "rate": RATE,
             "samples": samples,
             "segment": SEGMENT,
             "gain": gain_of(float(np.abs(self.mixture).max())),
-            "original": {"segmentsUrl": urls.pop("original")},
+            "original": {"segmentsUrl": urls["original"]},
         }
-        return {"song": song, "stems": [{"name": name, "segmentsUrl": url} for name, url in urls.items()]}
+        stems = [{"name": name, "segmentsUrl": urls[name], "draftSegmentsUrl": drafts.get(name)} for name in self.stems]
+        return {"song": song, "stems": stems}
+
+    def urls(self) -> dict[str, str]:
+        """Where the segments of each stem are, and those of the original."""
+        return {name: f"/songs/{self.folder.name}/{name}/{{index}}" for name in [*self.stems, "original"]}
 
     @property
     def segments(self) -> int:

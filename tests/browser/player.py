@@ -19,16 +19,19 @@ LOADED = """async (engine) => {
   };
   const missing = (segments, needed) =>
     needed.some((column) => column < segments.available && !segments.column(column));
-  const originalMissing = () => {
-    const wanted = engine.original || columns().some((column) => column >= engine.segments.available);
-    return wanted && missing(engine.originalSegments, columns().slice(0, 4));
+  const reaches = (frontier) => columns().some((column) => column >= frontier);
+  const othersMissing = () => {
+    const { original, segments, draftSegments: draft, originalSegments } = engine;
+    if (draft && reaches(segments.available) && missing(draft, columns())) return true;
+    const wanted = original || reaches(Math.max(segments.available, draft?.available ?? 0));
+    return wanted && missing(originalSegments, columns().slice(0, 4));
   };
   let failed = false;
   const onProblem = ({ detail }) => { failed = detail !== null; };
   engine.addEventListener('problem', onProblem);
   await engine.bus.settled();
   engine.update();
-  while (!failed && (missing(engine.segments, columns()) || originalMissing())) {
+  while (!failed && (missing(engine.segments, columns()) || othersMissing())) {
     await new Promise((resolve) => setTimeout(resolve, 10));
   }
   engine.removeEventListener('problem', onProblem);

@@ -11,7 +11,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -45,7 +45,11 @@ WORKER = "seed"
 
 @dataclass(frozen=True)
 class Wish:
-    """A song of `seconds`, of which the share `separated` has its stems. cover: PNG in base64. job: more of its row."""
+    """A song of `seconds`, of which the share `separated` has its stems.
+
+    drafted: those of the stems that its draft has, if there is one; `other` among them has the sound of the rest.
+    cover: PNG in base64. job: more of its row.
+    """
 
     seconds: float
     stems: list[str]
@@ -54,6 +58,7 @@ class Wish:
     owner: str = "listener"
     state: str = State.DONE
     separated: float = 1.0
+    drafted: list[str] = field(default_factory=list)
     cover: str = ""
     job: dict[str, Any] = field(default_factory=dict)
 
@@ -86,13 +91,13 @@ def make(wish: Wish) -> Job:
     job.save(force_insert=True)
     if wish.state == State.RUNNING:  # of a worker that no other takes for dead
         Worker.objects.update_or_create(name=WORKER, defaults={"beat_at": timezone.now() + FOREVER})
-    if job.segments_done:
+    if job.segments_done or job.draft_done:
         Stem.objects.bulk_create(Stem(job=job, name=name, file=file_of(wish, job, name)) for name in wish.stems)
     return job
 
 
 NOW = timezone.now()
-NOTHING: dict[str, Any] = {"samples": None, "original_done": 0, "segments_done": 0, "heard": {}}
+NOTHING: dict[str, Any] = {"samples": None, "original_done": 0, "draft_done": 0, "segments_done": 0, "heard": {}}
 STATES: dict[str, dict[str, Any]] = {
     State.DONE: {
         "finished_at": NOW,
@@ -118,7 +123,9 @@ def write(wish: Wish, job: Job, upload: Path) -> dict[str, Any]:
     with TemporaryDirectory() as scratch:
         kept = keep(job, mix(wish, Recording(Path(scratch, "mix"), tags=tags(wish)), upload))
     (job.directory / DETECTION).write_text(json.dumps(detection(wish)), "utf-8")
-    return kept | {"segments_done": write_stems(wish, job.directory, kept["segment_gain"]), "heard": heard(wish)}
+    gain = kept["segment_gain"]
+    done = {"segments_done": write_stems(wish, job.directory, gain), "draft_done": write_draft(wish, job.draft, gain)}
+    return kept | done | {"heard": heard(wish)}
 
 
 def tags(wish: Wish) -> Tags:
@@ -148,6 +155,20 @@ def write_stems(wish: Wish, directory: Path, gain: float) -> int:
             if block.stop <= wish.separated * block.total:
                 segments = writer.write(block)
         return writer.close() if wish.separated == 1.0 else segments
+
+
+def write_draft(wish: Wish, directory: Path, gain: float) -> int:
+    """A draft of all the song, if there is to be one. How many segments."""
+    if not wish.drafted:
+        return 0
+    with SegmentWriter(directory) as writer:
+        for block in blocks(wish, gain):
+            stems = {name: block.stems[name] for name in wish.drafted}
+            stems["other"] = np.sum(
+                [block.stems[name] for name in wish.stems if name not in stems or name == "other"], axis=0
+            )
+            writer.write(replace(block, stems=stems))
+        return writer.close()
 
 
 def flac(path: Path) -> soundfile.SoundFile:

@@ -21,6 +21,14 @@ SECONDS = 40
 SONGS: list[dict[str, Any]] = [
     {"title": "Whole", "seconds": SECONDS, "stems": STEMS},
     {"title": "Half", "seconds": SECONDS, "stems": STEMS, "state": "running", "separated": 0.5},
+    {
+        "title": "Drafted",
+        "seconds": SECONDS,
+        "stems": [*STEMS, "piano"],
+        "drafted": STEMS,
+        "state": "running",
+        "separated": 0.5,
+    },
 ]
 # Milliseconds before a tap: what follows a swipe or scrolling sooner, as no finger can, is taken for a part of it.
 LIFT = 400.0
@@ -320,9 +328,7 @@ def test_all_works_by_keyboard_alone(mixer: "Page") -> None:
 def test_the_original_is_there_first_and_the_stems_join_it(page: "Page", web: Web) -> None:
     """Playing goes on while they come, and what a link says of them holds."""
     song = web.songs["Half"]
-    page.goto(f"{song.path}#mute=drums")
-    job = json.loads(page.locator("#job-data").inner_text() or page.locator("#job-data").text_content() or "")
-    page.goto("about:blank")
+    job = job_of(page, f"{song.path}#mute=drums")
     show_instead(page, job | {"stems": [], "audio": job["audio"] | {"segments_done": 0}})
     opened(page, f"{song.path}#mute=drums")
     assert page.locator(".lane").count() == 1
@@ -339,6 +345,40 @@ def test_the_original_is_there_first_and_the_stems_join_it(page: "Page", web: We
     assert lane(page, "drums")["mute"] is True
     seek(page, 25)
     page.get_by_text("you hear the original").wait_for()
+
+
+def test_a_draft_is_mixed_and_drawn_until_the_stems_are_there(page: "Page", web: Web) -> None:
+    """What is separated comes in while it plays; what was done at the faders holds."""
+    song = web.songs["Drafted"]
+    job = job_of(page, song.path)
+    show_instead(page, job | {"audio": job["audio"] | {"segments_done": 0}})
+    opened(page, song.path)
+    note = page.locator("#draft")
+    assert note.inner_text().startswith("This is a draft") and note.inner_text().endswith("other holds piano too.")
+    page.locator("#play").click()
+    page.get_by_text("you hear a draft").wait_for()
+    wait_for_sound(page, "vocals", heard=True)
+    page.locator(".lane.silent[data-stem=piano]").wait_for()
+    page.get_by_role("button", name="Mute drums").click()
+    wait_for_sound(page, "drums", heard=False)
+    tell(page, job)
+    page.get_by_text("From 0:20 on this is a draft").wait_for()
+    page.locator(".lane:not(.silent)[data-stem=piano]").wait_for()
+    assert (engine(page, "state"), engine(page, "sounding")) == ("playing", "stems")
+    wait_for_sound(page, "piano", heard=True)
+    wait_for_sound(page, "drums", heard=False)
+    seek(page, 25)
+    page.get_by_text("you hear a draft").wait_for()
+    tell(page, job | {"audio": job["audio"] | {"draft_done": 0}})
+    note.wait_for(state="hidden")
+
+
+def job_of(page: "Page", path: str) -> Any:
+    """What the page at that address is told of its job."""
+    page.goto(path)
+    job = json.loads(page.locator("#job-data").text_content() or "")
+    page.goto("about:blank")
+    return job
 
 
 def test_this_mix_is_written_and_saved_by_itself_and_found_again_on_the_next_visit(mixer: "Page") -> None:

@@ -253,6 +253,41 @@ def test_what_is_not_separated_is_the_original_and_the_stems_take_over(player: P
     assert db(heard.song(0, 30 * RATE) - song.mixture[:, : 30 * RATE], song.mixture) < -60
 
 
+@pytest.fixture(scope="module")
+def drafted(songs: Path, song: Song) -> Song:
+    """The same song with a draft, in which each stem has something of another, and one is missing."""
+    vocals, drums, bass, other = (song.stems[name] for name in NAMES)
+    stems = {"vocals": vocals + 0.3 * drums + 0.5 * other, "drums": 0.7 * drums + bass, "other": 0.5 * other}
+    return Song(song.folder, song.stems, write_song(songs / "draft", stems))
+
+
+def test_the_draft_is_heard_until_the_stems_take_over_and_nothing_is_lost(player: Player, drafted: Song) -> None:
+    """Two segments of stems, then the draft; while that plays, the stems come: what follows is simply they."""
+    begin = [(0, "setAvailable", 2, 7, 7), (0, "play")]
+    heard = player.render(drafted, 31, *begin, (16, "setAvailable", 7, 7, 0))
+    assert [heard.at(time)["sounding"] for time in (4, 12, 20)] == ["stems", "draft", "stems"]
+    levels = heard.at(12)["levels"]["lanes"]
+    assert levels["bass"]["rms"] < 1e-5 < 0.05 < levels["drums"]["rms"]
+    song = drafted.mixture[:, : 30 * RATE]
+    assert db(heard.song(0, 30 * RATE) - song, song) < -60
+    assert max(note["buffers"] for note in heard.notes) <= 5 * (4 + 3) + 4
+
+
+def test_a_lane_fades_from_its_draft_in_time_and_without_a_click(player: Player, drafted: Song) -> None:
+    """In the middle of a segment: the tone is half as loud in the draft."""
+    alone = [(0, "setAvailable", 0, 7, 7), (0, "setSolo", "other", True), (0, "play")]
+    heard = player.render(drafted, 9, *alone, (7, "setAvailable", 7, 7, 7))
+    assert [heard.at(time)["sounding"] for time in (0, 4, 8)] == ["draft", "draft", "stems"]
+    tone, cut = drafted.stems["other"], heard.cut(7) - NOW
+    before, after = (RATE // 10, cut - 1), (cut + round(RAMP * RATE), 8 * RATE)  # it begins with a fade, too
+    assert db(heard.song(*before) - 0.5 * tone[:, slice(*before)], tone[:, slice(*before)]) < -80
+    assert db(heard.song(*after) - tone[:, slice(*after)], tone[:, slice(*after)]) < -60
+    steepest = np.abs(np.diff(heard.song(*after))).max()
+    assert np.abs(np.diff(heard.song(cut - RATE, 8 * RATE))).max() < 1.1 * steepest
+    loudness = [np.abs(heard.song(start, start + 441)).max() for start in range(cut - RATE, 8 * RATE - 441, 441)]
+    assert min(loudness) > 0.095
+
+
 def test_a_song_without_stems_yet_plays_its_original_and_gets_them(player: Player, song: Song) -> None:
     bare = Song(song.folder, {})
     wish = song.described()

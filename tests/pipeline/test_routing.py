@@ -144,6 +144,54 @@ def test_the_detector_is_told_as_soon_as_it_has_listened(decide, song, tmp_path)
     ]
 
 
+FIVE = ["vocals", "drums", "bass", "guitar", "other"]
+
+
+class Six(Shares):
+    """A fuller ensemble: what the draft calls `other` is a guitar and the rest of it; with a residual."""
+
+    sources, stems = FIVE, [*FIVE, "residual"]
+
+    def blocks(self, read, samples):
+        for start, four in super().blocks(read, samples):
+            yield start, np.concatenate([four[:3], four[3:] / 2, four[3:] / 4, four[3:] / 4])
+
+
+def test_a_draft_is_the_song_in_those_of_its_stems_that_it_knows(decide, song, tmp_path, monkeypatch):
+    decide(detection(drums=ABSENT))
+    made = {"default": Six, "draft": Shares}
+    monkeypatch.setattr(module, "Separator", lambda preset, *_: made[preset.name]())
+    events, drafted = [], []
+
+    def on_draft(stems, blocks):
+        events.append(tuple(stems))
+        drafted.extend(blocks)
+
+    def on_block(block):
+        events.append(tuple(block.stems))
+
+    def on_progress(progress):
+        events.append(progress.stage)
+
+    separate_file(song, tmp_path, on_progress=on_progress, on_draft=on_draft, on_block=on_block)
+    lanes = ("vocals", "bass", "guitar", "other", "residual")
+    assert list(dict.fromkeys(events)) == ["decode", "listen", lanes, "draft", "separate", "confirm", "encode"]
+    assert events.index("separate") < events.index(lanes, events.index(lanes) + 1)
+    assert [block.start for block in drafted] == [0, *(block.stop for block in drafted[:-1])]
+    assert all([*block.stems] == ["vocals", "bass", "other"] and not block.folded for block in drafted)
+    whole = np.concatenate([sum(block.stems.values()) for block in drafted], axis=1)
+    np.testing.assert_allclose(whole, read(song), atol=1e-5)
+
+
+@pytest.mark.parametrize(("preset", "installed"), [("draft", True), ("default", False)])
+def test_there_is_no_draft_of_a_draft_nor_without_its_network(decide, song, tmp_path, monkeypatch, preset, installed):
+    decide(detection())
+    known = registry.installed
+    monkeypatch.setattr(registry, "installed", lambda name: known(name) and (installed or name != "unmix"))
+    report = separate_file(song, tmp_path, Options(preset=preset), on_draft=lambda *_: pytest.fail("it was drafted"))
+    assert report.stems == FOUR
+
+
 def test_without_a_detector_every_stem_comes_and_the_report_says_why(decide, song, tmp_path, monkeypatch):
     monkeypatch.setattr(module, "Separator", Shares)
     monkeypatch.setattr(registry, "TAGGER", "umxhq")  # known, not installed

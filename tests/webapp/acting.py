@@ -64,6 +64,17 @@ def write_original(job: Job) -> dict[str, Any]:
     return {"samples": 882_000, "original_done": 2, "tags": {"artist": "Somebody", "cover_type": "image/png"}}
 
 
+def drafted(job: Job, stems: tuple[str, ...] = ("vocals",)) -> None:
+    """Write a draft as a worker does before the first stem, one segment long, and note it."""
+    for stem in stems:
+        folder = job.draft / stem
+        folder.mkdir(parents=True)
+        for index in range(2):
+            (folder / f"{index:05d}.flac").write_bytes(f"draft of {stem} {index}".encode())
+        (folder / "peaks.i8").write_bytes(bytes(range(100, 250)))
+    Job.objects.filter(pk=job.pk).update(draft_done=1)
+
+
 def noise() -> dict[str, Any]:
     """What the stems of a `real_job` sound like."""
     rng = np.random.default_rng(5)

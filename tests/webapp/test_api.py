@@ -4,7 +4,7 @@ import json
 from datetime import datetime
 
 import pytest
-from acting import SONG, claimed, finish, fresh, upload, write_original
+from acting import SONG, claimed, drafted, finish, fresh, upload, write_original
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
@@ -153,6 +153,7 @@ class TestJson:
             "samples": 882000,
             "segment": 441000,
             "segments_done": 2,
+            "draft_done": 0,
             "gain": 4.0,
             "original_done": 2,
             "original_url": f"/api/v1/jobs/{job.pk}/original/segments/{{index}}.flac",
@@ -170,6 +171,7 @@ class TestJson:
             "name": "vocals",
             "peaks_url": f"{base}/peaks",
             "segments_url": f"{base}/segments/{{index}}.flac",
+            "draft_segments_url": None,
             "spectrogram_url": f"{base}/spectrogram",
             "download_url": f"{base}/download",
         }
@@ -201,6 +203,7 @@ class TestVerbs:
 
     def test_deleted_is_gone_from_everywhere(self, browser, make_job, fetch, owner):
         job = make_job(State.DONE)
+        drafted(job)
         data = browser.get(f"/api/v1/jobs/{job.pk}/").json()
         assert browser.delete(data["api_url"]).status_code == 204
         assert browser.get("/api/v1/jobs/").json()["results"] == []

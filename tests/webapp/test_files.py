@@ -1,7 +1,7 @@
 """Audio out: whole, in parts, and not again when it did not change."""
 
 import pytest
-from acting import PICTURE, RATE, SECONDS, claimed, finish, write_original
+from acting import PICTURE, RATE, SECONDS, claimed, drafted, finish, write_original
 from django.utils.http import http_date
 
 from pipeline.spectrogram import cached, columns
@@ -64,6 +64,37 @@ class TestWhole:
     def test_a_file_that_vanished_is_not_found(self, get, stem):
         Stem.objects.get(name="vocals").file.storage.delete(Stem.objects.get(name="vocals").file.name)
         assert get(f"{stem}/download").status == 404
+
+
+class TestDraft:
+    @pytest.fixture
+    def job(self, make_job):
+        job = claimed(make_job())
+        drafted(job)
+        jobs.progress(job, ["vocals", "guitar"])
+        return job
+
+    def test_is_there_before_the_stem(self, get, job):
+        stem = f"/api/v1/jobs/{job.pk}/stems/vocals"
+        assert get(f"{stem}/draft/0.flac").body == b"draft of vocals 0"
+        assert get(f"{stem}/draft/0.flac").headers["Content-Type"] == "audio/flac"
+        assert get(f"{stem}/draft/1.flac").status == 404
+        assert get(f"{stem}/segments/0.flac").status == 404
+
+    def test_lacks_what_its_network_does_not_tell_apart(self, browser, get, job):
+        vocals, guitar = browser.get(f"/api/v1/jobs/{job.pk}/").json()["stems"]
+        assert vocals["draft_segments_url"] == f"/api/v1/jobs/{job.pk}/stems/vocals/draft/{{index}}.flac"
+        assert guitar["draft_segments_url"] is None
+        assert get(f"/api/v1/jobs/{job.pk}/stems/guitar/draft/0.flac").status == 404
+        assert get(guitar["peaks_url"]).body == b""
+
+    def test_is_drawn_where_the_stem_is_not_known(self, get, job):
+        peaks = f"/api/v1/jobs/{job.pk}/stems/vocals/peaks"
+        assert get(peaks).body == bytes(range(100, 250))
+        (job.directory / "vocals").mkdir()
+        (job.directory / "vocals" / "peaks.i8").write_bytes(bytes(100))
+        assert get(peaks).body == bytes(100) + bytes(range(200, 250))
+        assert "private" in get(peaks).headers["Cache-Control"]
 
 
 class TestOriginal:

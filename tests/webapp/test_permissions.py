@@ -11,7 +11,7 @@ from http.cookies import SimpleCookie
 from typing import Any
 
 import pytest
-from acting import noise
+from acting import drafted, noise
 from django.apps import apps
 from django.conf import settings
 from django.contrib.auth.models import Group
@@ -120,6 +120,7 @@ job-cover               GET     404   404   200   404   200
 original-segment        GET     404   404   200   404   200
 original-peaks          GET     404   404   200   404   200
 stem-segment            GET     404   404   200   404   200
+stem-draft              GET     404   404   200   404   200
 stem-peaks              GET     404   404   200   404   200
 stem-spectrogram        GET     404   404   200   404   200
 stem-download           GET     404   404   200   404   200
@@ -238,9 +239,10 @@ def release(answer: Any) -> None:
 
 @pytest.fixture
 def world(owner, stranger, real_job, settings, immediately) -> World:
-    """The owner has a finished song and a file made of it."""
+    """The owner has a finished song, whose draft is still there, and a file made of it."""
     settings.DEMO_SONG.touch()
     job = real_job({name: stem[:, :4410] for name, stem in noise().items()})
+    drafted(job)
     export = Export.objects.create(job=job, filename="Song - mix.wav", state=State.DONE)
     export.folder.mkdir(parents=True)
     export.path.write_bytes(b"mix")

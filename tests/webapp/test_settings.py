@@ -15,7 +15,10 @@ VARIABLES = [
     "BROKER_URL",
     "PORT",
     *(f"SOUNDSCAPE_{name}" for name in ("DEBUG", "HOSTS", "ORIGINS", "HTTPS", "GUESTS", "LOG_LEVEL", "HSTS_DAYS")),
-    *(f"SOUNDSCAPE_{name}" for name in ("GUEST_DAYS", "EXPORT_HOURS", "X_ACCEL", "WEBHOOKS_PRIVATE", "EMAIL_FROM")),
+    *(
+        f"SOUNDSCAPE_{name}"
+        for name in ("GUEST_DAYS", "EXPORT_HOURS", "DRAFT", "X_ACCEL", "WEBHOOKS_PRIVATE", "EMAIL_FROM")
+    ),
     *("EMAIL_URL", "STORAGE_URL"),
     *(f"SOUNDSCAPE_{who}{what}" for who in ("", "GUEST_") for what in ("MINUTES", "GB", "REQUESTS")),
     *(f"SOUNDSCAPE_MAX_{name}" for name in ("UPLOAD_MB", "HOURS")),
@@ -45,6 +48,7 @@ def test_defaults_need_nothing_else(load, tmp_path):
     assert settings["CELERY_BROKER_URL"].startswith("filesystem://")
     assert Path(settings["CELERY_BROKER_TRANSPORT_OPTIONS"]["data_folder_in"]).is_dir()
     assert (settings["DEBUG"], settings["GUESTS"], settings["SESSION_COOKIE_SECURE"]) == (False, True, False)
+    assert settings["DRAFT"]
     assert (settings["MAX_UPLOAD_BYTES"], settings["MAX_SECONDS"]) == (500_000_000, 3 * 3600)
     assert settings["GUEST_MINUTES"] < settings["MINUTES"] and settings["GUEST_BYTES"] < settings["BYTES"]
     assert settings["CACHES"]["default"]["BACKEND"].endswith("LocMemCache")
@@ -62,6 +66,7 @@ def test_everything_can_be_changed(load):
         SOUNDSCAPE_DEBUG="yes",
         SOUNDSCAPE_HTTPS="true",
         SOUNDSCAPE_GUESTS="off",
+        SOUNDSCAPE_DRAFT="off",
         SOUNDSCAPE_HOSTS="a.example, b.example",
         SOUNDSCAPE_ORIGINS="https://a.example",
         SOUNDSCAPE_MAX_UPLOAD_MB="20",
@@ -87,6 +92,7 @@ def test_everything_can_be_changed(load):
     assert settings["SESSION_COOKIE_SECURE"]
     assert settings["CSRF_COOKIE_SECURE"]
     assert (settings["MAX_UPLOAD_BYTES"], settings["MAX_SECONDS"]) == (20_000_000, 1800)
+    assert not settings["DRAFT"]
 
 
 @pytest.mark.parametrize(
@@ -109,6 +115,7 @@ def test_everything_can_be_changed(load):
         ("SOUNDSCAPE_HSTS_DAYS", "-1"),
         ("SOUNDSCAPE_WEBHOOKS_PRIVATE", "sometimes"),
         ("SOUNDSCAPE_X_ACCEL", "nginx"),
+        ("SOUNDSCAPE_DRAFT", "quick"),
         ("SOUNDSCAPE_LOG_LEVEL", "loud"),
         ("SOUNDSCAPE_ORIGINS", "example.org"),
         ("PORT", "http"),

@@ -39,16 +39,20 @@ def elsewhere(settings, tmp_path):
 
 @pytest.fixture
 def engine(monkeypatch):
-    """An engine that gives out `noise`, in blocks of a segment each. Returns what it was told to call between them."""
+    """An engine that gives out `noise`, in blocks of a segment each, after a draft of which all is in the vocals.
+
+    Returns what it was told to call between them.
+    """
     between = []
 
-    def separate_file(source, directory, options, *, on_progress, on_decoded, on_heard, on_block):
+    def separate_file(source, directory, options, *, on_progress, on_decoded, on_heard, on_draft, on_block):
         assert source.read_bytes() == SONG
         song, stems = Recording(directory / ".song"), noise()
         with song.path.open("wb") as file:
             song.append(sum(stems.values()), file)
         on_decoded(song)
         total = song.samples
+        on_draft([*stems], iter([Block(0, total, total, {"vocals": sum(stems.values())})]))
         for start in range(0, total, SEGMENT):
             stop = min(start + SEGMENT, total)
             on_block(Block(start, stop, total, {name: audio[:, start:stop] for name, audio in stems.items()}))
@@ -71,18 +75,21 @@ def engine(monkeypatch):
 def test_a_song_is_separated_on_one_machine_and_heard_from_another(make_job, engine, bucket, elsewhere, fetch, owner):
     job = make_job()
     assert elsewhere("worker") == []  # the upload went to the bucket
-    segment = f"/api/v1/jobs/{job.pk}/stems/vocals/segments/1.flac"
+    segment, draft = [f"/api/v1/jobs/{job.pk}/stems/vocals/{kind}/1.flac" for kind in ("segments", "draft")]
     answers = []
 
     def listen(stop):
         worker = elsewhere("web")
         assert f"jobs/{job.pk}/1/.song" in worker
-        answers.append((fetch(segment, owner).status, fetch(f"/api/v1/jobs/{job.pk}/original/peaks", owner).status))
+        asked = (segment, draft, f"/api/v1/jobs/{job.pk}/original/peaks", f"/api/v1/jobs/{job.pk}/stems/vocals/peaks")
+        answers.append([fetch(address, owner).status for address in asked])
         elsewhere("worker")
 
     engine.append(listen)
     tasks.separate()
-    assert answers == [(404, 200), (200, 200), (200, 200)]
+    assert answers == [[404, 200, 200, 200], [200] * 4, [200] * 4]
+    assert fetch(draft, owner).status == 404
+    assert not [key for key in bucket() if "/draft/" in key]
     assert fresh(job).state == State.DONE
     assert elsewhere("web") == []  # the worker keeps nothing
     np.testing.assert_allclose(heard(fetch(segment, owner)) * 4, noise()["vocals"][:, SEGMENT : 2 * SEGMENT], atol=1e-6)

@@ -47,19 +47,19 @@ def ten_seconds(monkeypatch):
 
 @pytest.fixture
 def engine(monkeypatch):
-    """Installs an engine that reports blocks of five seconds; `between` is called after each."""
+    """Installs an engine that reports blocks of five seconds; calls `draft` before them and `between` after each."""
 
-    def install(between=lambda _: None, error=None):
-        def separate_file(source, directory, options, *, on_progress, on_decoded, on_heard, on_block):
+    def install(between=lambda _: None, error=None, draft=lambda _: None):
+        def separate_file(source, directory, options, *, on_progress, on_decoded, on_heard, on_draft, on_block):
             assert source.read_bytes() == SONG
             on_progress(Progress("decode", 0, 0))
             on_decoded(recording(directory))
             on_heard("mixture", HEARD)
+            if on_draft:
+                draft(lambda between: on_draft([*STEMS], sketched(on_progress, between)))
             count = SECONDS // 5
-            for done in range(1, count + 1):
-                start, stop = (done - 1) * 5 * SECOND, done * 5 * SECOND
-                audio = {stem: np.zeros((2, stop - start), np.float32) for stem in STEMS}
-                on_block(Block(start, stop, SECONDS * SECOND, audio))
+            for done, block in enumerate(blocks(STEMS, 0), 1):
+                on_block(block)
                 on_progress(Progress("separate", done, count, float(count - done)))
                 between(done)
             if error:
@@ -86,6 +86,21 @@ def engine(monkeypatch):
         monkeypatch.setattr(separate, "separate_file", separate_file)
 
     return install
+
+
+def blocks(stems, value):
+    """A song of five seconds each."""
+    for start in range(0, SECONDS * SECOND, 5 * SECOND):
+        audio = {stem: np.full((2, 5 * SECOND), value, np.float32) for stem in stems}
+        yield Block(start, start + 5 * SECOND, SECONDS * SECOND, audio)
+
+
+def sketched(on_progress, between):
+    """The blocks of a draft, of one of the stems; `between` is called once a block is taken."""
+    for done, block in enumerate(blocks(STEMS[1:], 0.5), 1):
+        yield block
+        on_progress(Progress("draft", done, SECONDS // 5))
+        between(done)
 
 
 def recording(directory):
@@ -394,3 +409,85 @@ def test_what_is_heard_is_told_before_anything_is_separated(make_job, engine, br
     assert answers[0]["heard"]["stems"]["vocals"] == {"probability": 0.9, "presence": "present"}
     full = json.loads(fetch(answers[0]["detection_url"], owner).body)
     assert full["stems"]["vocals"]["timeline"] == [0.9] * SECONDS
+
+
+def test_a_draft_can_be_heard_and_seen_before_the_stems_and_is_gone_with_them(make_job, engine, browser, fetch, owner):
+    job = make_job()
+    told = []
+
+    def look(_):
+        row = browser.get(f"/api/v1/jobs/{job.pk}/").json()
+        vocals = [stem for stem in row["stems"] if stem["name"] == "vocals"]
+        address = vocals[0]["draft_segments_url"].format(index=0) if vocals else ""
+        told.append((row["stage"], row["audio"]["draft_done"], row["audio"]["segments_done"], address))
+        if row["audio"]["draft_done"] == 3:
+            peaks.append(fetch(vocals[0]["peaks_url"], owner).body)
+            segment.append(fetch(address, owner).body)
+
+    peaks, segment = [], []
+    engine(look, draft=lambda draw: draw(look))
+    tasks.separate()
+    assert [line[:3] for line in told] == [
+        *[("draft", done, 0) for done in (0, 1, 1, 2, 3)],
+        *[("separate", 3, done) for done in (0, 1, 1, 2, 3)],
+    ]
+    audio, _ = soundfile.read(io.BytesIO(segment[0]))
+    assert audio.shape == (10 * SECOND, 2) and audio[0, 0] * segments.HEADROOM == pytest.approx(0.5, abs=1e-5)
+    drawn = [np.frombuffer(each, np.int8).reshape(-1, 2)[:, 1].tolist() for each in peaks]
+    assert drawn[0] == [64] * (SECONDS * 100)
+    assert drawn[2] == [0] * 1000 + [64] * (SECONDS * 100 - 1000)
+    done = fresh(job)
+    assert (done.state, done.draft_done, done.draft.exists()) == (State.DONE, 0, False)
+    assert done.size == sum(path.stat().st_size for path in done.directory.rglob("*") if path.is_file())
+    assert fetch(told[-1][3], owner).status == 404
+
+
+def test_a_draft_that_fails_stops_no_stem_and_leaves_nothing(make_job, engine, caplog):
+    def broken(done):
+        if done == 3:
+            assert fresh(job).draft_done == 1
+            raise OSError(28, "No space left on device")
+
+    def look(done):
+        left.append((fresh(job).draft_done, job.folder.joinpath("1", "draft").exists()))
+
+    job, left = make_job(), []
+    engine(look, draft=lambda draw: draw(broken))
+    tasks.separate()
+    assert left == [(0, False)] * 5
+    assert (fresh(job).state, fresh(job).segments_done) == (State.DONE, 3)
+    assert "No space left on device" in caplog.text
+
+
+@pytest.mark.parametrize("end", [jobs.cancel, jobs.delete])
+def test_a_draft_goes_with_a_job_that_ends_meanwhile(make_job, engine, committing, end):
+    def stop_it(done):
+        if done == 3:
+            with committing():
+                end(job)
+
+    job = make_job()
+    engine(lambda _: pytest.fail("it was separated"), draft=lambda draw: draw(stop_it))
+    tasks.separate()
+    assert (fresh(job).draft_done, job.folder.exists()) == (0, False)
+
+
+def test_a_draft_is_made_anew_where_a_worker_stopped(make_job, engine):
+    job, drafts = make_job(), []
+    engine(draft=lambda draw: draw(lambda done: worker.leave(worker.NAME) if done == 3 else None))
+    tasks.separate()
+    assert fresh(job).state == State.QUEUED
+    engine(draft=lambda draw: draw(lambda _: drafts.append(fresh(job).draft_done)))
+    tasks.separate()
+    assert (drafts, fresh(job).state) == ([0, 1, 1, 2, 3], State.DONE)
+
+
+def test_nothing_is_drafted_that_is_not_wanted_or_there_already(make_job, engine, settings):
+    settings.DRAFT = False
+    job, drafts = make_job(), []
+    engine(draft=drafts.append)
+    tasks.separate()
+    settings.DRAFT = True
+    assert jobs.choose(fresh(job), ["guitar"])
+    tasks.separate()
+    assert (drafts, fresh(job).attempts) == ([], 2)

@@ -1,5 +1,5 @@
 /**
- * What the whole mix passes through, from the crossfade of stems and original to the loudspeaker:
+ * What the whole mix passes through, from the strips and the original to the loudspeaker:
  *
  *   input ---------------> direct -\
  *   input -> stretcher ---> shaped --> gate -> master -> limiter -> destination, meter

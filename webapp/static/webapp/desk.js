@@ -18,17 +18,18 @@ export class Desk {
   /**
    * @param {BaseAudioContext} context
    * @param {number} gain what segments must be multiplied by to be at their true level
-   * @param {import("./crossfade.js").Crossfade} crossfade where stems and original go
-   * @param {AudioParam} master
+   * @param {import("./crossfade.js").Crossfade} crossfade what comes in by
+   * @param {import("./bus.js").Bus} bus where all of it goes
    */
-  constructor(context, gain, crossfade, master) {
+  constructor(context, gain, crossfade, bus) {
     this.context = context;
     this.gain = gain;
     this.crossfade = crossfade;
-    this.master = master;
-    /** Where the original goes. */
+    this.bus = bus;
     this.original = new GainNode(context, { gain });
-    this.original.connect(crossfade.original);
+    this.original.connect(bus.input);
+    /** Where sources go; those of the lanes in their order. @type {Record<import("./crossfade.js").Sounding, readonly AudioNode[]>} */
+    this.inputs = { stems: [], draft: [], original: [crossfade.input("original", this.original)] };
   }
 
   /** @returns {readonly Readonly<Lane>[]} */
@@ -40,15 +41,12 @@ export class Desk {
     return this.#masterDb;
   }
 
-  /** Where the lanes' sources go, in their order. */
-  get inputs() {
-    return this.#strips.map(({ input }) => input);
-  }
-
   /** Once. @param {readonly string[]} names of the lanes */
   addLanes(names) {
     this.#lanes = names.map((name) => ({ name, db: 0, pan: 0, mute: false, solo: false }));
-    this.#strips = names.map(() => new Strip(this.context, this.crossfade.stems, this.gain));
+    this.#strips = names.map(() => new Strip(this.context, this.bus.input, this.gain));
+    const inputs = (/** @type {"stems" | "draft"} */ which) => this.#strips.map(({ input }) => this.crossfade.input(which, input));
+    this.inputs = { ...this.inputs, stems: inputs("stems"), draft: inputs("draft") };
   }
 
   /** @param {string} name @param {Partial<Omit<Lane, "name">>} change */
@@ -83,7 +81,7 @@ export class Desk {
       move(this.#strips[index].pan.pan, this.#lanes[index].pan, now);
     });
     move(this.original.gain, matchedGain(this.#lanes, this.#energies) * this.gain, now);
-    move(this.master, dbToGain(this.#masterDb), now);
+    move(this.bus.master.gain, dbToGain(this.#masterDb), now);
   }
 
   /** @returns {Record<string, import("./level.js").Level>} of each lane, after fader and pan */

@@ -1,12 +1,13 @@
 /**
  * The audio engine: stems in, sound out, no DOM. Everything a page can ask for, and what it is told.
  *
- *   segments -> sources -> strip (gain, pan) -\
- *   segments -> sources -> strip (gain, pan) ---> crossfade -> bus -> destination
- *   the original's segments -> sources -> gain -/
+ *   segments -> sources -> crossfade -\
+ *   its draft's segments -> sources -> crossfade -> strip (gain, pan) -\
+ *   the original's segments -> sources -> crossfade -> gain ------------> bus -> destination
  *
  * Positions are whole frames of the song. desk.js has the strips, playback.js the sources, bus.js what the mix passes through.
- * What is not separated yet is played from the original, and so is everything while original and mix are compared.
+ * What is not separated yet is played from the draft or, where there is none, from the original; and so is everything
+ * while original and mix are compared.
  */
 
 import { Bus } from "./bus.js";
@@ -35,7 +36,7 @@ export const PITCH = Object.freeze({ min: -12, max: 12 });
  */
 
 /**
- * Events: "state", "seek", "sounding" (stems or original), "mix" (anything else that a setter changes, or canProcess),
+ * Events: "state", "seek", "sounding" (stems, draft or original), "mix" (anything else that a setter changes, or canProcess),
  * "problem" (detail: why segments do not come, or null once they do).
  */
 export class Engine extends EventTarget {
@@ -56,13 +57,19 @@ export class Engine extends EventTarget {
     this.song = song;
     this.context = context;
     this.bus = new Bus(context, () => this.#onBus());
-    const crossfade = new Crossfade(context, this.bus.input);
-    this.#desk = new Desk(context, song.gain, crossfade, this.bus.master.gain);
+    const crossfade = new Crossfade(context);
+    this.#desk = new Desk(context, song.gain, crossfade, this.bus);
     this.segments = this.#window([]);
-    this.#deck = { stems: { segments: this.segments, inputs: [] }, original: null, preferOriginal: false, loop: null, tempo: 1 };
+    const nothing = { segments: this.segments, inputs: [] };
+    this.#deck = { stems: nothing, draft: null, original: null, preferOriginal: false, loop: null, tempo: 1 };
     if (song.original) this.#addOriginal(song.original);
     this.#playback = new Playback(context, song, this.#deck, this.bus, crossfade, (what) => this.#dispatch(what));
     this.setStems(stems);
+  }
+
+  /** Of the draft, if there is one. */
+  get draftSegments() {
+    return this.#deck.draft?.segments ?? null;
   }
 
   /** Of the original, if it is kept. */
@@ -165,14 +172,19 @@ export class Engine extends EventTarget {
     if (this.lanes.length > 0) throw new Error("The stems of an engine are set once; other stems take another engine.");
     this.#desk.addLanes(stems.map(({ name }) => name));
     this.segments = this.#window(stems);
-    this.#deck.stems = { segments: this.segments, inputs: this.#desk.inputs };
+    this.#deck.stems = { segments: this.segments, inputs: this.#desk.inputs.stems };
+    this.#addDraft(stems);
     this.#dispatch("mix");
   }
 
-  /** @param {number} segments of every stem that can be fetched by now @param {number} [originalSegments] of the original */
-  setAvailable(segments, originalSegments = 0) {
+  /**
+   * What can be fetched by now.
+   * @param {number} segments of every stem @param {number} [originalSegments] of the original @param {number} [draftSegments] of the draft
+   */
+  setAvailable(segments, originalSegments = 0, draftSegments = 0) {
     this.segments.setAvailable(this.lanes.length > 0 ? segments : 0);
     this.originalSegments?.setAvailable(originalSegments);
+    this.draftSegments?.setAvailable(draftSegments);
     this.update();
   }
 
@@ -247,8 +259,7 @@ export class Engine extends EventTarget {
 
   async close() {
     this.pause();
-    this.segments.close();
-    this.originalSegments?.close();
+    for (const segments of [this.segments, this.draftSegments, this.originalSegments]) segments?.close();
     if (this.context instanceof AudioContext) await this.context.close();
   }
 
@@ -266,10 +277,17 @@ export class Engine extends EventTarget {
     );
   }
 
+  /** A draft knows some of the stems; the others are silent in it. @param {readonly Stem[]} stems */
+  #addDraft(stems) {
+    const inputs = this.#desk.inputs.draft.filter((_, index) => stems[index].draftSegmentsUrl);
+    const drafts = stems.flatMap(({ name, draftSegmentsUrl }) => (draftSegmentsUrl ? [{ name, segmentsUrl: draftSegmentsUrl }] : []));
+    if (drafts.length > 0) this.#deck.draft = { segments: this.#window(drafts), inputs };
+  }
+
   /** @param {{segmentsUrl: string}} original */
   #addOriginal({ segmentsUrl }) {
     const segments = this.#window([{ name: "original", segmentsUrl }]);
-    this.#deck.original = { segments, inputs: [this.#desk.original] };
+    this.#deck.original = { segments, inputs: this.#desk.inputs.original };
   }
 
   #mix() {

@@ -8,6 +8,7 @@
  * @property {string} name
  * @property {string} peaks_url
  * @property {string} segments_url
+ * @property {string | null} draft_segments_url null where no draft is, or it has the stem in `other`
  * @property {string} spectrogram_url for when the job is done
  * @property {string | null} download_url null until the job is done
  *
@@ -16,6 +17,7 @@
  * @property {number} samples
  * @property {number} segment
  * @property {number} segments_done
+ * @property {number} draft_done segments that can be heard as a draft until they are done
  * @property {number} gain
  * @property {number} original_done segments of the song itself
  * @property {string | null} original_url of its segments; null for songs from before it was kept
@@ -70,7 +72,7 @@
  * @property {string} filename
  * @property {"queued" | "running" | "done" | "failed" | "cancelled"} state
  * @property {string} notice
- * @property {"" | "decode" | "listen" | "separate" | "confirm" | "encode"} stage
+ * @property {"" | "decode" | "listen" | "draft" | "separate" | "confirm" | "encode"} stage
  * @property {number} blocks_done
  * @property {number} blocks_total
  * @property {number | null} seconds_left

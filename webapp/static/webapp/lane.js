@@ -1,6 +1,7 @@
 /** One stem's lane: its strip of controls, its waveform, and its spectrogram on demand. */
 
 import { find, fromTemplate, write } from "./card.js";
+import { veil } from "./draft.js";
 import { LevelBar } from "./meter.js";
 import { showFader, showPan, wireFader, wirePan } from "./slider.js";
 import { drawSpectrogram } from "./spectrogram.js";
@@ -34,6 +35,8 @@ export class Lane {
   constructor(place, stem, number, duration, listener, signal) {
     this.name = stem.name;
     this.stem = stem;
+    /** Whether the draft has it. */
+    this.drafted = stem.draft_segments_url !== null;
     this.root = laneElement("#lane-template", stem.name);
     place.append(this.root);
     write(find(this.root, ".name"), stem.name);
@@ -42,6 +45,7 @@ export class Lane {
     find(this.root, ".solo").title = `Solo (Shift+${number}); with Ctrl or Shift held, this one alone`;
     this.meter = new LevelBar(this.root);
     this.waveform = new Waveform(find(this.root, ".waveform"), duration, listener.onSeek);
+    veil(this.waveform);
     this.#wire(listener, signal);
   }
 
@@ -52,6 +56,11 @@ export class Lane {
     this.root.classList.toggle("silent", silent);
     showFader(find(this.root, ".fader"), db);
     showPan(find(this.root, ".pan"), pan);
+  }
+
+  /** Whether its stem is part of what sounds. @param {import("./crossfade.js").Sounding} sounding */
+  isIn(sounding) {
+    return sounding === "stems" || (sounding === "draft" && this.drafted);
   }
 
   /** @param {JobStem} stem */

@@ -4,6 +4,7 @@
  */
 
 import { find } from "./card.js";
+import { showDraft } from "./draft.js";
 import { Engine } from "./engine.js";
 import { laneGains } from "./gain.js";
 import { handOver } from "./handover.js";
@@ -85,9 +86,8 @@ export class Mixer {
   /** @param {Job} job the same song, further on @param {JobAudio} audio */
   update(job, audio) {
     this.audio = audio;
-    this.engine.setAvailable(audio.segments_done, audio.original_done);
-    const separated = Math.min(1, (audio.segments_done * audio.segment) / audio.samples);
-    this.root.style.setProperty("--separated", `${separated * 100}%`);
+    this.engine.setAvailable(audio.segments_done, audio.original_done, audio.draft_done);
+    showDraft(this.root, job.stems, audio);
     this.peaks.update(audio);
     job.stems.forEach((stem, index) => this.lanes[index].update(stem));
   }
@@ -221,9 +221,9 @@ export class Mixer {
   #showMix() {
     const { lanes, loop } = this.engine;
     const gains = laneGains(lanes);
-    const instead = this.engine.sounding === "original";
-    this.lanes.forEach((lane, index) => lane.show(lanes[index], instead || gains[index] === 0));
-    this.original?.show(this.engine.original, instead);
+    const { sounding } = this.engine;
+    this.lanes.forEach((lane, index) => lane.show(lanes[index], !lane.isIn(sounding) || gains[index] === 0));
+    this.original?.show(this.engine.original, sounding === "original");
     for (const pane of [...this.panes, this.minimap.waveform]) pane.showLoop(loop);
     this.transport.showMix();
     this.tools.show();
@@ -276,7 +276,9 @@ export class Mixer {
 
 /** An engine that had no stems goes on with its first ones; other stems take another engine. @param {Job} job @param {JobAudio} audio @param {Engine | undefined} last */
 function engineFor({ stems }, audio, last) {
-  const sources = stems.map(({ name, segments_url }) => ({ name, segmentsUrl: segments_url }));
+  const sources = stems.map((stem) => {
+    return { name: stem.name, segmentsUrl: stem.segments_url, draftSegmentsUrl: stem.draft_segments_url };
+  });
   const original = audio.original_url ? { segmentsUrl: audio.original_url } : null;
   if (!last || last.lanes.length > 0) return new Engine(sources, { ...audio, original });
   last.setStems(sources);

@@ -11,10 +11,11 @@ const GROWTH = 1.05;
 const RETRY = 5000;
 
 export class Peaks {
-  #done = -1;
   #loading = false;
   /** @type {JobAudio | null} */
   #audio = null;
+  /** What was known when they were last fetched. @type {JobAudio | null} */
+  #shown = null;
 
   /**
    * @param {readonly string[]} urls
@@ -34,14 +35,14 @@ export class Peaks {
   }
 
   async #refresh() {
-    if (!this.#audio || this.#loading || this.signal.aborted || !isDue(this.#audio, this.#done)) return;
-    const done = this.#audio.segments_done;
+    const audio = this.#audio;
+    if (!audio || this.#loading || this.signal.aborted || !isDue(audio, this.#shown)) return;
     this.#loading = true;
     try {
       const peaks = await Promise.all(this.urls.map(fetchPeaks));
       if (this.signal.aborted) return;
       this.onPeaks(peaks);
-      this.#done = done;
+      this.#shown = audio;
     } catch {
       setTimeout(() => this.#refresh(), RETRY); // the sound does not need them; they come when they can
     }
@@ -49,11 +50,17 @@ export class Peaks {
   }
 }
 
-/** @param {JobAudio} audio @param {number} shown segments */
-function isDue({ segments_done, segment, samples }, shown) {
-  const complete = segments_done * segment >= samples;
-  return complete ? segments_done > shown : segments_done >= Math.max(shown + 1, shown * GROWTH);
+/** @param {JobAudio} audio @param {JobAudio | null} shown */
+function isDue(audio, shown) {
+  if (shown === null || isComplete(audio)) return shown === null || !isComplete(shown);
+  return known(audio) >= Math.max(known(shown) + 1, known(shown) * GROWTH);
 }
+
+/** @param {JobAudio} audio */
+const isComplete = ({ segments_done, segment, samples }) => segments_done * segment >= samples;
+
+/** Segments, also those of the draft. @param {JobAudio} audio */
+const known = ({ segments_done, draft_done }) => segments_done + draft_done;
 
 /** One scale for all lanes, so that their heights compare. @param {readonly Int8Array[]} lanes @returns {number} */
 export function commonScale(lanes) {

@@ -4,7 +4,7 @@
  */
 
 import { RAMP } from "./ramp.js";
-import { Run } from "./run.js";
+import { Run, bestOf, isLoaded } from "./run.js";
 import { neededColumns } from "./segments.js";
 
 /** Time from "start now" to the first sample: the graph must hear of it before its time comes. */
@@ -134,11 +134,15 @@ export class Playback {
   }
 
   #need() {
-    const { stems, original, loop } = this.deck;
+    const { stems, draft, original, loop } = this.deck;
     const columns = neededColumns(this.frame, this.song, loop);
-    const missing = columns.some((column) => column >= stems.segments.available);
+    const last = Math.max(...columns);
+    const separated = stems.segments.available;
+    const drafted = Math.max(separated, draft?.segments.available ?? 0);
     stems.segments.need(columns);
-    const wanted = this.keepsOriginal || missing || this.#sounding === "original"; // until it has been faded out of
+    // What is heard is kept until it has been faded out of.
+    draft?.segments.need(last >= separated || this.#sounding === "draft" ? columns : []);
+    const wanted = this.keepsOriginal || last >= drafted || this.#sounding === "original";
     original?.segments.need(wanted ? columns.slice(0, ORIGINAL_COLUMNS) : []);
   }
 
@@ -180,10 +184,9 @@ export class Playback {
 
   /** @param {number} frame */
   #playable(frame) {
-    const { stems, original } = this.deck;
     const column = this.#column(frame);
-    if (stems.segments.column(column)) return true;
-    return column >= stems.segments.available && original?.segments.column(column) !== undefined;
+    const best = bestOf(this.deck, column);
+    return best !== undefined && isLoaded(this.deck[best], column);
   }
 
   /** @param {number} frame */
@@ -205,17 +208,16 @@ export class Playback {
   #currentState() {
     if (!this.#wanted) return this.frame >= this.song.samples ? "ended" : "paused";
     if (this.#run) return "playing";
-    const { stems, original } = this.deck;
-    return this.#column(this.#needed) < Math.max(stems.segments.available, original?.segments.available ?? 0) ? "buffering" : "waiting";
+    return bestOf(this.deck, this.#column(this.#needed)) ? "buffering" : "waiting";
   }
 
   /** @returns {Sounding} */
   #currentSounding() {
     const sounding = this.#run?.soundingAt(this.#heardTime);
     if (sounding) return sounding;
-    const { stems, original, preferOriginal } = this.deck;
+    const { original, preferOriginal } = this.deck;
     const column = this.#column(this.frame);
-    const there = original !== null && column < original.segments.available;
-    return there && (preferOriginal || column >= stems.segments.available) ? "original" : "stems";
+    if (preferOriginal && original && column < original.segments.available) return "original";
+    return bestOf(this.deck, column) ?? "stems";
   }
 }

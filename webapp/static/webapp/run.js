@@ -15,6 +15,7 @@ import { RAMP } from "./ramp.js";
  * @property {readonly AudioNode[]} inputs
  * @typedef {object} Deck what is played, read anew for each piece
  * @property {Track} stems
+ * @property {Track | null} draft
  * @property {Track | null} original
  * @property {boolean} preferOriginal
  * @property {Loop | null} loop
@@ -25,11 +26,24 @@ import { RAMP } from "./ramp.js";
  * @property {number} offset first frame of the run, and
  * @property {number} until the frame of the run after its last
  * @property {number} tempo frames of the song per frame of the run
- * @property {boolean} stems whether it has them
- * @property {boolean} original
+ * @property {Record<Sounding, boolean>} has
  * @property {Sounding} sounding
  * @property {AudioBufferSourceNode[]} sources
  */
+
+/** The best comes first. */
+const TRACKS = /** @type {const} */ (["stems", "draft", "original"]);
+
+/**
+ * What is to be heard of a column, unless the original is asked for: the best that is loaded or can be, if there is any.
+ * @param {Deck} deck @param {number} column @returns {Sounding | undefined}
+ */
+export function bestOf(deck, column) {
+  return TRACKS.find((track) => column < (deck[track]?.segments.available ?? 0) || isLoaded(deck[track], column));
+}
+
+/** @param {Track | null} track @param {number} column */
+export const isLoaded = (track, column) => track?.segments.column(column) !== undefined;
 
 export class Run {
   /** @type {Piece[]} */
@@ -105,7 +119,7 @@ export class Run {
   }
 
   /**
-   * When more than what is laid can be had: stems where there were none, or the original, for what comes to be faded into it.
+   * When more than what is laid can be had: something better, or what was heard before, for what comes to be faded into it.
    * @param {number} after context time @returns {number | undefined} context time, at least `after`
    */
   staleFrom(after) {
@@ -144,30 +158,37 @@ export class Run {
   /** @returns {boolean} whether there was anything to add */
   #add() {
     const { samples, segment } = this.song;
-    const { stems, original, loop, tempo } = this.deck;
+    const { loop, tempo } = this.deck;
     const { frame, offset } = this.#next;
     const column = Math.floor(frame / segment);
-    const parts = { stems: stems.segments.column(column), original: original?.segments.column(column) };
-    if (frame >= samples || (!parts.stems && (column < stems.segments.available || !parts.original))) return false;
+    const best = TRACKS.find((track) => isLoaded(this.deck[track], column));
+    if (frame >= samples || !best) return false;
     const looping = loop !== null && frame < loop.end;
     const to = Math.min((column + 1) * segment, samples, looping ? loop.end : Infinity);
     this.#next = { frame: looping && to === loop.end ? loop.start : to, offset: offset + (to - frame) / tempo };
-    this.#append(frame, Math.round(offset), parts);
+    this.#append(frame, Math.round(offset), column, best);
     return true;
   }
 
-  /** @param {number} from @param {number} offset @param {Record<Sounding, AudioBuffer[] | undefined>} parts */
-  #append(from, offset, parts) {
-    const { stems, original, preferOriginal, tempo } = this.deck;
-    const until = Math.round(this.#next.offset);
-    /** @type {Sounding} */
-    const sounding = parts.original && (preferOriginal || !parts.stems) ? "original" : "stems";
-    const has = { stems: parts.stems !== undefined, original: parts.original !== undefined };
-    const piece = { from, offset, until, tempo, ...has, sounding, sources: /** @type {AudioBufferSourceNode[]} */ ([]) };
+  /** @param {number} from @param {number} offset @param {number} column @param {Sounding} best of what is loaded of it */
+  #append(from, offset, column, best) {
+    const { preferOriginal, tempo } = this.deck;
+    const has = this.#loaded(column);
+    const sounding = preferOriginal && has.original ? "original" : best;
+    /** @type {Piece} */
+    const piece = { from, offset, until: Math.round(this.#next.offset), tempo, has, sounding, sources: [] };
     this.#fade(this.#pieces.at(-1), piece);
     this.#pieces.push(piece);
-    parts.stems?.forEach((buffer, index) => this.#start(piece, buffer, stems.inputs[index]));
-    parts.original?.forEach((buffer, index) => this.#start(piece, buffer, /** @type {Track} */ (original).inputs[index]));
+    for (const track of TRACKS) {
+      const from = this.deck[track];
+      from?.segments.column(column)?.forEach((buffer, index) => this.#start(piece, buffer, from.inputs[index]));
+    }
+  }
+
+  /** @param {number} column @returns {Record<Sounding, boolean>} */
+  #loaded(column) {
+    const { stems, draft, original } = this.deck;
+    return { stems: isLoaded(stems, column), draft: isLoaded(draft, column), original: isLoaded(original, column) };
   }
 
   /**
@@ -183,8 +204,8 @@ export class Run {
       if (relaid) this.onChange(sounding, time - RAMP, time - RAMP); // what was cut off may have had a fade before it
       return;
     }
-    const runsOn = !before || piece[before.sounding];
-    this.onChange(sounding, runsOn || !before[sounding] ? time : time - RAMP, runsOn ? time : time - RAMP);
+    const runsOn = !before || piece.has[before.sounding];
+    this.onChange(sounding, runsOn || !before.has[sounding] ? time : time - RAMP, runsOn ? time : time - RAMP);
   }
 
   /** @param {Piece} piece @param {AudioBuffer} buffer @param {AudioNode} input */
@@ -203,10 +224,9 @@ export class Run {
   }
 
   /** @param {Piece} piece */
-  #isStale({ from, stems, original }) {
-    const column = Math.floor(from / this.song.segment);
-    const late = !original && this.deck.original?.segments.column(column);
-    return Boolean(late || (!stems && this.deck.stems.segments.column(column)));
+  #isStale({ from, has }) {
+    const loaded = this.#loaded(Math.floor(from / this.song.segment));
+    return TRACKS.some((track) => loaded[track] && !has[track]);
   }
 }
 

@@ -3,7 +3,10 @@
  * A song is cut into segments; one segment of all stems is a column, and only whole columns are handed out.
  */
 
-/** Columns wanted: the one at the playhead and those that follow. With one more, five columns of seven stereo stems are 62 MB. */
+/**
+ * Columns wanted: the one at the playhead and those that follow. With one more, five columns of seven stereo stems are 62 MB;
+ * where the draft follows upon them, its four are 35 MB more.
+ */
 const AHEAD = 4;
 
 /** Pauses between tries while the server cannot be reached, seconds; the last one repeats. */
@@ -13,6 +16,7 @@ const RETRY_SECONDS = [0.5, 1, 2, 4, 8];
  * @typedef {object} Stem
  * @property {string} name
  * @property {string} segmentsUrl address with `{index}` where the segment's number goes
+ * @property {string | null} [draftSegmentsUrl] of its draft, if it has one
  */
 
 export class SegmentWindow {

@@ -7,6 +7,7 @@ const STAGES = {
   "": "Starting",
   decode: "Reading the song",
   listen: "Listening for instruments",
+  draft: "Making a draft",
   separate: "Separating",
   confirm: "Checking what was found",
   encode: "Writing the stems",

@@ -11,7 +11,8 @@ import { clock } from "./status.js";
 const STATES = { paused: "", playing: "", ended: "", buffering: "Loading…", waiting: "Waiting for the separation…" };
 /** States that go on by themselves. */
 const GOING = ["playing", "buffering", "waiting"];
-const INSTEAD = "Not separated yet: you hear the original.";
+/** What is said of what sounds instead of the stems. */
+const INSTEAD = { stems: "", draft: "Not separated yet: you hear a draft.", original: "Not separated yet: you hear the original." };
 
 export class Transport {
   /** @param {HTMLElement} root the mixer @param {Engine} engine @param {AbortSignal} signal ends it */
@@ -36,8 +37,8 @@ export class Transport {
     const { state, original, sounding } = this.engine;
     this.root.dataset.playback = state;
     find(this.root, "#play").ariaLabel = isGoing(this.engine) ? "Pause" : "Play";
-    const instead = state === "playing" && sounding === "original" && !original;
-    write(find(this.root, "#playback"), instead ? INSTEAD : STATES[state]);
+    const instead = state === "playing" && !original ? INSTEAD[sounding] : "";
+    write(find(this.root, "#playback"), instead || STATES[state]);
     this.showPosition();
   }
 

@@ -1,0 +1,38 @@
+/** What of a song is only a draft yet: paler in the lanes, and said above them. */
+
+import { find, write } from "./card.js";
+import { clock } from "./status.js";
+
+/**
+ * @typedef {import("./jobs.js").JobAudio} JobAudio
+ * @typedef {import("./jobs.js").JobStem} JobStem
+ */
+
+/** Above the waveform, below the loop and the playhead. */
+const LAYER = "3";
+
+/** Shows how far the song is separated, and how far there is a draft beyond. @param {HTMLElement} mixer @param {JobStem[]} stems @param {JobAudio} audio */
+export function showDraft(mixer, stems, { segments_done, draft_done, segment, samples, rate }) {
+  const share = (/** @type {number} */ segments) => `${100 * Math.min(1, (segments * segment) / samples)}%`;
+  mixer.style.setProperty("--separated", share(segments_done));
+  mixer.style.setProperty("--drafted", share(Math.max(segments_done, draft_done)));
+  const note = find(mixer, "#draft");
+  note.hidden = draft_done <= segments_done;
+  if (note.hidden) return;
+  const from = segments_done > 0 ? `From ${clock((segments_done * segment) / rate)} on this` : "This";
+  write(note, `${from} is a draft, made quickly and drawn paler. The stems replace it as they are separated. ${missing(stems)}`);
+}
+
+/** @param {JobStem[]} stems @returns {string} which of them the draft has in `other`, in words */
+function missing(stems) {
+  const names = stems.filter((stem) => stem.draft_segments_url === null && stem.name !== "residual").map(({ name }) => name);
+  return names.length > 0 ? `Until then other holds ${names.join(" and ")} too.` : "";
+}
+
+/** Draws what is not separated yet paler. @param {import("./pane.js").Pane} pane */
+export function veil({ wave }) {
+  const cover = document.createElement("div");
+  Object.assign(cover.style, { position: "absolute", inset: "0 0 0 var(--separated, 0%)", zIndex: LAYER, pointerEvents: "none" });
+  cover.style.background = "color-mix(in srgb, var(--surface) 50%, transparent)";
+  wave.getWrapper().append(cover);
+}
