@@ -96,6 +96,8 @@ def listen_from_the_beginning(page: "Page") -> None:
     page.locator("#play").click(timeout=PATIENCE * 1000)
     wait_for_sound(page, "master", heard=True)
     print(f"\nfrom the end of the upload to the original: {time.monotonic() - uploaded:.1f} s")
+    wait_for(page, f"engine.sounding === 'draft' && engine.levels().master.rms > {AUDIBLE}")
+    print(f"from the end of the upload to the draft's first stems: {time.monotonic() - uploaded:.1f} s")
     wait_for(page, "engine.segments.available > 0")
     page.keyboard.press("Home")
     wait_for(page, f"engine.sounding === 'stems' && engine.levels().master.rms > {AUDIBLE}")
