@@ -37,6 +37,14 @@ def test_whatever_can_be_looked_at_has_a_page_without_anything_in_line(browser, 
         assert not re.search(r"<script(?![^>]*(src=|application/json))", page), path
 
 
+def test_addresses_are_links(browser, make_job):
+    job = make_job(State.DONE)
+    page = look(browser, reverse("api-job", args=[job.pk]))
+    for path in (reverse("api-track", args=[job.track_id]), job.get_absolute_url()):
+        assert f'href="http://testserver{path}"' in page
+    assert "{index}" in page
+
+
 def test_a_form_uploads_a_song(owner):
     browser = Client(enforce_csrf_checks=True)
     browser.force_login(owner)
