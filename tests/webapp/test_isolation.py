@@ -83,8 +83,8 @@ def test_lists_hold_ones_own_alone(make_job, stranger, browser):
 def test_the_owner_does_find_them(make_job, owner, fetch, browser):
     job = with_export(make_job(State.DONE))
     for address in addresses():
-        if "events" in address or address.endswith(("/mix", "/spectrogram")):
-            continue  # never ends; need real audio: they have tests of their own
+        if "events" in address or "/draft/" in address or address.endswith(("/mix", "/spectrogram")):
+            continue  # never ends; is gone by now; need real audio: they have tests of their own
         answer: Answer = fetch(address.format(pk=job.pk), owner)
         assert answer.status in (200, 405), address
     assert fresh(job).state == State.DONE
