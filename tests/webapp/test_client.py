@@ -3,11 +3,9 @@
 import re
 import subprocess
 import sys
-from time import monotonic, sleep
 
 import pytest
 from acting import SONG, claimed, finish
-from django.db import connection
 from running import ROOT
 
 from webapp import jobs, tokens
@@ -26,24 +24,21 @@ def client_of_the_readme(live_server, owner, tmp_path):
 
     def start(*scopes):
         _, token = tokens.make(owner, "client", scopes, None)
-        command = [sys.executable, "-c", program, live_server.url, token, "Blue Monday.mp3"]
+        command = [sys.executable, "-u", "-c", program, live_server.url, token, "Blue Monday.mp3"]
         return subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
     return start
 
 
-def wait_for_job():
-    """Until the server has finished making it: on SQLite in memory its thread and ours share a connection."""
-    deadline = monotonic() + PATIENCE
-    while not (job := Job.objects.first()) or connection.in_atomic_block:
-        assert monotonic() < deadline
-        sleep(0.05)
-    return job
+def job_of(client):
+    """What it has ordered, once it says so: until then the server is at it, maybe on the connection that we share."""
+    assert client.stdout.readline().startswith("queued")
+    return Job.objects.get()
 
 
 def test_a_song_goes_in_and_stems_come_out(client_of_the_readme, tmp_path):
     client = client_of_the_readme(Scope.READ, Scope.WRITE)
-    job = wait_for_job()
+    job = job_of(client)
     options = jobs.options_of(job)
     assert (options.stems, options.format, options.bits) == (("vocals", "drums"), "flac", "24")
     finish(claimed(job))
@@ -55,7 +50,7 @@ def test_a_song_goes_in_and_stems_come_out(client_of_the_readme, tmp_path):
 
 def test_a_failure_is_told(client_of_the_readme, tmp_path):
     client = client_of_the_readme(Scope.READ, Scope.WRITE)
-    jobs.fail(claimed(wait_for_job()), "This file holds no sound.")
+    jobs.fail(claimed(job_of(client)), "This file holds no sound.")
     said, _ = client.communicate(timeout=PATIENCE)
     assert said.splitlines()[-1] == "This file holds no sound."
     assert not list(tmp_path.glob("*.flac"))
