@@ -40,25 +40,27 @@ RANGE = re.compile(r"bytes=(\d*)-(\d*)")
 
 @require_safe
 async def segment(request: HttpRequest, pk: UUID, name: str, index: int) -> HttpResponseBase:
-    """Ten seconds of a stem, as soon as they are finished."""
-    stem = await _own_stem(request, pk, name)
-    if index >= stem.job.segments_done:
-        raise Http404
-    return await send_file(request, stem.job.published / name / f"{index:05d}.flac", "audio/flac")
+    """Some seconds of a stem, as soon as they are finished."""
+    job = (await _own_stem(request, pk, name)).job
+    return await _send_segment(request, job.published / name, index, job.segments_done)
 
 
 @require_safe
 async def draft_segment(request: HttpRequest, pk: UUID, name: str, index: int) -> HttpResponseBase:
     """The same as a draft, until it is finished."""
-    stem = await _own_stem(request, pk, name)
-    if index >= stem.job.draft_done:
+    job = (await _own_stem(request, pk, name)).job
+    return await _send_segment(request, job.draft / name, index, job.draft_done)
+
+
+async def _send_segment(request: HttpRequest, folder: Path, index: int, done: int) -> HttpResponseBase:
+    if index >= done:
         raise Http404
-    return await send_file(request, stem.job.draft / name / f"{index:05d}.flac", "audio/flac")
+    return await send_file(request, folder / f"{index:05d}.flac", "audio/flac")
 
 
 @require_safe
 async def original_segment(request: HttpRequest, pk: UUID, index: int) -> HttpResponseBase:
-    """Ten seconds of the song itself, there before any stem."""
+    """Some seconds of the song itself, there before any stem."""
     job = await own_job(request, pk)
     if index >= job.original_done:
         raise Http404
