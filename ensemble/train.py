@@ -52,13 +52,17 @@ State = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a run is made of; kept in its file. frames: of an excerpt, 3 seconds. batch: excerpts of a step."""
+    """What a run is made of; kept in its file. frames: of an excerpt, 3 seconds. batch: excerpts of a step.
+
+    levels: dB that each stem is raised by, where a corpus has it quieter than the songs it is meant for.
+    """
 
     stems: tuple[str, ...]
     hidden: int = 256
     seed: int = 0
     frames: int = 128
     batch: int = 16
+    levels: tuple[float, ...] = ()
 
 
 class Run:
@@ -82,7 +86,7 @@ class Run:
             if number != drawn:
                 spectra, drawn = self.excerpts(source, np.random.default_rng([self.plan.seed, number])), number
             rng = np.random.default_rng([self.plan.seed, number, self.step % MIXES])
-            yield self.learn(mixed(spectra, rng, as_played=self.step % MIXES == 0))
+            yield self.learn(mixed(spectra, rng, self.plan.levels, as_played=self.step % MIXES == 0))
 
     def excerpts(self, source: Corpus, rng: np.random.Generator) -> Tensor:
         """(batch, stems, 2, real and imaginary, SAMPLED, frames): the spectra of so many excerpts."""
@@ -152,11 +156,12 @@ class Run:
         return run
 
 
-def mixed(spectra: Tensor, rng: np.random.Generator, *, as_played: bool) -> Tensor:
+def mixed(spectra: Tensor, rng: np.random.Generator, levels: Sequence[float] = (), *, as_played: bool) -> Tensor:
     """New examples of the stems of a batch, (batch, stems, 2, ...): levels, sides, omissions, neighbours."""
     batch, stems = spectra.shape[:2]
     order = [np.arange(batch) if as_played else rng.permutation(batch) for _ in range(stems)]
     level = rng.normal(0, SPREAD[0], (batch, stems)) + rng.normal(0, SPREAD[1], (batch, 1))
+    level += levels or [0.0]
     gain = 10 ** (level / 20) * (rng.random((batch, stems)) >= DROPPED)
     swapped = rng.random((batch, stems)) < 0.5
     sides = np.where(swapped[..., None], [1, 0], [0, 1])
@@ -236,6 +241,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("-o", "--output", type=Path, metavar="FILE", help="the checkpoint; gone on with if it is there")
     parser.add_argument("--stems", nargs="+", default=list(FOUR), metavar="STEM")
     parser.add_argument("--hidden", type=int, default=256, help="width of the network (default: 256)")
+    parser.add_argument("--levels", type=float, nargs="+", default=[], metavar="DB", help="to raise each stem by")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--rate", type=float, help="of learning from now on: lower it where nothing is gained any more")
     parser.add_argument("--minutes", type=float, default=60.0, help="of processor time, after which to stop")
@@ -261,7 +267,9 @@ def train(arguments: argparse.Namespace) -> None:
     if not (arguments.corpus and arguments.valid and arguments.output):
         raise InvalidOption("Training needs folders of songs, --valid DIR and -o FILE. Or try --smoke.")
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    plan = Plan(tuple(arguments.stems), arguments.hidden, arguments.seed)
+    if len(arguments.levels) not in (0, len(arguments.stems)):
+        raise InvalidOption(f"--levels wants one for each of {', '.join(arguments.stems)}.")
+    plan = Plan(tuple(arguments.stems), arguments.hidden, arguments.seed, levels=tuple(arguments.levels))
     run = Run.load(arguments.output, device) if arguments.output.exists() else Run(plan, device)
     if arguments.rate:
         run.optimiser.param_groups[0]["lr"] = arguments.rate

@@ -100,6 +100,15 @@ def test_a_mixture_as_played_keeps_songs_together_and_another_does_not():
         assert (correlation > 0.2) == (alike > 0.5)
 
 
+def test_stems_are_raised_to_the_levels_of_the_plan():
+    ones = torch.ones(8, 4, 2, 2, 6, 1)
+    plain, raised = (
+        train.mixed(ones, np.random.default_rng(0), levels, as_played=True) for levels in ((), (0, 6, -20, 0))
+    )
+    expected = plain * torch.tensor([1.0, 10**0.3, 0.1, 1.0])[:, None, None, None, None]
+    torch.testing.assert_close(raised, expected)
+
+
 # A run
 
 
@@ -148,6 +157,12 @@ def test_the_command_trains_measures_and_saves(songs, tmp_path, capsys):
         run = train.Run.load(tmp_path / "run.pt")
         assert (len(run.history), run.optimiser.param_groups[0]["lr"]) == (rows, float(rate))
     assert "doing nothing" in capsys.readouterr().out
+
+
+def test_a_level_is_wanted_for_each_stem(songs, tmp_path, capsys):
+    place = ["--valid", str(songs), "-o", str(tmp_path / "file.pt")]
+    assert train.main([str(songs), *place, "--levels", "1", "2"]) == 1
+    assert "vocals, drums, bass, other" in capsys.readouterr().err
 
 
 def test_the_command_says_what_is_missing(tmp_path, capsys):
