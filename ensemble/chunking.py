@@ -1,11 +1,14 @@
 """Overlap-add of a fixed-length function over a long signal, as a generator, in memory that doesn't grow with it."""
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+T = TypeVar("T")
 Array = NDArray[np.float32]
 
 OVERLAP = 0.25  # of a segment, as Demucs does it
@@ -43,6 +46,16 @@ def overlap_add(
         yield start, estimate[..., :done] / weight[:done]
         tail = estimate[..., done:]
         weight = np.concatenate([weight[done:], np.zeros(done, np.float32)])
+
+
+def ahead(items: Iterator[T]) -> Iterator[T]:
+    """The same, each made in another thread while its predecessor is being used; never more than one is waiting."""
+    end = object()
+    with ThreadPoolExecutor(1) as thread:
+        coming = thread.submit(next, items, end)
+        while (item := coming.result()) is not end:
+            coming = thread.submit(next, items, end)
+            yield item  # type: ignore[misc]
 
 
 def _triangle(size: int) -> Array:

@@ -92,8 +92,12 @@ class Separator:
     def blocks(
         self, read: Reader, samples: int, function: Callable[[Audio], Audio] | None = None
     ) -> Iterator[tuple[int, Audio]]:
-        """Finished blocks of a song in time order, (start, (len(stems), 2, n)), or of another function's answers."""
-        return chunking.overlap_add(function or self, centred(read, samples, self.mean), samples, self.segment)
+        """Finished blocks of a song in time order, (start, (len(stems), 2, n)), or of another function's answers.
+
+        The next one is made while one is used, in another thread: `read` is called from there.
+        """
+        centre = centred(read, samples, self.mean)
+        return chunking.ahead(chunking.overlap_add(function or self, centre, samples, self.segment))
 
     def count(self, samples: int) -> int:
         """How many blocks a song has."""

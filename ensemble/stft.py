@@ -44,7 +44,8 @@ def istft(spectrum: Spectrum, samples: int) -> Audio:
     Frames are overlapped and added with the window and divided by the sum of its squares, which is the least-squares
     inverse (Griffin and Lim 1984). `samples` can be at most what the frames cover.
     """
-    frames = scipy.fft.irfft(np.moveaxis(spectrum, -2, -1), n=N_FFT, axis=-1) * WINDOW
+    frames = scipy.fft.irfft(np.moveaxis(spectrum, -2, -1), n=N_FFT, axis=-1)
+    frames *= WINDOW
     summed = _overlap_add(frames)
     weight = _overlap_add(np.broadcast_to(WINDOW**2, (frames.shape[-2], N_FFT)))
     inside = slice(N_FFT // 2, N_FFT // 2 + samples)

@@ -1,9 +1,11 @@
 """Overlap-add: exact, in order, lazy, and no larger in memory than a segment."""
 
+import threading
+
 import numpy as np
 import pytest
 
-from ensemble.chunking import blocks_of, overlap_add, stride_of
+from ensemble.chunking import ahead, blocks_of, overlap_add, stride_of
 
 SEGMENT = 1000
 
@@ -65,3 +67,50 @@ def test_blocks_leave_before_the_next_segment_is_read():
     assert calls == [0]
     next(blocks)
     assert len(calls) == 2
+
+
+def test_one_item_is_made_ahead_of_its_use_and_no_more():
+    made = []
+    second = threading.Event()
+
+    def numbers():
+        for number in range(5):
+            made.append(number)
+            if number == 1:
+                second.set()
+            yield number
+
+    items = ahead(numbers())
+    assert made == []
+    assert next(items) == 0
+    assert second.wait(10)
+    assert made == [0, 1]
+    assert [*items] == [1, 2, 3, 4]
+
+
+def test_what_making_an_item_raises_comes_out_where_it_is_used():
+    def faulty():
+        yield 1
+        raise ValueError("broken")
+
+    items = ahead(faulty())
+    assert next(items) == 1
+    with pytest.raises(ValueError, match="broken"):
+        next(items)
+
+
+def test_a_consumer_that_stops_ends_the_making():
+    closed = threading.Event()
+
+    def endless():
+        try:
+            while True:
+                yield 0
+        finally:
+            closed.set()
+
+    items = ahead(endless())
+    next(items)
+    items.close()
+    del items
+    assert closed.wait(10)
