@@ -1,4 +1,5 @@
-# make serve: install what is missing, then run. make test: every check. Both are quick the second time.
+# make serve: install what is missing, then run. make test: every check but the slow ones.
+# Both are quick the second time. make test-all: the slow ones too.
 
 PYTHON ?= python3
 VENV := .venv
@@ -6,7 +7,7 @@ BIN := $(VENV)/bin
 PORT ?= 8000
 HOST ?= 127.0.0.1
 
-.PHONY: serve install test check clean
+.PHONY: serve install test test-all check clean
 .DELETE_ON_ERROR:
 
 serve: install
@@ -17,6 +18,9 @@ install: $(VENV)/installed node_modules/.installed
 
 test: check
 	$(BIN)/pytest
+
+test-all: check
+	$(BIN)/pytest -m 'not long'
 
 check: $(VENV)/installed-test node_modules/.installed
 	$(BIN)/ruff check .

@@ -7,6 +7,14 @@ import pytest
 from ensemble import registry
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
+SLOW = {"browsers_needs", "htdemucs", "reference", "shared", "site"}  # fixtures
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What makes a test slow is what it needs: a browser, a real network, real music, a running site."""
+    for item in items:
+        if SLOW.intersection(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.slow)
 
 
 @pytest.fixture(scope="session")

@@ -63,7 +63,7 @@ class Seeded:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def needs() -> None:
+def browsers_needs() -> None:
     """Skips say what to do."""
     pytest.importorskip("playwright.sync_api", reason="Playwright is not installed: pip install -e '.[test]'")
     if CHROMIUM is None:
