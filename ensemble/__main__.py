@@ -62,11 +62,13 @@ def show() -> None:
         card = registry.card(name)
         print(f"{name}  {'present' if card.installed else 'not present'}  {card.bytes / 1e6:.1f} MB")
         print(f"  {card.title}: {', '.join(card.stems)}")
+        if card.experimental:
+            print("  experimental: its stems come only when they are asked for")
         print(f"  licence: {card.licence}")
         print(f"  from:    {card.origin}; {card.provenance}")
         print(f"  sha256:  {card.sha256 or 'recorded when it is exported'}")
     for preset in registry.ensembles().values():
-        print(f"preset {preset.name}: {preset.title} ({', '.join(preset.members)})")
+        print(f"preset {preset.name}: {preset.title} ({', '.join({**preset.members, **preset.split})})")
 
 
 def pull(names: list[str]) -> None:

@@ -2,7 +2,8 @@
 
 mean.sdr and mean.sir are means over vocals, drums, bass and other of each stem's mean over songs, of the SDR over the
 whole song and the SIR by projection on the true stems. The figures of BSS Eval v4 (bss_sdr, ...) are, as usual,
-medians over seconds in a song and medians over songs.
+medians over seconds in a song and medians over songs. "guitar in other" is what doing nothing is worth: the undivided
+`other`, held against the true guitar.
 """
 
 import argparse
@@ -35,8 +36,9 @@ MASKS = "masks"  # power masks on the mixture, and with it the mixture's phase
 EM = "em"  # the textbook: the multichannel Wiener filter rebuilds every stem from the mixture
 BLEEDS = (RAW, MASKS, EM, *registry.bleeds())
 FOUR = ("vocals", "drums", "bass", "other")
-SCORED = (*STEMS, *WHOLE)
 SPLIT = ("guitar", "piano")  # belong to `other` where a model doesn't know them
+LEFT = {stem: f"{stem} in other" for stem in SPLIT}
+SCORED = (*STEMS, *LEFT.values(), *WHOLE)
 FIGURES = ("sdr", "sir", "si_sdr", "bleed", "leakage", *(f"bss_{name}" for name in BSS_EVAL))
 MEDIANS = tuple(name for name in FIGURES if name.startswith("bss_"))
 
@@ -49,10 +51,11 @@ Results = dict[str, dict[str, Scores]]
 
 @dataclass(frozen=True, slots=True)
 class System:
-    """What is measured: a preset or a single model, with a bleed setting."""
+    """What is measured: a preset or a single model, with a bleed setting, and with what is experimental or without."""
 
     name: str
     bleed: str
+    experimental: bool = False
 
     @property
     def label(self) -> str:
@@ -62,8 +65,9 @@ class System:
     @property
     def recipe(self) -> dict[str, Any]:
         """Weights, checksums and settings; a song scored with another recipe is scored anew."""
-        weights = preset(self.name).members
-        checksums = {name: registry.model(name).sha256 for name in weights}
+        row = preset(self.name)
+        weights = {**row.members, "split": row.split, "stems": wanted(self.name, experimental=self.experimental)}
+        checksums = {name: registry.model(name).sha256 for name in {**row.members, **row.split}}
         setting = registry.bleeds().get(self.bleed)
         settings = [setting.unmix, setting.mask, wiener.EXPONENT] if setting else []
         return {"weights": weights, "sha256": checksums, "bleed": settings}
@@ -80,6 +84,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         choices=BLEEDS,
         help=f"bleed settings to compare (default: {registry.DEFAULT_BLEED} for presets, {RAW} for single models)",
     )
+    parser.add_argument("--experimental", action="store_true", help="with the stems of experimental models")
     parser.add_argument("--jobs", type=int, default=1, metavar="N", help="songs at a time, each in its own process")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write figures here; finished songs in it are kept")
     parser.add_argument("--csv", type=Path, metavar="FILE", help="write a row per song, system and stem")
@@ -87,7 +92,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Evaluate, write the files and show the table. Raises SeparationError."""
-    systems = systems_of(arguments.models, arguments.bleed)
+    systems = systems_of(arguments.models, arguments.bleed, experimental=arguments.experimental)
     listed = songs(arguments.directory, arguments.dataset)
     names = [song.name for song in listed]
     results = load_results(arguments.json, systems)
@@ -106,10 +111,10 @@ def _missing(song: Song, systems: Sequence[System], results: Results) -> list[Sy
     return [system for system in systems if song.name not in results[system.label]]
 
 
-def systems_of(names: Sequence[str], bleeds: Sequence[str] | None) -> list[System]:
+def systems_of(names: Sequence[str], bleeds: Sequence[str] | None, *, experimental: bool = False) -> list[System]:
     """Every name with every bleed setting. Raises InvalidOption for a name that is neither preset nor model."""
     chosen = {name: bleeds or [RAW if _is_model(name) else registry.DEFAULT_BLEED] for name in names}
-    return [System(name, bleed) for name, some in chosen.items() for bleed in some]
+    return [System(name, bleed, experimental) for name, some in chosen.items() for bleed in some]
 
 
 def _is_model(name: str) -> bool:
@@ -126,7 +131,12 @@ def preset(name: str) -> Ensemble:
     return registry.ensemble(name)
 
 
-def separator(name: str, bleeds: Sequence[str]) -> Callable[[Audio], dict[str, Stems]]:
+def wanted(name: str, *, experimental: bool) -> list[str]:
+    """The stems that are separated."""
+    return registry.stems_of(preset(name), experimental=experimental)
+
+
+def separator(name: str, bleeds: Sequence[str], *, experimental: bool = False) -> Callable[[Audio], dict[str, Stems]]:
     """A function from a mixture (2, samples) to the stems of each bleed setting; the networks run once for all.
 
     Filters are applied segment by segment, as when a song is separated for a listener.
@@ -134,7 +144,8 @@ def separator(name: str, bleeds: Sequence[str]) -> Callable[[Audio], dict[str, S
 
     def separate(mixture: Audio) -> dict[str, Stems]:
         mono = mixture.mean(axis=0)
-        network = Separator(preset(name), Level(float(mono.mean()), float(mono.std(ddof=1))), "off")
+        level = Level(float(mono.mean()), float(mono.std(ddof=1)))
+        network = Separator(preset(name), level, "off", wanted(name, experimental=experimental))
 
         def segment(audio: Audio) -> Audio:
             estimates = network.estimate(audio)
@@ -178,11 +189,23 @@ def score_song(song: Song, systems: Sequence[System]) -> dict[str, Scores]:
     mixture, truth = song.load()
     results: dict[str, Scores] = {}
     truths: dict[tuple[str, ...], Truth] = {}
-    for name in dict.fromkeys(system.name for system in systems):
+    for name, experimental in dict.fromkeys((system.name, system.experimental) for system in systems):
         bleeds = [system.bleed for system in systems if system.name == name]
-        for bleed, stems in separator(name, bleeds)(mixture).items():
-            results[System(name, bleed).label] = score(mixture, targets(truth, list(stems)), stems, truths)
+        for bleed, stems in separator(name, bleeds, experimental=experimental)(mixture).items():
+            scores = score(mixture, targets(truth, list(stems)), stems, truths)
+            results[System(name, bleed).label] = scores | left(truth, stems)
     return results
+
+
+def left(truth: Stems, stems: Stems) -> Scores:
+    """Figures of doing nothing about guitar and piano: all of `other`, taken as each of them."""
+    true = {stem: audio for stem, audio in truth.items() if audio.any()}
+    if "other" not in stems or true.keys().isdisjoint(LEFT):
+        return {}
+    other = np.sum([audio for stem, audio in stems.items() if stem in (*SPLIT, "other")], axis=0)
+    figures = Truth(np.stack([*true.values()])).global_figures(np.stack([other] * len(true)))
+    rows = {LEFT[stem]: row for row, stem in enumerate(true) if stem in LEFT}
+    return {name: {figure: _plain(values[row]) for figure, values in figures.items()} for name, row in rows.items()}
 
 
 def targets(truth: Stems, stems: Sequence[str]) -> Stems:
@@ -335,7 +358,7 @@ def write_csv(path: Path | None, content: dict[str, Any]) -> None:
 
 def table(content: dict[str, Any]) -> str:
     """For the terminal: a row per stem of each system, and its mean."""
-    lines = [f"{'system':24}{'stem':14}" + "".join(f"{name:>9}" for name in FIGURES)]
+    lines = [f"{'system':24}{'stem':17}" + "".join(f"{name:>9}" for name in FIGURES)]
     for label, column in content["systems"].items():
         lines += [_line(label, stem, figures) for stem, figures in column["stems"].items()]
         lines.append(_line(label, f"mean of {len(FOUR)}", column["mean"]))
@@ -344,4 +367,4 @@ def table(content: dict[str, Any]) -> str:
 
 def _line(label: str, stem: str, figures: dict[str, float | None]) -> str:
     cells = (figures.get(name) for name in FIGURES)
-    return f"{label:24}{stem:14}" + "".join(f"{'-':>9}" if cell is None else f"{cell:9.2f}" for cell in cells)
+    return f"{label:24}{stem:17}" + "".join(f"{'-':>9}" if cell is None else f"{cell:9.2f}" for cell in cells)

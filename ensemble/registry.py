@@ -12,7 +12,7 @@ import tomllib
 import urllib.error
 import urllib.request
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import IO, Any, TypeVar
@@ -26,6 +26,7 @@ T = TypeVar("T")
 
 STEMS = ("vocals", "drums", "bass", "guitar", "piano", "other")  # the order everywhere
 RESIDUAL = "residual"  # what a bleed filter removed; belongs to the sum
+MIXTURE = "mixture"
 TAGGER = "musicnn"  # the model that the detector listens with
 DEFAULT_BLEED = "light"  # the table in ensemble/README.md says why
 TABLE = Path(__file__).with_name("models.toml")
@@ -64,6 +65,7 @@ class Checkpoint:
 class Model:
     """A row of the table. segment: samples that the network takes at once. stems: in the network's order.
 
+    hears: what it takes apart, the mixture or a stem. experimental: what it gives comes only when asked for.
     shipped: its file comes with the project. A model that has neither that nor a source is exported on this machine;
     until then its sha256 is empty and its bytes are what the export will take.
     """
@@ -81,6 +83,8 @@ class Model:
     source: Source | None = None
     checkpoint: Checkpoint | None = None
     shipped: bool = False
+    hears: str = MIXTURE
+    experimental: bool = False
 
     @property
     def path(self) -> Path:
@@ -102,16 +106,17 @@ class ModelCard:
     provenance: str
     fetchable: bool
     installed: bool
+    experimental: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Ensemble:
-    """A preset: the weight of each member per stem, and the six-stem model, if any, that divides `other`."""
+    """A preset: the weight of each member per stem, and of each model that divides `other`."""
 
     name: str
     title: str
     members: dict[str, dict[str, float]]
-    split: str | None = None
+    split: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +187,14 @@ def ensemble(name: str) -> Ensemble:
     return _known(ensembles(), name, "preset")
 
 
+def stems_of(preset: Ensemble, *, experimental: bool = True) -> list[str]:
+    """The stems of a preset in canonical order, with what is installed to divide `other`; or those not experimental."""
+    splitters = [model(name) for name in preset.split if installed(name)]
+    divided = {stem for row in splitters if experimental or not row.experimental for stem in row.stems}
+    known = divided.union(*preset.members.values())
+    return [stem for stem in STEMS if stem in known]
+
+
 def bleeds() -> dict[str, Bleed]:
     """Every bleed setting by name, the mildest first."""
     return {name: Bleed(**row) for name, row in _table()["bleed"].items()}
@@ -212,6 +225,7 @@ def card(name: str) -> ModelCard:
         provenance=row.provenance,
         fetchable=row.source is not None,
         installed=installed(name),
+        experimental=row.experimental,
     )
 
 

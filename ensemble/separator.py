@@ -10,10 +10,10 @@ from ensemble.blend import Weights, blend, share_residual, split
 from ensemble.demucs import Demucs, Level, Reader, centred
 from ensemble.errors import ModelUnavailable
 from ensemble.openunmix import OpenUnmix
-from ensemble.registry import RESIDUAL, STEMS, Ensemble, Model
+from ensemble.registry import MIXTURE, RESIDUAL, STEMS, Ensemble, Model
 from ensemble.stft import Audio
 
-SPLIT = ("guitar", "piano", "other")  # what a six-stem model divides `other` into
+SPLIT = ("guitar", "piano", "other")  # what `other` is divided into
 DIVIDED = frozenset(SPLIT) - {"other"}
 
 Network = Callable[[Audio], Audio]
@@ -30,6 +30,16 @@ class Member:
     def __call__(self, mixture: Audio) -> dict[str, Audio]:
         """(2, segment) -> its stems."""
         return dict(zip(self.model.stems, self.network(mixture), strict=True))
+
+    def divided(self, mixture: Audio, other: Audio) -> dict[str, Audio]:
+        """`other` of a mixture, both (2, segment), in parts named SPLIT that sum to it.
+
+        A network that hears `other` answers just that. One that hears the mixture tells in what ratio it holds them.
+        """
+        if self.model.hears != MIXTURE:
+            return self(other)
+        stems = self(mixture)
+        return dict(zip(SPLIT, split(other, np.stack([stems[stem] for stem in SPLIT])), strict=True))
 
 
 class Separator:
@@ -49,22 +59,25 @@ class Separator:
         wanted: Collection[str] = STEMS,
     ) -> None:
         self.preset, self.bleed, self.mean = preset, registry.bleed(bleed), level.mean
-        split = preset.split if preset.split and not DIVIDED.isdisjoint(wanted) else None
-        names = dict.fromkeys([*preset.members, *([split] if split else [])])
-        self.missing = [name for name in names if not registry.installed(name)]
-        there = {name: weights for name, weights in preset.members.items() if name not in self.missing}
+        self.shares = {name: dict.fromkeys(SPLIT, weight) for name, weight in preset.split.items()}
+        dividing = {} if DIVIDED.isdisjoint(wanted) else self.shares
+        self.missing = [name for name in {**preset.members, **dividing} if not registry.installed(name)]
+        there, splitters = (
+            {name: weights for name, weights in rows.items() if name not in self.missing}
+            for rows in (preset.members, dividing)
+        )
         self.members = {name: load(name, level) for name in needed(there, wanted)}
         if not self.members:
             raise ModelUnavailable(
                 f"No model of the preset {preset.name} is installed. Fetch one with: "
                 f"python -m ensemble pull {next(iter(preset.members))}"
             )
-        self.splitter = load(split, level) if split and split not in self.missing else None
+        self.splitters = {name: load(name, level) for name in needed(splitters)}
         blended = {stem for name in self.members for stem in there[name]}
         known = {stem for weights in there.values() for stem in weights}
         self.remainder = "other" not in blended or bool(known - blended)
         self.blended = [stem for stem in STEMS if stem in blended and not (self.remainder and stem == "other")]
-        parts = {*self.blended, "other", *(SPLIT if self.splitter else ())}
+        parts = {*self.blended, "other", *(SPLIT if self.splitters else ())}
         self.sources = [stem for stem in STEMS if stem in parts]
         self.stems = [*self.sources, *([RESIDUAL] if self.bleed.filters else [])]
         self.segment = max(member.model.segment for member in self.members.values())
@@ -72,7 +85,7 @@ class Separator:
     @property
     def loaded(self) -> list[Member]:
         """Every network that runs."""
-        return [*self.members.values(), *([self.splitter] if self.splitter else [])]
+        return [*self.members.values(), *self.splitters.values()]
 
     def __call__(self, mixture: Audio) -> Audio:
         """Separate one segment."""
@@ -84,9 +97,9 @@ class Separator:
         stems = dict(zip(self.blended, blend(answers, self.preset.members, self.blended), strict=True))
         if self.remainder:
             stems["other"] = mixture - np.sum(list(stems.values()), axis=0)
-        if self.splitter is not None:
-            parts = self.splitter(mixture)
-            stems |= zip(SPLIT, split(stems["other"], np.stack([parts[stem] for stem in SPLIT])), strict=True)
+        if self.splitters:
+            parts = {name: member.divided(mixture, stems["other"]) for name, member in self.splitters.items()}
+            stems |= zip(SPLIT, blend(parts, self.shares, SPLIT), strict=True)
         return np.stack([stems[stem] for stem in self.sources])
 
     def blocks(

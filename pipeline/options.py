@@ -26,6 +26,7 @@ __all__ = [
     "SeparationError",
     "all_models",
     "bleeds",
+    "experimental_stems",
     "install_models",
     "model_cards",
     "presets",
@@ -49,8 +50,9 @@ DRAFT = "draft"  # the preset that is heard until another one's stems are there
 class Options:
     """One request.
 
-    stems: what is asked for besides vocals, which come always; none: as the song has them, which the detector decides.
-    The rest stays together in `other`. bleed: how much of the other stems is taken out of each. format: file type.
+    stems: what is asked for besides vocals, which come always; none: as the song has them, which the detector decides
+    among those that are not experimental. The rest stays together in `other`.
+    bleed: how much of the other stems is taken out of each. format: file type.
     bits: sample format of WAV and FLAC (FLAC has no float and takes 24 instead).
     max_seconds: longer songs are refused while they are being decoded.
     Raises InvalidOption, naming the bad value and the allowed ones.
@@ -92,10 +94,13 @@ def presets() -> tuple[str, ...]:
 
 def stem_choices(preset: str = "default") -> list[str]:
     """The stems that can be asked for with what is installed, in canonical order."""
-    row = registry.ensemble(preset)
-    divided = registry.model(row.split).stems if row.split and registry.installed(row.split) else ()
-    known = {*divided, *(stem for weights in row.members.values() for stem in weights)}
-    return [stem for stem in STEMS if stem in known]
+    return registry.stems_of(registry.ensemble(preset))
+
+
+def experimental_stems(preset: str = "default") -> list[str]:
+    """Those of them that only an experimental model gives: they come when asked for, never by themselves."""
+    usual = registry.stems_of(registry.ensemble(preset), experimental=False)
+    return [stem for stem in stem_choices(preset) if stem not in usual]
 
 
 def model_cards(preset: str = "default") -> list[ModelCard]:
@@ -111,7 +116,7 @@ def all_models() -> list[ModelCard]:
 def presets_of(model: str) -> list[str]:
     """The presets in which a model separates."""
     rows = registry.ensembles().values()
-    return [row.name for row in rows if model in row.members or model == row.split]
+    return [row.name for row in rows if model in row.members or model in row.split]
 
 
 def install_models(preset: str = "default", on_progress: Callable[[str, int, int], None] | None = None) -> None:

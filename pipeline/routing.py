@@ -24,11 +24,15 @@ class Folded:
     offered: bool
 
 
-def wanted(asked: Sequence[str], heard: Detection | None) -> list[str]:
-    """Stems to separate, in canonical order: what is asked for, or what the mixture does not rule out."""
-    if asked or heard is None:
-        return [stem for stem in STEMS if stem in (*ALWAYS, *(asked or STEMS))]
-    return [stem for stem in STEMS if stem in ALWAYS or heard.stems[stem].presence != ABSENT]
+def wanted(asked: Sequence[str], heard: Detection | None, experimental: Collection[str] = ()) -> list[str]:
+    """Stems to separate, in canonical order: what is asked for, or what the mixture does not rule out.
+
+    Unasked nothing experimental comes.
+    """
+    if asked:
+        return [stem for stem in STEMS if stem in (*ALWAYS, *asked)]
+    usual = [stem for stem in STEMS if stem not in experimental]
+    return [stem for stem in usual if heard is None or stem in ALWAYS or heard.stems[stem].presence != ABSENT]
 
 
 def delivered(sources: Sequence[str], wanted: Collection[str]) -> list[str]:

@@ -21,7 +21,7 @@ from pipeline import routing, segments
 from pipeline.audio import RATE, Audio, Recording, disk_full, suffix
 from pipeline.decode import decode
 from pipeline.evidence import decibels, weigh
-from pipeline.options import DRAFT, RESIDUAL, STEMS, Options, stem_choices
+from pipeline.options import DRAFT, RESIDUAL, STEMS, Options, experimental_stems, stem_choices
 from pipeline.report import OnBlock, OnDecoded, OnDraft, OnHeard, OnProgress, Progress, Report
 from pipeline.segments import Block
 from pipeline.spool import Spool, encode, safe_gain
@@ -52,7 +52,7 @@ def separate_file(
         recording = work.timed("decode", lambda: _decode(work, source))
         on_decoded(recording)
         heard, problems = work.timed("listen", lambda: _listen(work, recording, on_heard))
-        wanted = routing.wanted(work.options.stems, heard.get(MIXTURE))
+        wanted = _wanted(work.options.stems, work.options.preset, heard)
         separator = work.timed("load", lambda: _load(work.options.preset, recording, work.options.bleed, wanted))
         if on_draft and work.options.preset != DRAFT and all(map(registry.installed, registry.ensemble(DRAFT).members)):
             stems = routing.delivered(separator.stems, [*wanted, RESIDUAL])
@@ -79,7 +79,7 @@ def warm(preset: str) -> None:
 def reusable(finished: Path, report: Report, options: Options) -> bool:
     """Whether that separation's folder of segments holds all that these options ask for and any model here gives."""
     found = segments.index(finished)
-    wanted = routing.wanted(options.stems, report.heard.get(MIXTURE))
+    wanted = _wanted(options.stems, report.preset, report.heard)
     return {*wanted} & {*stem_choices(report.preset)} <= {*found.stems, *found.folded}
 
 
@@ -103,7 +103,7 @@ def choose_again(
         on_decoded(recording)
         found = segments.index(finished)
         sources = [stem for stem in STEMS if stem in (*found.stems, *found.folded)]
-        stems = routing.delivered(sources, routing.wanted(options.stems, report.heard.get(MIXTURE)))
+        stems = routing.delivered(sources, _wanted(options.stems, report.preset, report.heard))
         blocks = segments.replay(finished)
         null_db = work.timed("separate", lambda: work.through(blocks, len(found.starts), recording, sources, stems))
         passing = [_lowered(report.gain_db), *map(_unseparated, STEMS)]
@@ -235,6 +235,10 @@ def _listen(work: _Work, recording: Recording, on_heard: OnHeard) -> tuple[dict[
         return {}, [f"Nobody listened for instruments, so every stem was separated. {error.message}"]
     on_heard(MIXTURE, heard)
     return {MIXTURE: heard}, []
+
+
+def _wanted(asked: tuple[str, ...], preset: str, heard: dict[str, Detection]) -> list[str]:
+    return routing.wanted(asked, heard.get(MIXTURE), experimental_stems(preset))
 
 
 def _load(preset: str, recording: Recording, bleed: str, wanted: Collection[str]) -> Separator:

@@ -10,7 +10,18 @@ from django.db.models import Exists, OuterRef, QuerySet
 from django.urls import reverse
 from rest_framework import serializers
 
-from pipeline.options import BITS, DEFAULT_BLEED, DRAFT, FORMATS, STEMS, Options, bleeds, presets, stem_choices
+from pipeline.options import (
+    BITS,
+    DEFAULT_BLEED,
+    DRAFT,
+    FORMATS,
+    STEMS,
+    Options,
+    bleeds,
+    experimental_stems,
+    presets,
+    stem_choices,
+)
 from webapp import shapes
 from webapp.models import SAMPLE_RATE, Export, Job, State, Stem, Track, User
 from webapp.problems import Checked
@@ -142,7 +153,7 @@ def jobs_of(user: AbstractBaseUser | AnonymousUser) -> QuerySet[Job]:
 def job_json(job: Job, queue: Queue | None = None) -> shapes.Job:
     """One job. Give the same queue for a batch, so that it is read once."""
     queue = queue or Queue()
-    stems = stems_json(job)
+    stems, preset = stems_json(job), job.options.get("preset", "default")
     return {
         "id": str(job.pk),
         "url": job.get_absolute_url(),
@@ -164,14 +175,15 @@ def job_json(job: Job, queue: Queue | None = None) -> shapes.Job:
         "created_at": job.created_at.isoformat(),
         "started_at": _moment(job.claimed_at),
         "finished_at": _moment(job.finished_at),
-        "preset": job.options.get("preset", "default"),
+        "preset": preset,
         "format": job.options.get("format", "wav"),
         "bits": job.options.get("bits", "float"),
         "bleed": job.options.get("bleed", DEFAULT_BLEED),
         "stems_asked": in_order(_wish(job)),
         "heard": job.heard or None,
         "detection_url": _url("job-detection", job) if job.heard else None,
-        "choices": stem_choices(),
+        "choices": stem_choices(preset),
+        "experimental": experimental_stems(preset),
         "stems_url": _url("api-job-stems", job),
         "thumbnail_url": _url("job-thumbnail", job) if job.original_done else None,
         "cover_url": _url("job-cover", job) if job.tags.get("cover_type") else None,

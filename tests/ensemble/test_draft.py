@@ -1,12 +1,14 @@
-"""The draft: the weights that come with the project, on real music."""
+"""The weights that come with the project, on real music: the draft, and what divides `other`."""
 
 import numpy as np
 import pytest
 
 from ensemble import registry
 from ensemble.datasets import songs
+from ensemble.demucs import Level
 from ensemble.evaluate import FOUR, separator
 from ensemble.metrics import decibels
+from ensemble.separator import load
 
 GAIN = 5.0  # dB of SDR over the mixture itself, on the easiest songs far less than is reached
 
@@ -19,9 +21,10 @@ def drafts(shared):
     return [(mixture, truth, separate(mixture)["off"]) for mixture, truth in (song.load() for song in chosen)]
 
 
-def test_it_comes_with_the_project():
-    assert registry.installed("unmix")
-    assert registry.verified("unmix").parent == registry.SHIPPED
+@pytest.mark.parametrize("name", ["unmix", "unmix_split"])
+def test_it_comes_with_the_project(name):
+    assert registry.installed(name)
+    assert registry.verified(name).parent == registry.SHIPPED
     assert sum(path.stat().st_size for path in registry.SHIPPED.iterdir()) < 20e6
 
 
@@ -39,3 +42,14 @@ def test_its_stems_sum_to_the_song_and_come_out_the_same_each_time(drafts):
     np.testing.assert_allclose(sum(stems[stem] for stem in FOUR), mixture, atol=1e-5)
     again = separator("draft", ["off"])(mixture)["off"]
     assert all(np.array_equal(again[stem], stems[stem]) for stem in FOUR)
+
+
+def test_guitar_piano_and_the_rest_of_other_sum_to_it(shared):
+    """With the shipped network, on what is `other` in a real song."""
+    (song,) = [song for song in songs(shared / "audio", "folder") if song.name == "funk_mdn"]
+    truth = song.load()[1]
+    other = truth["guitar"] + truth["other"]
+    member = load("unmix_split", Level(0.0, 1.0))
+    parts = member.divided(mixture=0 * other, other=other)
+    assert set(parts) == {"guitar", "piano", "other"}
+    np.testing.assert_allclose(sum(parts.values()), other, atol=1e-5)

@@ -148,7 +148,7 @@ def calls(monkeypatch):
     """A network that gives every stem a quarter of the mixture, and how often it was asked."""
     asked = []
 
-    def separator(name, bleeds):
+    def separator(name, bleeds, *, experimental):
         def separate(mixture):
             asked.append((name, *bleeds))
             return {bleed: dict.fromkeys(evaluate.FOUR, mixture / 4) | {"residual": 0 * mixture} for bleed in bleeds}
@@ -171,14 +171,14 @@ def test_command_writes_figures_and_shows_them(folder, calls, tmp_path, capsys):
     found = json.loads((tmp_path / "out.json").read_text())
     assert found["system"] == f"default/{evaluate.registry.DEFAULT_BLEED}"
     assert set(found["songs"]) == {"a", "b"}
-    assert set(found["stems"]) == {"vocals", "drums", "other"}  # other: guitar + other; no bass to score
-    four = [found["stems"][stem]["sdr"] for stem in ("vocals", "drums", "other")]
-    assert found["mean"]["sdr"] == pytest.approx(np.mean(four))
+    four = {"vocals", "drums", "other"}  # other: guitar + other; no bass to score
+    assert set(found["stems"]) == {*four, "guitar in other"}
+    assert found["mean"]["sdr"] == pytest.approx(np.mean([found["stems"][stem]["sdr"] for stem in four]))
     assert found["songs"]["b"]["vocals"].keys() == {"leakage"}
     assert found["songs"]["b"]["vocals"]["leakage"] == pytest.approx(-12.04, abs=0.01)
     assert found["songs"]["a"]["sum"]["null_db"] < -90
     rows = list(csv.DictReader((tmp_path / "out.csv").open()))
-    assert {(row["song"], row["stem"]) for row in rows} == {(s, t) for s in "ab" for t in ("vocals", "drums", "other")}
+    assert {(row["song"], row["stem"]) for row in rows} == {(song, stem) for song in "ab" for stem in found["stems"]}
     assert "mean of 4" in capsys.readouterr().out
 
 
@@ -235,6 +235,29 @@ def test_wrong_folders_and_names_are_explained(tmp_path):
         command(tmp_path)
     with pytest.raises(InvalidOption, match=r"no preset or model 'gold'.*htdemucs"):
         command(tmp_path, "--models", "gold")
+
+
+def test_doing_nothing_is_all_of_other_taken_for_the_guitar():
+    """However it is divided; and only where there is a guitar."""
+    guitar, piano, drums = signals(3, level=0.1)
+    truth = {"guitar": guitar, "drums": drums, "piano": 0 * piano}
+    whole = guitar + 0.5 * drums
+    found = evaluate.left(truth, {"drums": 0.5 * drums, "other": whole})
+    assert found.keys() == {"guitar in other"}
+    assert found["guitar in other"]["sdr"] == pytest.approx(6.02, abs=0.1)
+    assert found["guitar in other"]["sir"] == pytest.approx(6.02, abs=0.1)
+    divided = evaluate.left(
+        truth, {"drums": 0.5 * drums, "guitar": 0.75 * whole, "piano": 0 * whole, "other": 0.25 * whole}
+    )
+    assert divided["guitar in other"] == pytest.approx(found["guitar in other"])
+    assert evaluate.left({"drums": drums}, {"other": whole}) == {}
+
+
+def test_experimental_stems_are_measured_only_when_asked_for(monkeypatch):
+    usual, all_stems = (evaluate.wanted("default", experimental=experimental) for experimental in (False, True))
+    assert (usual, all_stems) == (list(evaluate.FOUR), list(datasets.STEMS))
+    recipes = [evaluate.System("default", "off", experimental).recipe for experimental in (False, True)]
+    assert recipes[0] != recipes[1]
 
 
 def test_default_bleed_is_the_products_for_presets_and_none_for_models():

@@ -185,6 +185,18 @@ def test_the_table_holds_together():
         for member, weights in preset.members.items():
             assert set(weights) <= set(registry.model(member).stems) | {"guitar", "piano"}
             assert all(weight >= 0 for weight in weights.values())
+        for splitter, weight in preset.split.items():
+            assert weight >= 0 and {"guitar", "piano", "other"} <= set(registry.model(splitter).stems)
+    assert registry.model("unmix_split").hears == "other"
+    assert all(registry.model(name).hears == "mixture" for row in registry.ensembles().values() for name in row.members)
+
+
+def test_what_is_experimental_is_said(capsys):
+    assert registry.card("unmix_split").experimental and not registry.card("htdemucs").experimental
+    assert command_line.main(["list"]) == 0
+    shown = capsys.readouterr().out
+    assert "experimental: its stems come only when they are asked for" in shown.partition("\nunmix_split ")[2]
+    assert "htdemucs_6s, unmix_split)" in shown
 
 
 def test_a_model_that_comes_with_the_project(monkeypatch, tmp_path):

@@ -12,16 +12,16 @@ from ensemble.blend import blend, fit, moments, split
 from ensemble.demucs import Level
 from ensemble.errors import InvalidOption, ModelUnavailable
 from ensemble.registry import STEMS, Ensemble
-from ensemble.separator import Member, Separator
+from ensemble.separator import SPLIT, Member, Separator
 
 LEVEL = Level(0.0, 1.0)
 FOUR = ("vocals", "drums", "bass", "other")
 SIX = ("drums", "bass", "other", "vocals", "guitar", "piano")
 
 
-def scaled(stems, factors):
-    """A made-up network: every stem is the mixture times a factor."""
-    model = replace(registry.model("htdemucs"), stems=tuple(stems), segment=5000)
+def scaled(stems, factors, hears=registry.MIXTURE):
+    """A made-up network: every stem is what it hears times a factor."""
+    model = replace(registry.model("htdemucs"), stems=tuple(stems), segment=5000, hears=hears)
     return Member(model, lambda mixture: np.stack([np.float32(f) * mixture for f in factors]), "CPU")
 
 
@@ -32,14 +32,16 @@ def networks(monkeypatch):
         "one": scaled(FOUR, [0.4, 0.3, 0.2, 0.1]),
         "two": scaled(FOUR, [0.0, 0.1, 0.4, 0.5]),
         "six": scaled(SIX, [0.2, 0.2, 0.1, 0.2, 0.3, 0.0]),
+        "own": scaled(SPLIT, [0.5, 0.2, 0.3], hears="other"),
     }
     monkeypatch.setattr(registry, "installed", lambda name: name in known)
     monkeypatch.setattr(separator, "load", lambda name, _: known[name])
     return known
 
 
-def preset(split=None, **weights):
-    return Ensemble("test", "Test", {name: dict.fromkeys(FOUR, weight) for name, weight in weights.items()}, split)
+def preset(split=(), **weights):
+    members = {name: dict.fromkeys(FOUR, weight) for name, weight in weights.items()}
+    return Ensemble("test", "Test", members, dict(split))
 
 
 def mixture():
@@ -47,7 +49,16 @@ def mixture():
 
 
 @pytest.mark.parametrize("bleed", ["off", "light", "strong"])
-@pytest.mark.parametrize("chosen", [preset(one=1.0), preset(one=0.3, two=0.7), preset("six", one=0.5, two=0.5)])
+@pytest.mark.parametrize(
+    "chosen",
+    [
+        preset(one=1.0),
+        preset(one=0.3, two=0.7),
+        preset({"six": 1.0}, one=0.5, two=0.5),
+        preset({"own": 1.0}, one=1.0),
+        preset({"six": 0.3, "own": 0.7}, one=0.5, two=0.5),
+    ],
+)
 def test_whatever_is_chosen_stems_sum_to_the_mixture(networks, chosen, bleed):
     song = mixture()
     found = Separator(chosen, LEVEL, bleed)
@@ -89,18 +100,40 @@ def test_nothing_installed_says_what_to_do(networks):
         Separator(preset(one=1.0), LEVEL, "loud")
 
 
-def test_other_is_divided_and_nothing_of_it_lost(networks):
+@pytest.mark.parametrize(
+    ("splitters", "guitar"),
+    [
+        ({"six": 1.0}, 0.9),  # 0.3^2 beside 0.1^2
+        ({"own": 1.0}, 0.5),
+        ({"six": 3.0, "own": 1.0}, 0.8),
+        ({"six": 1.0, "own": 0.0}, 0.9),
+        ({"absent": 1.0, "own": 0.0}, 0.5),
+    ],
+)
+def test_other_is_divided_and_nothing_of_it_lost(networks, splitters, guitar):
+    """By one network, by several in their shares, or by one that stands in for another."""
     song = mixture()
-    found = Separator(preset("six", one=1.0), LEVEL, "off")
+    found = Separator(preset(splitters, one=1.0), LEVEL, "off")
     assert found.stems == ["vocals", "drums", "bass", "guitar", "piano", "other"]
+    assert len(found.splitters) == len(
+        [name for name, weight in splitters.items() if weight and name in networks] or [1]
+    )
     estimates = dict(zip(found.sources, found.estimate(song), strict=True))
     other = 0.1 * song
     np.testing.assert_allclose(estimates["guitar"] + estimates["piano"] + estimates["other"], other, atol=1e-5)
-    np.testing.assert_allclose(estimates["guitar"], 0.9 * other, atol=1e-4)  # 0.3^2 beside 0.1^2
+    np.testing.assert_allclose(estimates["guitar"], guitar * other, atol=1e-4)
+
+
+def test_what_the_bleed_filter_gets_is_divided_from_the_blend(networks):
+    """The network for `other` hears the blended estimate, not one member's, nor the mixture."""
+    song = mixture()
+    found = Separator(preset({"own": 1.0}, one=0.5, two=0.5), LEVEL, "off")
+    estimates = dict(zip(found.sources, found.estimate(song), strict=True))
+    np.testing.assert_allclose(estimates["piano"], 0.2 * 0.3 * song, atol=1e-5)
 
 
 SPECIALISTS = Ensemble(
-    "fine", "Fine", {"a": {"vocals": 1.0}, "b": {"drums": 1.0}, "c": {"bass": 1.0}, "d": {"other": 1.0}}, "six"
+    "fine", "Fine", {"a": {"vocals": 1.0}, "b": {"drums": 1.0}, "c": {"bass": 1.0}, "d": {"other": 1.0}}, {"six": 1.0}
 )
 
 
@@ -121,7 +154,7 @@ def test_networks_that_nobody_needs_dont_run_and_other_keeps_their_share(network
     song = mixture()
     found = Separator(SPECIALISTS, LEVEL, bleed, wanted)
     assert (list(found.members), found.sources) == (members, sources)
-    assert (found.splitter is None) == ("guitar" not in sources)
+    assert bool(found.splitters) == ("guitar" in sources)
     stems = found(song)
     np.testing.assert_allclose(stems.sum(axis=0), song, atol=1e-5)
     if bleed == "off" and sources == ["vocals", "other"]:
@@ -136,12 +169,12 @@ def test_a_lone_specialist_leaves_the_rest_in_other(networks):
 
 
 def test_one_network_for_all_gives_what_was_not_asked_for_too(networks):
-    found = Separator(preset("six", one=1.0), LEVEL, "off", ["vocals", "other"])
-    assert found.sources == list(FOUR) and found.splitter is None
+    found = Separator(preset({"six": 1.0, "own": 0.0}, one=1.0), LEVEL, "off", ["vocals", "other"])
+    assert found.sources == list(FOUR) and not found.splitters
 
 
 def test_a_missing_splitter_leaves_other_whole(networks):
-    found = Separator(preset("absent", one=1.0), LEVEL, "off")
+    found = Separator(preset({"absent": 1.0}, one=1.0), LEVEL, "off")
     assert found.sources == ["vocals", "drums", "bass", "other"] and found.missing == ["absent"]
 
 

@@ -228,22 +228,24 @@ def test_a_song_that_was_replaced_is_decoded_again(tmp_path):
 # The export
 
 
-@pytest.fixture(scope="module")
-def checkpoint(source, tmp_path_factory):
-    run = train.Run(TINY)
-    steps(run, source, 2)
-    run.best = run.average.state_dict()
+@pytest.fixture(scope="module", params=[train.FOUR, ("guitar", "piano", "other")], ids=["mixture", "other"])
+def checkpoint(request, source, tmp_path_factory):
+    run = train.Run(replace(TINY, stems=request.param))
+    if request.param == train.FOUR:
+        steps(run, source, 2)
+        run.best = run.average.state_dict()
     path = tmp_path_factory.mktemp("run") / "run.pt"
     run.save(path)
-    return path
+    return path, request.param
 
 
 def test_the_export_is_the_same_each_time_and_answers_what_pytorch_answers(checkpoint, tmp_path):
     export = pytest.importorskip("ensemble.export", reason="needs the export extra")
-    row = replace(registry.model("umxhq"), architecture="unmix", stems=train.FOUR, segment=44_100)
-    done = [export.export(row, [checkpoint], tmp_path / f"{k}.onnx", half=True) for k in range(2)]
+    path, stems = checkpoint
+    row = replace(registry.model("unmix"), stems=stems, segment=44_100)
+    done = [export.export(row, [path], tmp_path / f"{k}.onnx", half=True) for k in range(2)]
     assert done[0].sha256 == done[1].sha256
-    network = export.OwnUnmix(row, [export.read(checkpoint)]).core
+    network = export.OwnUnmix(row, [export.read(path)]).core
     mixture = np.abs(stft(music(2.0)))
     with torch.no_grad():
         expected = network(torch.from_numpy(mixture)[None])[0].numpy()

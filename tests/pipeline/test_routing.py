@@ -1,6 +1,7 @@
 """What the detector and the caller decide together, and that no sound is lost by it."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from pipeline import __main__ as command_line
 from pipeline import routing, segments
 from pipeline import separate as module
 from pipeline.audio import Encoder
-from pipeline.options import Options, stem_choices
+from pipeline.options import Options, experimental_stems, presets_of, stem_choices
 from pipeline.report import Report
 from pipeline.routing import Folded
 from pipeline.segments import SEGMENT, SegmentWriter
@@ -37,6 +38,37 @@ def test_a_wish_is_law_and_vocals_and_other_come_always():
     assert routing.wanted([], nothing) == ["vocals", "other"]
     assert routing.wanted([], None) == list(STEMS)
     assert routing.wanted([], detection(drums=ABSENT, piano=UNCERTAIN)) == [s for s in STEMS if s != "drums"]
+
+
+def test_what_is_experimental_comes_only_when_asked_for():
+    experimental = ["guitar", "piano"]
+    assert routing.wanted([], None, experimental) == FOUR
+    assert routing.wanted([], detection(drums=ABSENT), experimental) == ["vocals", "bass", "other"]
+    assert routing.wanted(["guitar"], None, experimental) == ["vocals", "guitar", "other"]
+
+
+@pytest.fixture
+def splitters(monkeypatch):
+    """Makes these the installed models that divide `other`, our own being experimental."""
+    rows = registry.models()
+    rows["unmix_split"] = replace(rows["unmix_split"], experimental=True)
+    monkeypatch.setattr(registry, "models", lambda: rows)
+
+    def install(*names):
+        monkeypatch.setattr(registry, "installed", lambda name: name in ("htdemucs", "musicnn", *names))
+
+    return install
+
+
+def test_the_choice_of_stems_follows_the_models_and_tells_what_is_experimental(splitters):
+    splitters()
+    assert (stem_choices(), experimental_stems()) == (FOUR, [])
+    splitters("unmix_split")
+    assert (stem_choices(), experimental_stems()) == (list(STEMS), ["guitar", "piano"])
+    assert (stem_choices("draft"), experimental_stems("draft")) == (FOUR, [])
+    splitters("htdemucs_6s", "unmix_split")
+    assert (stem_choices(), experimental_stems()) == (list(STEMS), [])
+    assert presets_of("unmix_split") == presets_of("htdemucs_6s") == ["default", "fine"]
 
 
 def test_only_what_the_song_decided_is_revised():
@@ -157,7 +189,25 @@ class Six(Shares):
             yield start, np.concatenate([four[:3], four[3:] / 2, four[3:] / 4, four[3:] / 4])
 
 
-def test_a_draft_is_the_song_in_those_of_its_stems_that_it_knows(decide, song, tmp_path, monkeypatch):
+@pytest.mark.parametrize("asked", [(), ("guitar",)])
+def test_an_experimental_network_runs_only_when_it_is_asked(decide, splitters, song, tmp_path, monkeypatch, asked):
+    """Not even where the detector is sure."""
+    splitters("unmix_split")
+    decide(detection())
+    loaded = []
+
+    def load(_preset, _level, _bleed, wanted):
+        loaded.append("guitar" in wanted or "piano" in wanted)
+        return Six() if loaded[-1] else Shares()
+
+    monkeypatch.setattr(module, "Separator", load)
+    report = separate_file(song, tmp_path, Options(stems=asked))
+    assert (loaded, "guitar" in report.stems) == ([bool(asked)], bool(asked))
+    assert "piano" not in report.stems
+
+
+def test_a_draft_is_the_song_in_those_of_its_stems_that_it_knows(decide, splitters, song, tmp_path, monkeypatch):
+    splitters("htdemucs_6s", "unmix")
     decide(detection(drums=ABSENT))
     made = {"default": Six, "draft": Shares}
     monkeypatch.setattr(module, "Separator", lambda preset, *_: made[preset.name]())
@@ -200,7 +250,8 @@ def test_without_a_detector_every_stem_comes_and_the_report_says_why(decide, son
     assert any("Nobody listened" in warning and "umxhq" in warning for warning in report.warnings)
 
 
-def test_asking_for_what_no_model_gives_is_answered(decide, song, tmp_path):
+def test_asking_for_what_no_model_gives_is_answered(decide, splitters, song, tmp_path):
+    splitters()
     decide(detection())
     report = separate_file(song, tmp_path / "out", Options(stems=("piano",)))
     assert report.stems == ["vocals", "other"]
@@ -240,19 +291,23 @@ def test_a_loud_song_is_not_clipped_in_segments(decide, tmp_path):
 
 
 @pytest.mark.parametrize(("first", "then"), [((), ("drums",)), (("vocals",), ()), (("vocals",), ("piano",))])
-def test_what_no_model_gives_needs_no_new_separation(decide, song, tmp_path, first, then):
+def test_what_no_model_gives_needs_no_new_separation(decide, splitters, song, tmp_path, first, then):
+    splitters()
     decide(detection(piano=PRESENT))
     report = segmented(song, tmp_path / "1", Options(stems=first))
     assert reusable(tmp_path / "1", report, Options(stems=then))
 
 
-def test_a_model_that_came_since_is_a_reason_to_separate_again(decide, song, tmp_path, monkeypatch):
+def test_a_model_that_came_since_is_a_reason_to_separate_again(decide, splitters, song, tmp_path):
+    """An experimental one only if what it gives is asked for."""
+    splitters()
     decide(detection(piano=PRESENT, guitar=ABSENT))
     report = segmented(song, tmp_path / "1", Options(stems=("vocals",)))
-    monkeypatch.setattr(module, "stem_choices", lambda _: list(STEMS))
-    assert not reusable(tmp_path / "1", report, Options())
-    assert not reusable(tmp_path / "1", report, Options(stems=("guitar",)))
-    assert reusable(tmp_path / "1", report, Options(stems=("bass",)))
+    for name, again in {"unmix_split": True, "htdemucs_6s": False}.items():
+        splitters(name)
+        assert reusable(tmp_path / "1", report, Options()) == again
+        assert not reusable(tmp_path / "1", report, Options(stems=("guitar",)))
+        assert reusable(tmp_path / "1", report, Options(stems=("bass",)))
 
 
 def test_a_wish_that_is_over_is_not_warned_of(decide, song, tmp_path):

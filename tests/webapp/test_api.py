@@ -9,7 +9,8 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from pipeline.options import FORMATS
+from ensemble import registry
+from pipeline.options import FORMATS, STEMS
 from webapp import jobs
 from webapp.models import Job, State, Track, User
 
@@ -116,7 +117,7 @@ class TestJson:
     KEYS = (
         "id url title filename state notice stage blocks_done blocks_total seconds_left position error warnings "
         "duration created_at format bleed null_db models provider events_url cancel_url retry_url api_url audio stems "
-        "stems_asked heard detection_url folded choices stems_url zip_url mix_url "
+        "stems_asked heard detection_url folded choices experimental stems_url zip_url mix_url "
         "thumbnail_url cover_url exports_url restore_url "
         "track track_url owner progress started_at finished_at preset bits timings quality"
     )
@@ -128,6 +129,18 @@ class TestJson:
         data = browser.get(f"/api/v1/jobs/{job.pk}/").json()
         assert (data["audio"]["original_done"], data["audio"]["segments_done"], data["stems"]) == (2, 0, [])
         assert data["duration"] == 20.0
+
+    @pytest.mark.parametrize(("there", "told"), [("unmix_split", ["guitar", "piano"]), ("htdemucs_6s", [])])
+    def test_what_is_experimental_is_told_wherever_stems_are_chosen(self, browser, make_job, monkeypatch, there, told):
+        monkeypatch.setattr(registry, "installed", lambda name: name in ("htdemucs", there))
+        data = browser.get(f"/api/v1/jobs/{make_job().pk}/").json()
+        assert (data["choices"], data["experimental"]) == (list(STEMS), told)
+        page = browser.get("/").content.decode()
+        assert page.count("<small>(experimental)</small>") == len(told)
+        assert ("Experimental stems" in page) == bool(told)
+        draft = make_job()
+        Job.objects.filter(pk=draft.pk).update(options={"preset": "draft"})
+        assert "guitar" not in browser.get(f"/api/v1/jobs/{draft.pk}/").json()["choices"]
 
     def test_a_job_made_before_originals_were_kept_has_none(self, browser, make_job):
         job = make_job(State.DONE)

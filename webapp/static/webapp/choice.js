@@ -15,7 +15,7 @@ import { capitalised, isLive } from "./status.js";
 
 /** Stems that every song gives. */
 const ALWAYS = ["vocals", "other"];
-const PROMISE = "Work that is done already is used again, so that a change takes only moments.";
+const PROMISE = "What is separated already is used again: a change of that takes only moments.";
 const GOING_ON = "The stems are being put together anew…";
 
 export class Choice {
@@ -75,14 +75,20 @@ export class Choice {
 }
 
 /** @param {Job} job @returns {{back: Offer[], fold: Offer[]}} what can be had back, and what can be put into `other` */
-function offers({ choices, stems, folded, stems_asked }) {
+function offers({ choices, experimental, stems, folded, stems_asked }) {
   const given = choices.filter((name) => stems.some((stem) => stem.name === name));
-  const back = folded.map(({ name, offered }) => ({
-    text: `${capitalised(name)}: ${offered ? "found after all; for now part" : "part"} of other.`,
+  const unseparated = choices.filter((name) => !given.includes(name) && folded.every((stem) => stem.name !== name));
+  /** @param {string} name @param {string} where its sound is @returns {Offer} */
+  const anyway = (name, where) => ({
+    text: `${capitalised(name)}${experimental.includes(name) ? " (experimental)" : ""}: ${where}.`,
     action: "Separate it anyway",
     label: `Separate it anyway: ${name}`,
     stems: choices.filter((each) => each === name || given.includes(each)),
-  }));
+  });
+  const back = [
+    ...folded.map(({ name, offered }) => anyway(name, `${offered ? "found after all; for now part" : "part"} of other`)),
+    ...unseparated.map((name) => anyway(name, "part of other; takes as long as the first separation")),
+  ];
   const fold = given.filter((name) => !ALWAYS.includes(name)).map((name) => ({
     text: "",
     action: capitalised(name),

@@ -88,6 +88,7 @@
  * @property {string} provider
  * @property {string[]} stems_asked empty: as the song has them
  * @property {string[]} choices stems that can be asked for
+ * @property {string[]} experimental those of them that come only when asked for
  * @property {Folded[]} folded
  * @property {Heard | null} heard
  * @property {string | null} detection_url
