@@ -190,12 +190,13 @@ def confirm_stage(case: Case, separate: Separate, found: Tallies) -> None:
 
 
 def separator(preset: str = "default") -> Separate:
-    """What the service itself separates with. Raises ModelUnavailable if nothing of the preset is installed."""
+    """What the service itself separates with, unasked. Raises ModelUnavailable if none of the preset is installed."""
     row = registry.ensemble(preset)
+    usual = registry.stems_of(row, experimental=False)
 
     def separate(mixture: Array) -> dict[str, Array]:
         mono = mixture.mean(axis=0)
-        network = Separator(row, Level(float(mono.mean()), float(mono.std())))
+        network = Separator(row, Level(float(mono.mean()), float(mono.std())), wanted=usual)
         padded = np.pad(mixture, ((0, 0), (0, SEGMENT - mixture.shape[1])))
         return dict(zip(network.sources, network(padded)[..., : mixture.shape[1]], strict=False))
 
