@@ -14,28 +14,33 @@ Array = NDArray[np.float32]
 OVERLAP = 0.25  # of a segment, as Demucs does it
 
 
-def stride_of(segment: int) -> int:
+def stride_of(segment: int, overlap: float = OVERLAP) -> int:
     """Samples from the start of one segment to the start of the next."""
-    return int((1 - OVERLAP) * segment)
+    return int((1 - overlap) * segment)
 
 
-def blocks_of(length: int, segment: int) -> int:
+def blocks_of(length: int, segment: int, overlap: float = OVERLAP) -> int:
     """How many blocks overlap_add yields."""
-    return len(range(0, length, stride_of(segment)))
+    return len(range(0, length, stride_of(segment, overlap)))
 
 
 def overlap_add(
-    function: Callable[[Array], Array], read: Callable[[int, int], Array], length: int, segment: int
+    function: Callable[[Array], Array],
+    read: Callable[[int, int], Array],
+    length: int,
+    segment: int,
+    overlap: float = OVERLAP,
 ) -> Iterator[tuple[int, Array]]:
     """Yield (start, block) in time order; blocks are finished, adjoin, and cover 0 to length.
 
     function: (channels, segment) -> (..., segment), called once a block. read(start, stop): (channels, stop - start),
-    zeros outside the signal. Segments start a stride apart and are cross-faded by triangular windows. A last, shorter
-    one is given real context on both sides, so that it sits in the middle of what the function sees.
+    zeros outside the signal. overlap: the share of a segment that the next one has in common with it. Segments start a
+    stride apart and are cross-faded by triangular windows. A last, shorter one is given real context on both sides, so
+    that it sits in the middle of what the function sees.
     """
     window = _triangle(segment)
     tail, weight = np.zeros(0, np.float32), np.zeros(segment, np.float32)
-    for start, following in pairwise([*range(0, length, stride_of(segment)), length]):
+    for start, following in pairwise([*range(0, length, stride_of(segment, overlap)), length]):
         size = min(segment, length - start)
         lead = (segment - size) // 2
         estimate = function(read(start - lead, start - lead + segment))[..., lead : lead + size]

@@ -15,6 +15,7 @@ from ensemble.stft import Audio
 
 SPLIT = ("guitar", "piano", "other")  # what `other` is divided into
 DIVIDED = frozenset(SPLIT) - {"other"}
+BRIEF = 0.1  # overlap where only recurrent networks run, which are nearly as good at the ends of what they hear
 
 Network = Callable[[Audio], Audio]
 
@@ -81,6 +82,8 @@ class Separator:
         self.sources = [stem for stem in STEMS if stem in parts]
         self.stems = [*self.sources, *([RESIDUAL] if self.bleed.filters else [])]
         self.segment = max(member.model.segment for member in self.members.values())
+        demucs = any(member.model.architecture == "demucs" for member in self.members.values())
+        self.overlap = chunking.OVERLAP if demucs else BRIEF
 
     @property
     def loaded(self) -> list[Member]:
@@ -110,11 +113,11 @@ class Separator:
         The next one is made while one is used, in another thread: `read` is called from there.
         """
         centre = centred(read, samples, self.mean)
-        return chunking.ahead(chunking.overlap_add(function or self, centre, samples, self.segment))
+        return chunking.ahead(chunking.overlap_add(function or self, centre, samples, self.segment, self.overlap))
 
     def count(self, samples: int) -> int:
         """How many blocks a song has."""
-        return chunking.blocks_of(samples, self.segment)
+        return chunking.blocks_of(samples, self.segment, self.overlap)
 
 
 def needed(members: Weights, wanted: Collection[str] = STEMS) -> list[str]:

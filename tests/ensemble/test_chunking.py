@@ -5,7 +5,7 @@ import threading
 import numpy as np
 import pytest
 
-from ensemble.chunking import ahead, blocks_of, overlap_add, stride_of
+from ensemble.chunking import OVERLAP, ahead, blocks_of, overlap_add, stride_of
 
 SEGMENT = 1000
 
@@ -19,10 +19,11 @@ def reader(signal):
 
 
 @pytest.mark.parametrize("length", [1, 2, 499, 750, 751, 1000, 1001, 1500, 2250, 10_007])
-def test_what_changes_nothing_comes_back_in_adjoining_blocks(length):
+@pytest.mark.parametrize("overlap", [0.1, OVERLAP])
+def test_what_changes_nothing_comes_back_in_adjoining_blocks(length, overlap):
     signal = np.random.default_rng(length).standard_normal((2, length)).astype(np.float32)
-    blocks = list(overlap_add(lambda x: np.stack([x, -2 * x]), reader(signal), length, SEGMENT))
-    assert len(blocks) == blocks_of(length, SEGMENT)
+    blocks = list(overlap_add(lambda x: np.stack([x, -2 * x]), reader(signal), length, SEGMENT, overlap))
+    assert len(blocks) == blocks_of(length, SEGMENT, overlap)
     starts = [start for start, _ in blocks]
     ends = np.cumsum([block.shape[-1] for _, block in blocks])
     assert starts == [0, *ends[:-1]] and ends[-1] == length
