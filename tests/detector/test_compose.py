@@ -26,6 +26,7 @@ def stems(folder):
     return {path.stem: soundfile.read(path)[0] for path in sorted(folder.iterdir())}
 
 
+@pytest.mark.slow
 def test_songs_are_written_once_and_the_same_seed_writes_the_same(heard, tmp_path):
     command = [str(tmp_path / "a"), "--soundfonts", "one.sf2", "two.sf2", "--songs", "2"]
     compose.main(command)

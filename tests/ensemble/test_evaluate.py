@@ -59,6 +59,7 @@ def test_bss_eval_agrees_with_museval(museval_metrics, short, samples, count):
     assert_same(metrics.Truth(true).bss_eval(estimates), by_museval(museval_metrics, true, estimates))
 
 
+@pytest.mark.slow
 def test_bss_eval_agrees_with_museval_at_full_size(museval_metrics):
     true = signals(2, RATE + 20_000).cumsum(axis=-1)  # red noise, as ill-conditioned as music
     true -= true.mean(axis=-1, keepdims=True)

@@ -67,6 +67,7 @@ def test_the_real_htdemucs_agrees_on_real_music(shared, tmp_path, capsys):
     assert session.outputs == {"spectra": ["batch", 4, 4, 2048, 336], "waves": ["batch", 4, 2, 343_980]}
 
 
+@pytest.mark.slow
 def test_htdemucs_6s_agrees_and_is_installed(tmp_path, models):
     row, files = checkpoints.demucs(tmp_path, "htdemucs_6s", checkpoints.SIX_STEMS)
     done = export.export(row, files)

@@ -33,6 +33,7 @@ def close(found, expected):
     return np.abs(found - expected).max() <= 1e-4 * np.abs(expected).max()
 
 
+@pytest.mark.slow
 def test_the_networks_answer_what_pytorch_answers(pair):
     ours, official = pair
     spectrum = stft(music(3.0))
