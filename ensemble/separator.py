@@ -82,13 +82,17 @@ class Separator:
         self.sources = [stem for stem in STEMS if stem in parts]
         self.stems = [*self.sources, *([RESIDUAL] if self.bleed.filters else [])]
         self.segment = max(member.model.segment for member in self.members.values())
-        demucs = any(member.model.architecture == "demucs" for member in self.members.values())
-        self.overlap = chunking.OVERLAP if demucs else BRIEF
 
     @property
     def loaded(self) -> list[Member]:
         """Every network that runs."""
         return [*self.members.values(), *self.splitters.values()]
+
+    @property
+    def overlap(self) -> float:
+        """Share of a segment that the next one has in common with it."""
+        demucs = any(member.model.architecture == "demucs" for member in self.loaded)
+        return chunking.OVERLAP if demucs else BRIEF
 
     def __call__(self, mixture: Audio) -> Audio:
         """Separate one segment."""

@@ -84,6 +84,7 @@ def headers(site):
     return {"Cookie": f"sessionid={live['session']}; csrftoken={CSRF}", "X-CSRFToken": CSRF}
 
 
+@pytest.mark.slow
 @schema.exclude(path_regex=ENDLESS).parametrize()
 @settings(derandomize=True, max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
 def test_every_operation(case, site, headers):
