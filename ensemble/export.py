@@ -30,7 +30,7 @@ from demucs.htdemucs import HTDemucs
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_linear_bn_eval
 
-from ensemble import demucs, openunmix, registry
+from ensemble import demucs, openunmix, registry, unmix
 from ensemble.checkpoint import DEMUCS_CLASS, find, read
 from ensemble.errors import InvalidAudio, InvalidOption, ModelUnavailable
 from ensemble.network import CLASS, Unmix
@@ -297,15 +297,19 @@ class OwnUnmix:
         state = {name: _as_shipped(value) for name, value in packages[0]["state"].items()}
         _load(self.core, state, row)
         self.inputs: Shapes = {"mixture": ("batch", 2, BINS, "frames")}
-        self.outputs: Shapes = {"estimates": ("batch", len(row.stems), 2, BINS, "frames")}
+        self.outputs: Shapes = {"masks": ("batch", len(row.stems), 2, "frames", unmix.BANDS)}
 
     def reference(self, segment: Audio) -> Audio:
         """What PyTorch answers, with its own transforms and the mixture's phase."""
-        return _with_torch_transforms(segment, lambda magnitudes: self.core(magnitudes[None])[0])
+        return _with_torch_transforms(segment, self._magnitudes)
+
+    def _magnitudes(self, mixture: Tensor) -> Tensor:
+        masks: Tensor = self.core(mixture[None])[0]
+        return masks[..., torch.from_numpy(unmix.BAND_OF_BIN)].transpose(-1, -2) * mixture
 
     def adapter(self, session: Session) -> Separator:
-        """What we answer, the filter apart."""
-        return openunmix.OpenUnmix(session)
+        """What we answer."""
+        return unmix.Unmix(session)
 
 
 def _as_shipped(value: Tensor) -> Tensor:

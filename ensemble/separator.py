@@ -12,6 +12,7 @@ from ensemble.errors import ModelUnavailable
 from ensemble.openunmix import OpenUnmix
 from ensemble.registry import MIXTURE, RESIDUAL, STEMS, Ensemble, Model
 from ensemble.stft import Audio
+from ensemble.unmix import Unmix
 
 SPLIT = ("guitar", "piano", "other")  # what `other` is divided into
 DIVIDED = frozenset(SPLIT) - {"other"}
@@ -145,8 +146,10 @@ def load(name: str, level: Level) -> Member:
     """A verified model on ONNX Runtime. Raises ModelUnavailable."""
     model = registry.model(name)
     session = runtime.session(registry.verified(name))
-    network = Demucs(session, level) if model.architecture == "demucs" else OpenUnmix(session)
-    return Member(model, network, session.provider)
+    if model.architecture == "demucs":
+        return Member(model, Demucs(session, level), session.provider)
+    network = Unmix if model.architecture == "unmix" else OpenUnmix
+    return Member(model, network(session), session.provider)
 
 
 def finish(mixture: Audio, estimates: Audio, bleed: registry.Bleed) -> Audio:

@@ -28,9 +28,9 @@ from ensemble.datasets import Song, songs
 from ensemble.errors import InvalidOption, SeparationError
 from ensemble.evaluate import FOUR, targets
 from ensemble.metrics import decibels
-from ensemble.network import CLASS, EDGES, WIDTHS, Unmix, bands_of_bins, pool
-from ensemble.openunmix import with_phase
-from ensemble.stft import HOP, N_FFT, Audio, istft, stft
+from ensemble.network import CLASS, Unmix, pool
+from ensemble.stft import HOP, N_FFT, Audio, stft
+from ensemble.unmix import BAND_OF_BIN, EDGES, WIDTHS, masked
 
 MIXES = 4  # of each batch of excerpts; the first is as played
 RATE, CLIP = 1e-3, 5.0  # of Adam, to begin with; largest norm of a gradient
@@ -45,7 +45,7 @@ SPARSE = (1, 1, 2, 8)  # of the bins between two edges, one in so many is learnt
 SAMPLED = torch.cat([torch.arange(*edges, step) for edges, step in zip(pairwise(EDGES), SPARSE, strict=True)])
 SAMPLED_EDGES = [int(torch.searchsorted(SAMPLED, edge)) for edge in EDGES]
 SAMPLED_WIDTHS = [width // step for width, step in zip(WIDTHS, SPARSE, strict=True)]
-BAND_WIDTHS = torch.bincount(bands_of_bins()[: EDGES[-1]])[:, None]
+BAND_WIDTHS = torch.bincount(torch.from_numpy(BAND_OF_BIN[: EDGES[-1]]))[:, None]
 
 State = dict[str, Any]
 
@@ -206,10 +206,10 @@ def scores(network: Unmix, plan: Plan, listed: Sequence[Song]) -> dict[str, floa
 def separated(network: Unmix, mixture: Audio) -> Audio:
     """(stems, 2, samples)."""
     spectrum = stft(mixture)
-    device = network.band_of_bin.device
+    device = network.encode.weight.device
     with torch.no_grad():
-        magnitudes = network(torch.from_numpy(np.abs(spectrum))[None].to(device))[0].cpu().numpy()
-    return istft(with_phase(magnitudes, spectrum), mixture.shape[-1])
+        masks = network(torch.from_numpy(np.abs(spectrum))[None].to(device))[0].cpu().numpy()
+    return masked(mixture, spectrum, masks)
 
 
 def sdr(true: Audio, estimate: Audio) -> float:

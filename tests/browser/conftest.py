@@ -1,13 +1,6 @@
 """The real site in a real browser: server, worker and model, and one song that every test of the page shares."""
 
-import json
-import os
 import shutil
-import socket
-import subprocess
-import sys
-import time
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,11 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import running
 from browser.player import STEMS, wait_for_sound
 from django.conf import settings
+from running import serving
 
 from pipeline.options import model_cards
-from webapp.management.commands.serve import WEB
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, BrowserContext, Page, StorageState
@@ -35,10 +29,8 @@ ARGUMENTS = [
     "--disable-sync",
     "--autoplay-policy=no-user-gesture-required",
 ]
-START = 120.0  # seconds until the site must answer
 SEPARATION = 420.0  # seconds for half a minute of music on a slow, busy machine
 REACTION = 15_000.0  # milliseconds within which the page must react
-SEED = Path(__file__).with_name("seed.py")
 
 
 @dataclass(frozen=True)
@@ -79,8 +71,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     if missing:
         pytest.skip(f"A model is not installed: python -m ensemble pull {' '.join(missing)}")
     folder = tmp_path_factory.mktemp("data")
-    manage = [sys.executable, "manage.py", "setup"]
-    subprocess.run(manage, cwd=settings.BASE_DIR, env=environment(folder), check=True)
+    running.manage(folder, "setup")
     return folder
 
 
@@ -89,23 +80,6 @@ def site(data: Path) -> Iterator[str]:
     """Its address while it runs: web server and worker."""
     with serving(data, ["manage.py", "serve"], "healthz") as address:
         yield address
-
-
-@contextmanager
-def serving(data: Path, command: list[str], page: str, **variables: str) -> Iterator[str]:
-    """The address of what a Python program serves, once that page answers. variables: more of its environment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    server = subprocess.Popen(
-        [sys.executable, *command, "--port", str(port)], cwd=settings.BASE_DIR, env=environment(data) | variables
-    )
-    try:
-        wait_for_answer(f"http://127.0.0.1:{port}/{page}")
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        server.terminate()
-        server.wait(60)
 
 
 @pytest.fixture(scope="session")
@@ -128,18 +102,9 @@ def seeded(data: Path, seconds: float, stems: list[str], **more: Any) -> Seeded:
 
 def seed(data: Path, wishes: list[dict[str, Any]]) -> list[Seeded]:
     """Several songs, each as `seed.Wish` says."""
-    made = subprocess.run(
-        [sys.executable, str(SEED)],
-        input=json.dumps(wishes),
-        cwd=settings.BASE_DIR,
-        env=environment(data),
-        check=True,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
     return [
-        Seeded(answer["job"], {"cookies": [session_cookie(answer["session"])], "origins": []})
-        for answer in json.loads(made.stdout)
+        Seeded(made["job"], {"cookies": [session_cookie(made["session"])], "origins": []})
+        for made in running.seed(data, wishes)
     ]
 
 
@@ -155,10 +120,9 @@ class Web:
 def shelf(data: Path, wishes: list[dict[str, Any]], **variables: str) -> Iterator[Web]:
     """A web server alone, without a worker, in a new data folder that holds these songs. variables: of `serving`."""
     for command in (["migrate", "-v0"], ["collectstatic", "-v0", "--noinput"]):
-        manage = [sys.executable, "manage.py", *command]
-        subprocess.run(manage, cwd=settings.BASE_DIR, env=environment(data), check=True)
+        running.manage(data, *command)
     songs = dict(zip([wish["title"] for wish in wishes], seed(data, wishes), strict=True))
-    with serving(data, ["-m", *WEB], "accounts/login/", **variables) as address:
+    with running.web(data, **variables) as address:
         yield Web(address, songs)
 
 
@@ -224,21 +188,3 @@ def visit(browser: "Browser", **options: Any) -> Iterator["BrowserContext"]:
     yield context
     context.close()
     assert complaints == []
-
-
-def environment(data: Path) -> dict[str, str]:
-    """Our own, but with the defaults of database and queue, and a data folder of its own."""
-    ours = {name: value for name, value in os.environ.items() if name not in ("DATABASE_URL", "BROKER_URL")}
-    return ours | {"SOUNDSCAPE_DATA": str(data)}
-
-
-def wait_for_answer(url: str) -> None:
-    deadline = time.monotonic() + START
-    while True:
-        try:
-            with urllib.request.urlopen(url, timeout=5):
-                return
-        except OSError:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.2)

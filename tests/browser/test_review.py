@@ -1,13 +1,11 @@
 """The admin's page of a job: what a reviewer hears and sees there."""
 
-import subprocess
-import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import pytest
-from browser.conftest import browser_context, environment, shelf
-from django.conf import settings
+import running
+from browser.conftest import browser_context, shelf
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -21,15 +19,8 @@ def review(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[Page]":
     """A reviewer's page of the song."""
     data = tmp_path_factory.mktemp("review")
     with shelf(data, [SONG]) as web, browser_context() as context:
-        make = [
-            sys.executable,
-            "manage.py",
-            "createsuperuser",
-            "--noinput",
-            "--username=admin",
-            "--email=a@example.org",
-        ]
-        subprocess.run(make, cwd=settings.BASE_DIR, env=environment(data) | LOGIN, check=True)
+        admin = ["createsuperuser", "--noinput", "--username=admin", "--email=a@example.org"]
+        running.manage(data, *admin, **LOGIN)
         page = context.new_page()
         page.goto(f"{web.address}/admin/webapp/job/{web.songs['Reviewed'].job}/change/")
         page.fill("[name=username]", "admin")

@@ -5,11 +5,12 @@ import soundfile
 
 from ensemble import corpus
 from ensemble.datasets import songs
+from ensemble.unmix import BANDS
 
 torch = pytest.importorskip("torch", reason="needs PyTorch (the train extra)")
 
 from ensemble import calibrate, train  # noqa: E402  needs torch
-from ensemble.network import BANDS, Unmix  # noqa: E402
+from ensemble.network import Unmix  # noqa: E402
 
 TINY = train.Plan(train.FOUR, hidden=8, frames=4, batch=3)
 

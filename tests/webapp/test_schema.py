@@ -8,18 +8,16 @@ import ctypes
 import json
 import os
 import re
-import subprocess
-import sys
 from uuid import UUID
 
 import pytest
 import requests
+import running
 import schemathesis
 from django.urls import resolve
 from drf_spectacular.validation import validate_schema
 from drf_spectacular.views import SpectacularAPIView
 from hypothesis import HealthCheck, settings
-from running import ROOT, environment, serving
 from schemathesis.checks import CHECKS
 
 from webapp import serializers, shapes
@@ -60,15 +58,11 @@ def every_number() -> None:
 def site(tmp_path_factory):
     """The address of a running site with two finished jobs."""
     data = tmp_path_factory.mktemp("data")
-    subprocess.run([sys.executable, "manage.py", "migrate", "-v0"], cwd=ROOT, env=environment(data), check=True)
+    running.manage(data, "migrate", "-v0")
     (data / "demo.flac").write_bytes(b"as long as nobody looks inside")
     wishes = [{"seconds": 12, "stems": ["vocals", "drums"], "title": title} for title in ("Kept", "Changed")]
-    seed = [sys.executable, str(ROOT / "tests/browser/seed.py")]
-    made = subprocess.run(
-        seed, input=json.dumps(wishes), cwd=ROOT, env=environment(data), check=True, stdout=subprocess.PIPE, text=True
-    )
-    kept, changed = json.loads(made.stdout)
-    with serving(data, SOUNDSCAPE_REQUESTS="1000000") as address:
+    kept, changed = running.seed(data, wishes)
+    with running.web(data, SOUNDSCAPE_REQUESTS="1000000") as address:
         live["session"] = kept["session"]
         for name, made in (("kept", kept), ("changed", changed)):
             job = requests.get(
