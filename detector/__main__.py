@@ -1,4 +1,4 @@
-"""The command line of the detector: python -m detector SONG | evaluate DIR | train | compose DIR."""
+"""The command line of the detector: python -m detector SONG | evaluate DIR | train | refine DIR | compose DIR."""
 
 import argparse
 import json
@@ -9,7 +9,7 @@ from pathlib import Path
 import av
 import numpy as np
 
-from detector import classifier
+from detector import classifier, levels
 from detector.classifier import Detection
 from detector.features import Array
 from ensemble.errors import InvalidAudio, SeparationError
@@ -21,7 +21,7 @@ COLUMNS = 72
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status."""
     arguments = sys.argv[1:] if argv is None else list(argv)
-    commands = {"evaluate": evaluate, "train": train, "compose": compose}
+    commands = {"evaluate": evaluate, "train": train, "refine": refine, "compose": compose}
     command = commands.get(arguments[0], hear) if arguments else hear
     try:
         command(arguments[1:] if command is not hear else arguments)
@@ -36,13 +36,13 @@ def hear(argv: Sequence[str]) -> None:
     parser = argparse.ArgumentParser(
         prog="python -m detector",
         description="Which instruments a song holds, how sure that is, and when.",
-        epilog="Other commands: python -m detector evaluate DIR, train, compose DIR.",
+        epilog="Other commands: python -m detector evaluate DIR, train, refine DIR, compose DIR.",
     )
     parser.add_argument("song", type=Path, metavar="SONG", help="an audio file")
     parser.add_argument("--json", action="store_true", help="print JSON instead of text")
     arguments = parser.parse_args(argv)
-    audio, rate = load(arguments.song)
-    found = classifier.listen(lambda start, stop: audio[:, start:stop], audio.shape[1], rate)
+    audio = load(arguments.song)
+    found = classifier.listen(lambda start, stop: audio[:, start:stop], audio.shape[1])
     print(json.dumps(found.as_dict()) if arguments.json else bars(found))
 
 
@@ -71,6 +71,13 @@ def train(argv: Sequence[str]) -> None:
     training.main(argv)
 
 
+def refine(argv: Sequence[str]) -> None:
+    """Fit anew what is fitted on real songs."""
+    from detector import train as training  # noqa: PLC0415  only this command and the last fit anything
+
+    training.refine_shipped(argv)
+
+
 def compose(argv: Sequence[str]) -> None:
     """Write songs in stems."""
     from detector import compose as songs  # noqa: PLC0415  needs FluidSynth, which only it uses
@@ -78,19 +85,18 @@ def compose(argv: Sequence[str]) -> None:
     songs.main(argv)
 
 
-def load(path: Path) -> tuple[Array, int]:
-    """Decode any audio file to (2, samples) and its rate in Hz. Raises InvalidAudio."""
-    resampler = av.AudioResampler(format="fltp", layout="stereo")
+def load(path: Path) -> Array:
+    """Decode any audio file to (2, samples) at levels.RATE. Raises InvalidAudio."""
+    resampler = av.AudioResampler(format="fltp", layout="stereo", rate=levels.RATE)
     try:
         with av.open(str(path), metadata_errors="ignore") as container:
-            rate = container.streams.audio[0].rate
             frames = [part for frame in container.decode(audio=0) for part in resampler.resample(frame)]
             blocks = [part.to_ndarray() for part in [*frames, *resampler.resample(None)]]
     except (av.error.FFmpegError, IndexError) as error:
         raise InvalidAudio(f"{path} can't be read as audio ({error}). Export it again as WAV, FLAC or MP3.") from error
     if not sum(block.shape[1] for block in blocks):
         raise InvalidAudio(f"{path} holds no sound. Export it again from your audio program.")
-    return np.concatenate(blocks, axis=1), rate
+    return np.concatenate(blocks, axis=1)
 
 
 def bars(found: Detection) -> str:

@@ -1,11 +1,13 @@
 """Which instruments sound, how sure that is, and when: a published tagger's features and a small head of our own.
 
 The tagger (musicnn, see ensemble/musicnn.py) hears windows of 3 s, one about every second; the head is a logistic
-regression per kind of stem (head.npz, made by `python -m detector train`). Its probabilities are calibrated on real
-music: of all seconds called 0.7, about seven in ten hold the instrument.
+regression per kind of stem (head.npz, made by `python -m detector train`). In a mixture, how loud each stem is there
+(levels.py) is evidence too. Probabilities are calibrated on real music: of all seconds called 0.7, about seven in ten
+hold the instrument.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
@@ -14,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from detector import features
+from detector import features, levels
 from detector.features import Array, Read, Spectrogram
 from ensemble import registry, runtime
 
@@ -83,18 +85,27 @@ class Detection:
 
 @dataclass(frozen=True)
 class Head:
-    """Logistic regression on the channels that vary. thresholds: by stage, (sure, maybe) of each kind."""
+    """Logistic regression on the channels that vary. thresholds: by stage, (sure, maybe) of each kind.
+
+    mixing, shift: another one for mixtures, on the log-odds of the first and the levels of stems.
+    """
 
     channels: NDArray[np.int64]
     mean: Array
     scale: Array
     weights: Array
     bias: Array
+    mixing: Array
+    shift: Array
     thresholds: dict[str, dict[str, tuple[float, float]]]
 
-    def probabilities(self, tagged: Array) -> Array:
-        """(windows, all channels) to (windows, KINDS)."""
-        return expit(self.standard(tagged) @ self.weights + self.bias)
+    def odds(self, tagged: Array) -> Array:
+        """Log-odds: (windows, all channels) to (windows, KINDS)."""
+        return np.asarray(self.standard(tagged) @ self.weights + self.bias)
+
+    def mixed(self, odds: Array, level: Array) -> Array:
+        """Log-odds (windows, KINDS) in a mixture, given also the levels (windows, levels.STEMS) of its stems."""
+        return np.asarray(np.concatenate([odds, level], axis=1) @ self.mixing + self.shift)
 
     def standard(self, tagged: Array) -> Array:
         """The head's channels in standard deviations, bounded: what hardly varied in training can't outshout others."""
@@ -107,20 +118,47 @@ def head() -> Head:
     with np.load(HEAD) as data:
         before = dict(zip(KINDS, map(tuple, data[MIXTURE].tolist()), strict=True))
         thresholds = {MIXTURE: before, CONFIRMED: dict.fromkeys(KINDS, UNTRIED) | AFTER}
-        arrays = {name: data[name].astype(np.float32) for name in ("mean", "scale", "weights", "bias")}
+        arrays = {
+            name: data[name].astype(np.float32) for name in ("mean", "scale", "weights", "bias", "mixing", "shift")
+        }
         return Head(channels=data["channels"].astype(np.int64), thresholds=thresholds, **arrays)
 
 
-def listen(read: Read, samples: int, rate: int) -> Detection:
-    """Hear a whole song. read(start, stop) gives (channels, stop - start) at `rate`. Raises ModelUnavailable."""
-    spectrogram = features.spectrogram(read, samples, rate)
-    return detection(spectrogram, hear(spectrogram), samples / rate, MIXTURE)
+def networks() -> list[str]:
+    """The models that listen to a mixture."""
+    return [registry.TAGGER, *([levels.NETWORK] if levels.installed() else [])]
+
+
+def listen(read: Read, samples: int, on_heard: levels.Heard = lambda _: None) -> Detection:
+    """Hear a whole song. read(start, stop) gives (channels, stop - start) at levels.RATE. Raises ModelUnavailable.
+
+    on_heard: told, in this thread, how many samples have been heard so far.
+    """
+    spectrogram = features.spectrogram(read, samples, levels.RATE)
+    probabilities = hear_mixture(spectrogram, read, samples, on_heard)
+    return detection(spectrogram, probabilities, samples / levels.RATE, MIXTURE)
+
+
+def hear_mixture(spectrogram: Spectrogram, read: Read, samples: int, on_heard: levels.Heard = lambda _: None) -> Array:
+    """The same as hear() of a mixture that can be read, from more evidence, unless its network is missing."""
+    if not levels.installed():
+        return hear(spectrogram)
+    with ThreadPoolExecutor(1) as thread:  # the networks share the cores better than either uses them
+        tagging = thread.submit(tag, spectrogram)
+        powers = levels.powers(read, samples, spectrogram.rms, on_heard)
+        odds = head().odds(tagging.result())
+    starts = window_starts(spectrogram) * FRAME
+    mixed = head().mixed(odds, levels.in_windows(powers, starts, starts + WINDOW * FRAME))
+    return _audible(spectrogram, expit(mixed))
 
 
 def hear(spectrogram: Spectrogram) -> Array:
     """Probabilities (windows, KINDS) at window_times(); silent windows hold nothing."""
-    audible = loudness(spectrogram) > 10 ** (QUIET_DB / 10)
-    return head().probabilities(tag(spectrogram)) * audible[:, None]
+    return _audible(spectrogram, expit(head().odds(tag(spectrogram))))
+
+
+def _audible(spectrogram: Spectrogram, probabilities: Array) -> Array:
+    return probabilities * (loudness(spectrogram) > 10 ** (QUIET_DB / 10))[:, None]
 
 
 def window_starts(spectrogram: Spectrogram) -> NDArray[np.int64]:

@@ -18,7 +18,7 @@ import soundfile
 
 from detector import classifier, features
 from detector.classifier import ABSENT, FRAME, KINDS, MIXTURE, PRESENT, UNCERTAIN, WINDOW
-from detector.features import Array
+from detector.features import Array, Spectrogram
 from ensemble import registry
 from ensemble.demucs import Level
 from ensemble.errors import InvalidOption
@@ -166,11 +166,10 @@ def listen_stage(case: Case, found: Tallies) -> None:
     """What the mixture tells: by window, for the case, and the timeline second by second."""
     mixture = case.mixture
     spectrogram = features.from_array(mixture, RATE)
-    probabilities = classifier.hear(spectrogram)
-    for first, row in zip(classifier.window_starts(spectrogram), probabilities, strict=True):
-        start, stop = (round(frame * FRAME * RATE) for frame in (first, first + WINDOW))
-        for kind, value in zip(KINDS, row, strict=True):
-            found.windows[kind].add(case.song, case.truth(kind, start, stop), float(value))
+    probabilities = classifier.hear_mixture(spectrogram, lambda start, stop: mixture[:, start:stop], mixture.shape[1])
+    for truths, row in zip(window_truths(case, spectrogram), probabilities, strict=True):
+        for kind, truth, value in zip(KINDS, truths, row, strict=True):
+            found.windows[kind].add(case.song, truth, float(value))
     whole = classifier.detection(spectrogram, probabilities, mixture.shape[1] / RATE, MIXTURE)
     for kind, heard in whole.stems.items():
         found.wholes[kind].add(case.song, case.truth(kind), heard.probability, heard.presence)
@@ -178,6 +177,13 @@ def listen_stage(case: Case, found: Tallies) -> None:
             inside = any(start <= second < stop for start, stop in heard.spans)
             truth = case.truth(kind, second * RATE, (second + 1) * RATE)
             found.seconds[kind].add(case.song, truth, value, PRESENT if inside else ABSENT)
+
+
+def window_truths(case: Case, spectrogram: Spectrogram) -> list[list[Truth]]:
+    """Of each kind in each window."""
+    frames = [(first, first + WINDOW) for first in classifier.window_starts(spectrogram)]
+    places = [[round(frame * FRAME * RATE) for frame in window] for window in frames]
+    return [[case.truth(kind, start, stop) for kind in KINDS] for start, stop in places]
 
 
 def confirm_stage(case: Case, separate: Separate, found: Tallies) -> None:

@@ -61,7 +61,8 @@ def separate_file(
         report.title, report.heard = recording.tags.title or source.stem, heard
         report.warnings = [*recording.warnings, *problems, *report.warnings]
         if heard:
-            report.models.append(_told(registry.TAGGER))
+            separating = [model["name"] for model in report.models]
+            report.models += [_told(name) for name in classifier.networks() if name not in separating]
             work.timed("confirm", lambda: _confirm(work, recording, report, on_heard))
         return work.finish(report, recording)
 
@@ -72,7 +73,7 @@ def warm(preset: str) -> None:
     What is not installed is passed over: the song itself will tell.
     """
     ready = {name: weights for name, weights in registry.ensemble(preset).members.items() if registry.installed(name)}
-    for name in [*filter(registry.installed, [registry.TAGGER]), *needed(ready)]:
+    for name in [*filter(registry.installed, classifier.networks()), *needed(ready)]:
         runtime.session(registry.verified(name))
 
 
@@ -228,9 +229,11 @@ def _decode(work: _Work, source: Path) -> Recording:
 def _listen(work: _Work, recording: Recording, on_heard: OnHeard) -> tuple[dict[str, Detection], list[str]]:
     """What the mixture tells, by stage, and why nothing if so: a song is separated without a detector too."""
     work.on_progress(Progress("listen"))
+    total = recording.samples // RATE
     try:
-        read = work.telling("listen", recording.read, recording.samples)
-        heard = classifier.listen(read, recording.samples, RATE)
+        heard = classifier.listen(
+            recording.read, recording.samples, lambda done: work.on_progress(Progress("listen", done // RATE, total))
+        )
     except ModelUnavailable as error:
         return {}, [f"Nobody listened for instruments, so every stem was separated. {error.message}"]
     on_heard(MIXTURE, heard)

@@ -1,6 +1,7 @@
 """The yardstick: what is true of a case, figures on known answers, and the whole command on made-up songs."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 import soundfile
 
 from detector import __main__ as command
-from detector import classifier, evaluate, train
+from detector import classifier, evaluate, levels, train
 from detector.classifier import ABSENT, KINDS, PRESENT, UNCERTAIN
 from detector.evaluate import Case, Tally
 from ensemble.errors import InvalidOption
@@ -98,6 +99,31 @@ class TestThresholds:
         weights, _ = train.regression(rows, truth)
         assert np.argmax(np.abs(weights)) == 2 and weights[2] > 0
 
+    def test_the_second_regression_reads_levels_and_leaves_what_it_is_not_for(self):
+        rng = np.random.default_rng(0)
+        odds, level = rng.normal(0, 2, (300, len(KINDS))), rng.uniform(-30, 3, (300, len(levels.STEMS)))
+        truth = np.full((300, len(KINDS)), np.nan)
+        truth[:, 0] = level[:, 0] > -15
+        truth[:, 1] = odds[:, 1] > 0
+        truth[:, 2:4] = odds[:, 2:4] > level[:, 2:4] / 10
+        found = train.mix(odds, level, truth)
+        vocals, drums = found["mixing"][:, 0], found["mixing"][:, 1]
+        assert np.argmax(np.abs(vocals)) == len(KINDS) and vocals[len(KINDS)] > 0
+        assert np.argmax(np.abs(drums)) == 1 and drums[1] > 0
+        rest = slice(len(train.SEPARATE), None)
+        np.testing.assert_array_equal(found["mixing"][:, rest], train.unmixed()["mixing"][:, rest])
+        assert not found["shift"][rest].any()
+        songs = np.repeat(["a", "b", "c"], 100)
+        before, after = train.unseen(odds, level, truth, songs)["vocals"]
+        assert before < 0.6 and after > 0.95
+        truth[:, 0] = np.repeat([0, 1, 0], 100)  # of the song alone: nothing that is heard tells it
+        assert train.unseen(odds, level, truth, songs)["vocals"][1] < 0.6
+
+    def test_a_second_regression_that_changes_nothing(self):
+        head = replace(classifier.head(), **train.unmixed())
+        odds = np.random.default_rng(0).normal(0, 2, (5, len(KINDS)))
+        np.testing.assert_array_equal(head.mixed(odds, np.full((5, len(levels.STEMS)), -10.0)), odds)
+
 
 @pytest.fixture
 def songs(tmp_path: Path) -> Path:
@@ -113,11 +139,12 @@ def songs(tmp_path: Path) -> Path:
 def loudness_tagger(monkeypatch):
     """A detector that hears every kind as soon as there is sound: the evaluation needs no model."""
 
-    def hear(spectrogram):
+    def hear(spectrogram, *_):
         windows = len(classifier.window_starts(spectrogram))
         return np.full((windows, len(KINDS)), float(spectrogram.rms > 0), np.float32)
 
-    monkeypatch.setattr(classifier, "hear", hear)
+    for name in ("hear", "hear_mixture"):
+        monkeypatch.setattr(classifier, name, hear)
 
 
 class TestCases:
