@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -14,8 +15,9 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import AsyncClient, Client
 from moto.server import ThreadedMotoServer
 
+from pipeline.options import model_cards
 from pipeline.segments import Block, SegmentWriter
-from webapp import jobs, rendering, worker
+from webapp import checks, health, jobs, rendering, worker
 from webapp.bucket import Bucket
 from webapp.models import Job, State, User
 from webapp.storage import store
@@ -30,6 +32,14 @@ def own_folder(settings, tmp_path):
     settings.DEMO_SONG = tmp_path / "demo.flac"
     settings.STATIC_ROOT = tmp_path
     cache.clear()  # requests that other tests made
+
+
+@pytest.fixture
+def models_installed(monkeypatch) -> None:
+    """As far as health and checks can see, on a machine that has none too."""
+    cards = [replace(card, installed=True) for card in model_cards()]
+    for module in (health, checks):
+        monkeypatch.setattr(module, "model_cards", lambda: cards)
 
 
 @pytest.fixture(scope="session")

@@ -20,12 +20,9 @@ PARTS = ("database", "broker", "storage", "worker", "model")
 
 
 @pytest.fixture
-def well(monkeypatch, settings, tmp_path):
+def well(models_installed, settings, tmp_path):
     """Everything is there."""
     jobs.beat("w")
-    cards = [replace(card, installed=True) for card in model_cards()]
-    monkeypatch.setattr(health, "model_cards", lambda: cards)
-    monkeypatch.setattr(checks, "model_cards", lambda: cards)
     settings.WAVESURFER = tmp_path
     settings.CELERY_BROKER_TRANSPORT_OPTIONS = {"data_folder_out": str(tmp_path)}
 

@@ -238,7 +238,7 @@ def release(answer: Any) -> None:
 
 
 @pytest.fixture
-def world(owner, stranger, real_job, settings, immediately) -> World:
+def world(owner, stranger, real_job, settings, immediately, models_installed) -> World:
     """The owner has a finished song, whose draft is still there, and a file made of it."""
     settings.DEMO_SONG.touch()
     job = real_job({name: stem[:, :4410] for name, stem in noise().items()})
