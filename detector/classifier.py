@@ -14,7 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import scipy.special
 from numpy.typing import NDArray
+from scipy.special import expit
 
 from detector import features, levels
 from detector.features import Array, Read, Spectrogram
@@ -32,7 +34,6 @@ REAL_DB = -30.0  # of a separated stem to the mixture, at which it is as likely 
 SLOPE_DB = 4.0  # that change the odds by a factor of e
 PROOF = 2.0  # log-odds that level can add at most: a stem that sounds like nothing of its kind is none
 TINY = 1e-12
-FARTHEST = 80.0  # log-odds: beyond it exp() overflows float32
 SHORTEST = 3  # seconds that count: less is too short to be sure of
 SURE = 0.1  # of a song, over which an instrument must be heard to be as probable as the song says
 
@@ -143,13 +144,19 @@ def hear_mixture(spectrogram: Spectrogram, read: Read, samples: int, on_heard: l
     """The same as hear() of a mixture that can be read, from more evidence, unless its network is missing."""
     if not levels.installed():
         return hear(spectrogram)
+    return _audible(spectrogram, expit(head().mixed(*evidence(spectrogram, read, samples, on_heard))))
+
+
+def evidence(
+    spectrogram: Spectrogram, read: Read, samples: int, on_heard: levels.Heard = lambda _: None
+) -> tuple[Array, Array]:
+    """Log-odds (windows, KINDS) by the tagger alone, and levels (windows, levels.STEMS)."""
     with ThreadPoolExecutor(1) as thread:  # the networks share the cores better than either uses them
         tagging = thread.submit(tag, spectrogram)
         powers = levels.powers(read, samples, spectrogram.rms, on_heard)
         odds = head().odds(tagging.result())
     starts = window_starts(spectrogram) * FRAME
-    mixed = head().mixed(odds, levels.in_windows(powers, starts, starts + WINDOW * FRAME))
-    return _audible(spectrogram, expit(mixed))
+    return odds, levels.in_windows(powers, starts, starts + WINDOW * FRAME)
 
 
 def hear(spectrogram: Spectrogram) -> Array:
@@ -229,18 +236,10 @@ def hysteresis(timeline: NDArray[np.floating], sure: float, maybe: float) -> Ite
     return ((a, b) for a, b in spans if b - a >= least and timeline[a:b].max() >= sure)
 
 
-# Log-odds. scipy.special has both, but takes a second to import, a fifth of what a whole song may take.
-
-
-def expit(odds: NDArray[np.floating]) -> Array:
-    """Log-odds to probability."""
-    return np.asarray(1 / (1 + np.exp(-np.maximum(odds, -FARTHEST))), np.float32)
-
-
 def logit(probability: NDArray[np.floating]) -> Array:
     """Probability to log-odds, as far as float32 can tell it from 0 and 1."""
     inside = np.clip(probability, TINY, 1 - np.finfo(np.float32).epsneg)
-    return np.asarray(np.log(inside) - np.log1p(-inside), np.float32)
+    return np.asarray(scipy.special.logit(inside), np.float32)
 
 
 # After separation

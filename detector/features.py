@@ -10,12 +10,15 @@ import soxr
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
+from ensemble.stft import hann
+
 Array = NDArray[np.float32]
 Read = Callable[[int, int], Array]
 """read(start, stop): (channels, stop - start)"""
 
 RATE = 16_000  # Hz
 N_FFT, HOP, MELS = 512, 256, 96
+WINDOW = hann(N_FFT)
 LEVEL_DB = -16.0  # full-scale RMS: the tagger hears quiet music differently, so all music is made equally loud
 SILENCE = 1e-5  # RMS (-100 dBFS) up to which there is nothing to hear
 COMPRESSION = 10_000
@@ -72,13 +75,8 @@ def _padded(blocks: Iterable[Array]) -> Iterator[Array]:
 
 
 def _mel_power(frames: Array) -> Array:
-    spectrum = np.fft.rfft(frames * _window(), axis=-1)
+    spectrum = np.fft.rfft(frames * WINDOW, axis=-1)
     return np.asarray((spectrum.real**2 + spectrum.imag**2) @ filters(), np.float32)
-
-
-@cache
-def _window() -> Array:
-    return (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(N_FFT) / N_FFT)).astype(np.float32)
 
 
 @cache

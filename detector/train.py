@@ -197,7 +197,7 @@ def refine(head: dict[str, Any], folder: Path, cases: int) -> None:
 
 def gather(folder: Path, cases: int) -> tuple[Array, Array, Array, NDArray[np.str_]]:
     """Log-odds, levels, truths and songs of many cases, a row per window."""
-    heard = [(case.song, hear_mixture(case)) for seed in MORE for case in evaluate.cases(folder, cases, seed)]
+    heard = [(case.song, hear_case(case)) for seed in MORE for case in evaluate.cases(folder, cases, seed)]
     odds, level, truth = (np.concatenate(parts) for parts in zip(*(rows for _, rows in heard), strict=True))
     return odds, level, truth, np.repeat([song for song, _ in heard], [len(rows[0]) for _, rows in heard])
 
@@ -230,15 +230,12 @@ def unseen(odds: Array, level: Array, truth: Array, songs: NDArray[np.str_]) -> 
     return found
 
 
-def hear_mixture(case: evaluate.Case) -> tuple[Array, Array, Array]:
+def hear_case(case: evaluate.Case) -> tuple[Array, Array, Array]:
     """Log-odds, levels and truths of a case, a row per window; what can't be said is not a number."""
     mixture = case.mixture
     spectrogram = features.from_array(mixture, evaluate.RATE)
-    powers = levels.powers(lambda start, stop: mixture[:, start:stop], mixture.shape[1], spectrogram.rms)
-    starts = classifier.window_starts(spectrogram) * FRAME
-    level = levels.in_windows(powers, starts, starts + WINDOW * FRAME)
-    truth = np.asarray(evaluate.window_truths(case, spectrogram), np.float32)
-    return classifier.head().odds(classifier.tag(spectrogram)), level, truth
+    heard = classifier.evidence(spectrogram, lambda start, stop: mixture[:, start:stop], mixture.shape[1])
+    return *heard, np.asarray(evaluate.window_truths(case, spectrogram), np.float32)
 
 
 def enough(tally: evaluate.Tally) -> bool:

@@ -32,7 +32,7 @@ class Unmix(nn.Module):
 
     def forward(self, mixture: Tensor) -> Tensor:
         """Bins above the last band share its mask."""
-        return self.masks(pool(mixture.square())).transpose(-1, -2)  # as they are computed, and then used
+        return self.masks(pool(mixture.square())).transpose(-1, -2)  # frames first, as spectra lie in memory
 
     def masks(self, power: Tensor) -> Tensor:
         """Mean power per bin of the bands, (batch, 2, BANDS, frames), to masks (batch, stems, 2, BANDS, frames)."""

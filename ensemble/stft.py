@@ -17,8 +17,12 @@ Audio = NDArray[np.float32]
 Spectrum = NDArray[np.complex64]
 
 
-# Periodic; scipy.signal has it too, but takes a second to import, a quarter of what listening to a song takes.
-WINDOW = (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(N_FFT) / N_FFT)).astype(np.float32)
+def hann(size: int) -> Audio:
+    """Periodic; scipy.signal has it too, but takes a second to import, a quarter of what listening to a song takes."""
+    return (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(size) / size)).astype(np.float32)
+
+
+WINDOW = hann(N_FFT)
 
 
 def frames_of(samples: int) -> int:

@@ -11,7 +11,6 @@ import pytest
 import running
 from browser.player import STEMS, wait_for_sound
 from django.conf import settings
-from running import serving
 
 from pipeline.options import model_cards
 
@@ -78,7 +77,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def site(data: Path) -> Iterator[str]:
     """Its address while it runs: web server and worker."""
-    with serving(data, ["manage.py", "serve"], "healthz") as address:
+    with running.serving(data, ["manage.py", "serve"], "healthz") as address:
         yield address
 
 
