@@ -4,6 +4,7 @@ The songs are seeded rows and no worker runs, so that nothing changes but by wha
 """
 
 import re
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from browser.conftest import Web, chromium, shelf, visit
 from django.conf import settings
+
+from webapp.events import LOOK_EVERY
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, FilePayload, Locator, Page, Route
@@ -282,9 +285,19 @@ def test_undo_waits_for_whoever_is_at_it(desk: "Page") -> None:
 
 def test_a_song_deleted_from_its_page_comes_back_at_home(desk: "Page", web: Web) -> None:
     title = "To be deleted from its page"
+    visits: list[str] = []
+
+    def late(route: "Route") -> None:
+        """The news of the deletion overtakes it, which must not lead home a second time."""
+        visits.append(route.request.url)
+        time.sleep(2 * LOOK_EVERY)
+        route.continue_()
+
     desk.goto(web.songs[title].path)
+    desk.route(f"{web.address}/", late)
     desk.get_by_role("button", name="Delete").first.click()
     desk.wait_for_url(f"{web.address}/")
+    assert len(visits) == 1
     desk.get_by_role("button", name=f"Undo: bring back “{title}”").wait_for()
     assert focused(desk) == f"Undo: bring back “{title}”"
     desk.keyboard.press("Enter")

@@ -14,6 +14,7 @@ import { Take } from "./take.js";
 
 /** @type {Mixer | undefined} */
 let mixer;
+let leaving = false;
 
 /** @type {Job} */
 const initial = pageData("job-data");
@@ -65,7 +66,10 @@ function showMixer(job) {
   if (job.heard) mixer?.showHeard(job.heard, heardList.detection);
 }
 
+/** Once: the answer to a deletion and the news of it both lead here, and a second way would break the first one off. */
 function goHome() {
+  if (leaving) return;
+  leaving = true;
   location.assign(page.dataset.home ?? "/");
 }
 
