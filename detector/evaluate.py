@@ -78,6 +78,11 @@ class Tally:
             self.scores.append(score)
             self.presences.append(presence)
 
+    @property
+    def true_songs(self) -> set[str]:
+        """Those in some of whose cases it is true."""
+        return {song for song, true in zip(self.songs, self.truths, strict=True) if true}
+
 
 def _per_kind() -> dict[str, Tally]:
     return {kind: Tally() for kind in KINDS}
@@ -245,7 +250,7 @@ def figures(tally: Tally) -> dict[str, Any]:
         "precision": right / called if called else None,
         "recall": right / real if real else None,
         "f1": 2 * right / (called + real) if called + real else None,
-        "songs": len({song for song, true in zip(tally.songs, tally.truths, strict=True) if true}),
+        "songs": len(tally.true_songs),
         "cases": len(truth),
         "uncertain": tally.presences.count(UNCERTAIN) / len(truth),
         "missed": sorted({s for s, t, p in zip(tally.songs, truth, said, strict=True) if t and not p}),

@@ -18,7 +18,7 @@ What didn't help: vocoded voices in training (vocals fell to 0.87), electronic d
 """
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -35,8 +35,8 @@ from detector.features import RATE, Array
 
 LOUD_DB, FAINT_DB = -28.0, -45.0  # of a part in a window, relative to the mixture: present above, absent below
 ALIVE = 0.02  # of the median deviation: channels that vary less are dropped
-STRENGTH = 0.3  # of the ridge penalty
-GENTLE = 0.006  # of that of the second regression, which has few numbers to find
+STRENGTH = 0.02  # of the ridge penalty
+GENTLE = 0.02  # of that of the second regression, which has few numbers to find
 ODDS, LEVELS = 0.3, 0.1  # what log-odds and dB are multiplied by there, so that one penalty suits both
 TOGETHER = KINDS[: KINDS.index("strings")]  # kinds whose log-odds it reads
 SEPARATE = ("vocals", "drums", "bass", "guitar")  # kinds that it is for; levels tell nothing of the others
@@ -46,8 +46,7 @@ SAFE = 0.98  # share of the true cases that must not be called absent
 BOUNDS = (0.2, 0.8)  # of "present": no threshold beyond what so few songs can tell
 LEAST = {"vocals": 0.6}  # "present" starts no lower: the lead of an instrumental reaches 0.5, sung songs 0.9 and more
 ENOUGH = 3  # songs
-MOMENTS = 1  # the seed of calibration
-MORE = range(1, 4)  # the seeds of the second regression
+MOMENTS = range(1, 4)  # the seeds of calibration; thresholds are chosen at those of the first
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -58,8 +57,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--voices", type=Path, nargs="+", required=True, metavar="DIR", help="folders of voices alone")
     parser.add_argument("--calibrate", type=Path, required=True, metavar="DIR", help="real songs in stems")
     parser.add_argument("--cache", type=Path, default=Path("data/corpus"), metavar="DIR", help="what was heard so far")
-    parser.add_argument("--songs", type=int, default=74)
-    parser.add_argument("--cases", type=int, default=8, help="subsets of stems per calibration song")
+    parser.add_argument("--songs", type=int, default=1000)
+    parser.add_argument("--cases", type=int, default=16, help="subsets of stems per calibration song")
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args(argv)
     tagged, levels = heard_corpus(arguments)
@@ -171,10 +170,11 @@ def save(head: dict[str, Any]) -> None:
 
 def calibrate(head: dict[str, Any], folder: Path, cases: int) -> None:
     """Scale the answers so that they are probabilities on real music, then refine()."""
-    windows = evaluate.tallies(folder, None, cases, MOMENTS).windows
-    for index, tally in enumerate(windows.values()):
-        if enough(tally):
-            slope, shift = platt(np.asarray(tally.scores), np.asarray(tally.truths, float))
+    odds, _, truth, songs = gather(folder, cases)
+    for index in range(len(KINDS)):
+        if enough(songs[truth[:, index] > 0]):
+            told = ~np.isnan(truth[:, index])
+            slope, shift = platt(odds[told, index], truth[told, index])
             head["weights"][:, index] *= slope
             head["bias"][index] = slope * head["bias"][index] + shift
     save(head)
@@ -188,16 +188,19 @@ def refine(head: dict[str, Any], folder: Path, cases: int) -> None:
     save(head)
     for kind, (before, after) in unseen(*evidence).items():
         print(f"{kind}: AUC {before:.3f}, with levels, on songs that they weren't fitted on, {after:.3f}")
-    wholes = evaluate.tallies(folder, None, cases, MOMENTS).wholes
+    wholes = evaluate.tallies(folder, None, cases, MOMENTS[0]).wholes
     head[MIXTURE] = np.asarray(
-        [thresholds(tally, LEAST.get(kind, 0.0)) if enough(tally) else UNTRIED for kind, tally in wholes.items()]
+        [
+            thresholds(tally, LEAST.get(kind, 0.0)) if enough(tally.true_songs) else UNTRIED
+            for kind, tally in wholes.items()
+        ]
     )
     save(head)
 
 
 def gather(folder: Path, cases: int) -> tuple[Array, Array, Array, NDArray[np.str_]]:
     """Log-odds, levels, truths and songs of many cases, a row per window."""
-    heard = [(case.song, hear_case(case)) for seed in MORE for case in evaluate.cases(folder, cases, seed)]
+    heard = [(case.song, hear_case(case)) for seed in MOMENTS for case in evaluate.cases(folder, cases, seed)]
     odds, level, truth = (np.concatenate(parts) for parts in zip(*(rows for _, rows in heard), strict=True))
     return odds, level, truth, np.repeat([song for song, _ in heard], [len(rows[0]) for _, rows in heard])
 
@@ -238,14 +241,13 @@ def hear_case(case: evaluate.Case) -> tuple[Array, Array, Array]:
     return *heard, np.asarray(evaluate.window_truths(case, spectrogram), np.float32)
 
 
-def enough(tally: evaluate.Tally) -> bool:
-    """Whether a tally tells more than about one or two songs."""
-    return len({song for song, true in zip(tally.songs, tally.truths, strict=True) if true}) >= ENOUGH
+def enough(songs: Iterable[str]) -> bool:
+    """Whether songs that hold an instrument tell more than about one or two of them."""
+    return len(set(songs)) >= ENOUGH
 
 
-def platt(scores: NDArray[np.floating], truth: NDArray[np.floating]) -> tuple[float, float]:
+def platt(odds: NDArray[np.floating], truth: NDArray[np.floating]) -> tuple[float, float]:
     """Slope and shift that make log-odds the likeliest (Platt 1999)."""
-    odds = scipy.special.logit(np.clip(scores, 1e-6, 1 - 1e-6))
     sign = 2 * truth - 1
 
     def loss(point: NDArray[np.float64]) -> float:
