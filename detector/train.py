@@ -12,7 +12,7 @@ and what `refine` alone chooses too: eleven numbers for each of four kinds, whic
 stems (levels.py) are weighed in a mixture, and the thresholds for mixtures. All at other moments and gains than
 `evaluate` takes by default.
 
-The head that comes with the project was made by both commands.
+The head that comes with the project was made by the first command.
 
 What helped most was more of the same: 1000 songs instead of 74, with a gentler penalty. What didn't: vocoded voices
 (vocals fell to 0.87), electronic drum kits, recorded metal guitars, a hidden layer, and synthesisers of our own for a
