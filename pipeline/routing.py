@@ -50,13 +50,13 @@ def proven(stems: Sequence[str], asked: Sequence[str], confirmed: Detection | No
 def silent(asked: Sequence[str], mixture: Detection | None, confirmed: Detection | None) -> list[str]:
     """Those of the stems that always come whose sound is in `other` nevertheless: vocals that nobody sings.
 
-    What a network takes for a voice in an instrumental is another instrument. Both stages must agree, because a voice
-    that isn't where people look for it is the worse fault.
+    What a network takes for a voice in an instrumental is another instrument. One stage must hear no voice at all, and
+    the other none for sure, because a voice that isn't where people look for it is the worse fault.
     """
     if "vocals" in asked or mixture is None or confirmed is None:
         return []
-    unheard = mixture.stems["vocals"].presence != PRESENT and confirmed.stems["vocals"].presence == ABSENT
-    return ["vocals"] if unheard else []
+    found = [heard.stems["vocals"].presence for heard in (mixture, confirmed)]
+    return ["vocals"] if ABSENT in found and PRESENT not in found else []
 
 
 def folded(

@@ -391,9 +391,22 @@ def test_vocals_that_nobody_sings_come_as_silence_and_can_be_had_back(decide, so
 
 
 @pytest.mark.parametrize(
-    ("asked", "mixture", "confirmed"),
-    [((), PRESENT, ABSENT), ((), ABSENT, UNCERTAIN), ((), UNCERTAIN, None), (("vocals",), ABSENT, ABSENT)],
+    ("mixture", "confirmed"), [(UNCERTAIN, ABSENT), (ABSENT, UNCERTAIN), (ABSENT, ABSENT)], ids="-".join
 )
-def test_vocals_are_silenced_only_when_both_stages_agree_and_nobody_asked(asked, mixture, confirmed):
+def test_vocals_are_silenced_when_one_stage_hears_none_and_the_other_none_for_sure(mixture, confirmed):
+    assert routing.silent((), detection(vocals=mixture), detection(vocals=confirmed)) == ["vocals"]
+
+
+@pytest.mark.parametrize(
+    ("asked", "mixture", "confirmed"),
+    [
+        ((), PRESENT, ABSENT),
+        ((), ABSENT, PRESENT),
+        ((), UNCERTAIN, UNCERTAIN),
+        ((), ABSENT, None),
+        (("vocals",), ABSENT, ABSENT),
+    ],
+)
+def test_vocals_are_kept_where_a_stage_hears_them_or_none_is_sure_or_somebody_asked(asked, mixture, confirmed):
     heard = confirmed and detection(vocals=confirmed)
     assert routing.silent(asked, detection(vocals=mixture), heard) == []
