@@ -336,6 +336,7 @@ def test_the_original_is_there_first_and_the_stems_join_it(page: "Page", web: We
     page.locator("#play").click()
     page.get_by_text("you hear the original").wait_for()
     wait_for_sound(page, "master", heard=True)
+    page.wait_for_function("() => document.querySelector('#mixer').engine.position > 0.5")
     tell(page, job)
     page.locator(".lane[data-stem=drums]").wait_for()
     assert engine(page, "state") == "playing"
