@@ -94,9 +94,10 @@ def heard_corpus(arguments: argparse.Namespace) -> tuple[Array, Array]:
         if not path.exists():
             singers = singers or voices.load(arguments.voices)
             found = corpus.examples(arguments.soundfonts, hits, singers, number, arguments.seed)
-            parts, part = [hear_example(example) for example in found], path.with_name(f".{path.name}")
-            np.savez(part, tagged=np.concatenate([a for a, _ in parts]), levels=np.concatenate([b for _, b in parts]))
-            part.replace(path)
+            tagged, levels = map(np.concatenate, zip(*map(hear_example, found), strict=True))
+            unfinished = path.with_name(f".{path.name}")
+            np.savez(unfinished, tagged=tagged, levels=levels)
+            unfinished.replace(path)
     songs = [np.load(arguments.cache / f"{arguments.seed}-{number:04}.npz") for number in range(arguments.songs)]
     return np.concatenate([song["tagged"] for song in songs]), np.concatenate([song["levels"] for song in songs])
 
