@@ -1,8 +1,9 @@
 """Songs in exact stems, to train a separator on: composed by chance (corpus.py), played by soundfonts, in stereo.
 
-    python -m detector compose DIR --soundfonts FILE... --songs 24
+    python -m detector compose DIR --soundfonts FILE... --songs 24 [--voices DIR...]
 
-Each song is a folder of drums.flac, bass.flac, guitar.flac, piano.flac and other.flac, of those it has. Nobody sings.
+Each song is a folder of drums.flac, bass.flac, guitar.flac, piano.flac and other.flac, of those it has. With --voices
+every other song is sung, or spoken, and has a vocals.flac.
 """
 
 import argparse
@@ -12,10 +13,12 @@ from pathlib import Path
 import numpy as np
 import scipy.signal
 import soundfile
+import soxr
 from numpy.random import Generator
 
+from detector import voices
 from detector.corpus import DRUM_CHANNEL, GAP, OTHERS, PLAYED, PROGRAMS, TAKE, Note, compose, midi, part, rendered
-from detector.features import Array
+from detector.features import RATE, Array
 from detector.voices import rms
 
 TAKES = 4  # pieces that follow each other in a song, each with its own key, tempo and instruments
@@ -23,6 +26,9 @@ LIKELY = {"drums": 0.9, "bass": 0.9, "guitar": 0.8, "piano": 0.5, "strings": 0.3
           "other": 0.35}  # fmt: skip
 LEVEL_DB = {"drums": -20.0, "bass": -21.0, "guitar": -22.0, "piano": -23.0}  # RMS; of the rest, LEVEL_REST
 LEVEL_REST = -25.0
+LEVEL_VOCALS = -19.0
+SUNG = 2  # every so manyth song is
+LINE = 5.0  # seconds, at most, that a singer takes
 PEAK = 0.9
 
 Take = tuple[int, int, float, list[Note]]
@@ -34,13 +40,17 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("folder", type=Path, metavar="DIR")
     parser.add_argument("--soundfonts", type=Path, nargs="+", required=True, metavar="FILE")
     parser.add_argument("--songs", type=int, default=24)
+    parser.add_argument("--voices", type=Path, nargs="+", default=[], metavar="DIR", help="folders of voices alone")
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args(argv)
+    singers = voices.load(arguments.voices)
     for number in range(arguments.songs):
         folder = arguments.folder / f"{arguments.seed}-{number:04}"
         if not folder.exists():
             rng = np.random.default_rng([arguments.seed, number])
             stems = [piece(arguments.soundfonts[number % len(arguments.soundfonts)], rng) for _ in range(TAKES)]
+            if singers and number % SUNG == 0:
+                stems = [take | {"vocals": sung(singers, rng)} for take in stems]
             write(folder, stems)
 
 
@@ -63,6 +73,16 @@ def piece(soundfont: Path, rng: Generator) -> dict[str, Array]:
         name = "other" if kind in OTHERS else kind
         stems[name] = stems[name] + sound if name in stems else sound
     return stems
+
+
+def sung(singers: list[Array], rng: Generator) -> Array:
+    """(samples, 2) at PLAYED of TAKE seconds of singers and speakers, who follow each other."""
+    length = round(TAKE * RATE)
+    lines = [voices.processed(voices.line(singers, round(LINE * RATE), rng), rng) for _ in range(-int(-TAKE // LINE))]
+    mono = soxr.resample(np.concatenate(lines)[:length], RATE, PLAYED)
+    mono = np.pad(mono, (0, max(0, round(TAKE * PLAYED) - len(mono))))[: round(TAKE * PLAYED)]
+    gain = 10 ** ((LEVEL_VOCALS + rng.normal(0, 3)) / 20) / max(rms(mono), 1e-4)
+    return np.asarray(np.stack([mono, mono], axis=1) * gain, np.float32)
 
 
 def treated(dry: Array, kind: str, rng: Generator) -> Array:

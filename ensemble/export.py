@@ -297,14 +297,17 @@ class OwnUnmix:
         state = {name: _as_shipped(value) for name, value in packages[0]["state"].items()}
         _load(self.core, state, row)
         self.inputs: Shapes = {"mixture": ("batch", 2, BINS, "frames")}
-        self.outputs: Shapes = {"masks": ("batch", len(row.stems), 2, "frames", unmix.BANDS)}
+        self.outputs: Shapes = {
+            unmix.MASKS: ("batch", len(row.stems), 2, "frames", unmix.BANDS),
+            unmix.HIDDEN: ("frames", "batch", self.core.hidden),
+        }
 
     def reference(self, segment: Audio) -> Audio:
         """What PyTorch answers, with its own transforms and the mixture's phase."""
         return _with_torch_transforms(segment, self._magnitudes)
 
     def _magnitudes(self, mixture: Tensor) -> Tensor:
-        masks: Tensor = self.core(mixture[None])[0]
+        masks: Tensor = self.core(mixture[None])[0][0]
         return masks[..., torch.from_numpy(unmix.BAND_OF_BIN)].transpose(-1, -2) * mixture
 
     def adapter(self, session: Session) -> Separator:

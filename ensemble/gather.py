@@ -1,4 +1,4 @@
-"""Real music to train on: python -m ensemble.gather DIR [--sung SONG...].
+"""Real music to train on: python -m ensemble.gather DIR [--sung SONG... [--only-sung]].
 
 Takes the free songs that songs.toml names out of packages of Debian, and songs of one's own in which somebody sings,
 cuts the loudest part out of each and separates it by the preset `default`. Every song becomes a folder of drums.flac,
@@ -31,11 +31,10 @@ LEVEL_DB, PEAK = -17.0, 0.99  # RMS of every excerpt, if its peaks allow
 ARCHIVES = (".pk3", ".zip")
 
 Stems = tuple[str, ...]
-Separate = Callable[[Audio], dict[str, dict[str, Audio]]]
+Separate = Callable[[Audio], dict[str, Audio]]
 
 PLAYED: Stems = ("drums", "bass")
 SUNG: Stems = ("vocals", *PLAYED)
-BLEED = registry.DEFAULT_BLEED
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -43,18 +42,27 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m ensemble.gather", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("folder", type=Path, metavar="DIR")
     parser.add_argument("--sung", type=Path, nargs="+", default=[], metavar="SONG", help="songs with a singer")
+    parser.add_argument("--only-sung", action="store_true", help="take no song out of a package")
     parser.add_argument("--packages", type=Path, default=Path("data/packages"), metavar="DIR", help="kept there")
     parser.add_argument("--seconds", type=int, default=SECONDS, help="of each song")
+    parser.add_argument(
+        "--bleed",
+        choices=registry.bleeds(),
+        default=registry.DEFAULT_BLEED,
+        help="off is less work (default: %(default)s)",
+    )
     arguments = parser.parse_args(argv)
-    separate = separator("default", [BLEED])
     try:
         with tempfile.TemporaryDirectory() as scratch:
             wanted = dict.fromkeys(arguments.sung, SUNG)
-            wanted |= dict.fromkeys(free_songs(arguments.packages, Path(scratch)), PLAYED)
+            if not arguments.only_sung:
+                wanted |= dict.fromkeys(free_songs(arguments.packages, Path(scratch)), PLAYED)
+            separate = separator("default", [arguments.bleed])
             for song, stems in tqdm(wanted.items(), unit="song"):
                 folder = arguments.folder / song.stem
                 if not folder.exists():
-                    write(folder, divided(loudest(read(song), arguments.seconds), separate, stems))
+                    excerpt = loudest(read(song), arguments.seconds)
+                    write(folder, divided(excerpt, lambda mixture: separate(mixture)[arguments.bleed], stems))
     except SeparationError as error:
         print(error.message, file=sys.stderr)
         return 1
@@ -106,7 +114,7 @@ def loudest(song: Audio, seconds: int) -> Audio:
 
 def divided(mixture: Audio, separate: Separate, stems: Stems) -> dict[str, Audio]:
     """(2, samples) of each of the stems, and of `other`, which is whatever they leave."""
-    found = separate(mixture)[BLEED]
+    found = separate(mixture)
     kept = {stem: found[stem] for stem in stems}
     return kept | {"other": mixture - np.sum(list(kept.values()), axis=0)}
 

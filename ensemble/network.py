@@ -19,7 +19,9 @@ CLASS = "ensemble.network.Unmix"  # as checkpoints name it
 
 
 class Unmix(nn.Module):
-    """Magnitudes (batch, 2, BINS, frames) of a mixture -> masks (batch, stems, 2, frames, BANDS), which sum to one."""
+    """Magnitudes (batch, 2, BINS, frames) of a mixture -> masks (batch, stems, 2, frames, BANDS), which sum to one, and
+    what its recurrent layers make of each frame, (frames, batch, hidden), which the detector reads.
+    """
 
     def __init__(self, stems: int, hidden: int) -> None:
         super().__init__()
@@ -30,21 +32,26 @@ class Unmix(nn.Module):
         self.mix, self.mixed = nn.Linear(2 * hidden, stems * hidden, bias=False), nn.BatchNorm1d(stems * hidden)
         self.decode = nn.ModuleList(nn.Linear(hidden, 2 * BANDS) for _ in range(stems))
 
-    def forward(self, mixture: Tensor) -> Tensor:
+    def forward(self, mixture: Tensor) -> tuple[Tensor, Tensor]:
         """Bins above the last band share its mask."""
-        return self.masks(pool(mixture.square())).transpose(-1, -2)  # frames first, as spectra lie in memory
+        masks, hidden = self.listen(pool(mixture.square()))
+        return masks.transpose(-1, -2), hidden  # frames first, as spectra lie in memory
 
     def masks(self, power: Tensor) -> Tensor:
         """Mean power per bin of the bands, (batch, 2, BANDS, frames), to masks (batch, stems, 2, BANDS, frames)."""
+        return self.listen(power)[0]
+
+    def listen(self, power: Tensor) -> tuple[Tensor, Tensor]:
+        """The same, and what the recurrent layers make of it."""
         x = (power + FLOOR).log().permute(3, 0, 1, 2).flatten(2)  # (frames, batch, features)
         x = torch.tanh(self._normed(self.encoded, self.encode(self._normed(self.scale, x))))
-        x = torch.cat([x, self.lstm(x)[0]], -1)
-        x = torch.relu(self._normed(self.mixed, self.mix(x)))
+        hidden = self.lstm(x)[0]
+        x = torch.relu(self._normed(self.mixed, self.mix(torch.cat([x, hidden], -1))))
         heads = [head(part) for head, part in zip(self.decode, x.split(self.hidden, -1), strict=True)]
         logits = torch.stack(heads).unflatten(-1, (2, BANDS))  # (stems, frames, batch, 2, BANDS)
         # A softmax written out: ONNX Runtime is four times as slow at one over the first axis.
         likely = (logits - logits.amax(0)).exp()
-        return (likely / likely.sum(0)).permute(2, 0, 3, 4, 1)
+        return (likely / likely.sum(0)).permute(2, 0, 3, 4, 1), hidden
 
     @staticmethod
     def _normed(norm: nn.BatchNorm1d, x: Tensor) -> Tensor:

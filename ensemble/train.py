@@ -208,7 +208,7 @@ def separated(network: Unmix, mixture: Audio) -> Audio:
     spectrum = stft(mixture)
     device = network.encode.weight.device
     with torch.no_grad():
-        masks = network(torch.from_numpy(np.abs(spectrum))[None].to(device))[0].cpu().numpy()
+        masks = network(torch.from_numpy(np.abs(spectrum))[None].to(device))[0][0].cpu().numpy()
     return masked(mixture, spectrum, masks)
 
 

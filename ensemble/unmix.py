@@ -12,6 +12,9 @@ from ensemble.runtime import Session
 from ensemble.stft import BINS, Audio, Spectrum, istft, stft
 
 Masks = NDArray[np.float32]
+Hidden = NDArray[np.float32]
+
+MASKS, HIDDEN = "masks", "hidden"  # what the graph answers
 
 EDGES = (0, 192, 384, 768, 1536)  # bins where bands grow wider; the last is 16.5 kHz
 WIDTHS = (1, 2, 8, 32)  # bins of a band between two edges
@@ -25,7 +28,7 @@ class Unmix:
 
     def __init__(self, session: Session) -> None:
         self.session = session
-        (self.mixture,), (self.answer,) = session.inputs, session.outputs
+        (self.mixture,) = session.inputs
 
     def __call__(self, segment: Audio) -> Audio:
         """Separate one segment."""
@@ -34,8 +37,12 @@ class Unmix:
 
     def masks(self, magnitudes: NDArray[np.float32]) -> Masks:
         """(2, BINS, frames) of the mixture -> (sources, 2, frames, BANDS), which sum to one."""
-        answer: Masks = self.session.named({self.mixture: magnitudes[None]})[self.answer][0]
-        return answer
+        return self.listen(magnitudes)[0]
+
+    def listen(self, magnitudes: NDArray[np.float32]) -> tuple[Masks, Hidden]:
+        """The same, and what the recurrent layers make of each frame: (frames, units), from -1 to 1."""
+        answer = self.session.named({self.mixture: magnitudes[None]})
+        return answer[MASKS][0], answer[HIDDEN][:, 0]
 
 
 def masked(segment: Audio, spectrum: Spectrum, masks: Masks) -> Audio:

@@ -44,6 +44,20 @@ def test_songs_are_written_once_and_the_same_seed_writes_the_same(heard, tmp_pat
     assert all(np.array_equal(found[name], again[name]) for name in found)
 
 
+@pytest.mark.slow
+def test_every_other_song_is_sung_if_there_are_voices(heard, tmp_path):
+    (tmp_path / "voices").mkdir()
+    voice = np.random.default_rng(0).normal(0, 0.1, 9 * PLAYED)
+    soundfile.write(tmp_path / "voices" / "one.wav", voice, PLAYED)
+    songs = ["--soundfonts", "one.sf2", "--songs", "2", "--voices", str(tmp_path / "voices")]
+    compose.main([str(tmp_path / "a"), *songs])
+    sung, played = (stems(tmp_path / "a" / name) for name in ("0-0000", "0-0001"))
+    assert "vocals" not in played
+    assert sung["vocals"].shape == (round(TAKE * PLAYED) * compose.TAKES, 2)
+    takes = np.split(sung["vocals"], compose.TAKES)
+    assert all(np.square(take).mean() > 1e-6 for take in takes)
+
+
 def test_a_stem_is_silent_where_a_piece_has_not_got_it(tmp_path):
     sound = np.full((round(TAKE * PLAYED), 2), 0.5, np.float32)
     compose.write(tmp_path / "song", [{"drums": sound}, {"drums": sound, "bass": sound}])

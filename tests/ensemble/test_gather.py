@@ -18,13 +18,15 @@ needs_debian = pytest.mark.skipif(not shutil.which("dpkg-deb"), reason="needs dp
 
 def thirds(mixture):
     """Three equal parts and a residual stand in for a separator."""
-    return {gather.BLEED: dict.fromkeys(("vocals", "drums", "bass"), mixture / 4) | {RESIDUAL: mixture / 4}}
+    return dict.fromkeys(("vocals", "drums", "bass"), mixture / 4) | {RESIDUAL: mixture / 4}
 
 
 @pytest.fixture
 def packages(tmp_path, monkeypatch):
     """A package with two songs, one of them in an archive of its own; the table asks for both."""
-    monkeypatch.setattr(gather, "separator", lambda *_: thirds)
+    monkeypatch.setattr(
+        gather, "separator", lambda _, bleeds: lambda mixture: {bleed: thirds(mixture) for bleed in bleeds}
+    )
     inside = tmp_path / "game" / "usr" / "share" / "game"
     (tmp_path / "game" / "DEBIAN").mkdir(parents=True)
     inside.mkdir(parents=True)
@@ -63,6 +65,14 @@ def test_songs_of_packages_and_of_ones_own_become_stems(packages, tmp_path):
     (out / "mine" / "vocals.flac").unlink()
     assert gather.main([str(out), *call]) == 0
     assert not (out / "mine" / "vocals.flac").exists()  # what is there is left alone
+
+
+@needs_debian
+def test_songs_of_ones_own_alone(packages, tmp_path):
+    soundfile.write(tmp_path / "mine.wav", music(1).T, RATE)
+    call = ["--packages", str(tmp_path / "none"), "--sung", str(tmp_path / "mine.wav"), "--only-sung", "--bleed", "off"]
+    assert gather.main([str(tmp_path / "out"), *call]) == 0
+    assert [song.name for song in (tmp_path / "out").iterdir()] == ["mine"]
 
 
 @needs_debian
