@@ -1,4 +1,4 @@
-"""The command line of the detector: python -m detector SONG | evaluate DIR | train | refine DIR | compose DIR."""
+"""The command line of the detector: python -m detector SONG | evaluate DIR | train | refine | compose DIR."""
 
 import argparse
 import json
@@ -36,7 +36,7 @@ def hear(argv: Sequence[str]) -> None:
     parser = argparse.ArgumentParser(
         prog="python -m detector",
         description="Which instruments a song holds, how sure that is, and when.",
-        epilog="Other commands: python -m detector evaluate DIR, train, refine DIR, compose DIR.",
+        epilog="Other commands: python -m detector evaluate DIR, train, refine, compose DIR.",
     )
     parser.add_argument("song", type=Path, metavar="SONG", help="an audio file")
     parser.add_argument("--json", action="store_true", help="print JSON instead of text")
@@ -72,10 +72,10 @@ def train(argv: Sequence[str]) -> None:
 
 
 def refine(argv: Sequence[str]) -> None:
-    """Fit anew what is fitted on real songs."""
+    """Fit anew what tells of mixtures."""
     from detector import train as training  # noqa: PLC0415  only this command and the last fit anything
 
-    training.refine_shipped(argv)
+    training.refine_main(argv)
 
 
 def compose(argv: Sequence[str]) -> None:

@@ -92,7 +92,8 @@ class Detection:
 class Head:
     """Logistic regression on the channels that vary. thresholds: by stage, (sure, maybe) of each kind.
 
-    mixing, shift: another one for mixtures, on the log-odds of the first and the levels of stems.
+    mixing, shift: another one for mixtures, on those channels, the log-odds of the first and what the draft's network
+    hears.
     """
 
     channels: NDArray[np.int64]
@@ -108,9 +109,14 @@ class Head:
         """Log-odds: (windows, all channels) to (windows, KINDS)."""
         return np.asarray(self.standard(tagged) @ self.weights + self.bias)
 
-    def mixed(self, odds: Array, level: Array) -> Array:
-        """Log-odds (windows, KINDS) in a mixture, given also the levels (windows, levels.STEMS) of its stems."""
-        return np.asarray(np.concatenate([odds, level], axis=1) @ self.mixing + self.shift)
+    def evidence(self, tagged: Array, drafted: Array) -> Array:
+        """What there is to tell of a mixture: (windows, all channels) and (windows, levels.HEARD) side by side."""
+        standard = self.standard(tagged)
+        return np.concatenate([standard @ self.weights + self.bias, standard, drafted], axis=1)
+
+    def mixed(self, evidence: Array) -> Array:
+        """Log-odds (windows, KINDS) in a mixture."""
+        return np.asarray(evidence @ self.mixing + self.shift)
 
     def standard(self, tagged: Array) -> Array:
         """The head's channels in standard deviations, bounded: what hardly varied in training can't outshout others."""
@@ -148,19 +154,16 @@ def hear_mixture(spectrogram: Spectrogram, read: Read, samples: int, on_heard: l
     """The same as hear() of a mixture that can be read, from more evidence, unless its network is missing."""
     if not levels.installed():
         return hear(spectrogram)
-    return _audible(spectrogram, expit(head().mixed(*evidence(spectrogram, read, samples, on_heard))))
+    return _audible(spectrogram, expit(head().mixed(evidence(spectrogram, read, samples, on_heard))))
 
 
-def evidence(
-    spectrogram: Spectrogram, read: Read, samples: int, on_heard: levels.Heard = lambda _: None
-) -> tuple[Array, Array]:
-    """Log-odds (windows, KINDS) by the tagger alone, and levels (windows, levels.STEMS)."""
+def evidence(spectrogram: Spectrogram, read: Read, samples: int, on_heard: levels.Heard = lambda _: None) -> Array:
+    """What the tagger, the head and the draft's network hear in a mixture, a row per window, as Head.mixed takes it."""
+    starts = window_starts(spectrogram) * FRAME
     with ThreadPoolExecutor(1) as thread:  # the networks share the cores better than either uses them
         tagging = thread.submit(tag, spectrogram)
-        powers = levels.powers(read, samples, spectrogram.rms, on_heard)
-        odds = head().odds(tagging.result())
-    starts = window_starts(spectrogram) * FRAME
-    return odds, levels.in_windows(powers, starts, starts + WINDOW * FRAME)
+        drafted = levels.hear(read, samples, spectrogram.rms, starts, starts + WINDOW * FRAME, on_heard)
+        return head().evidence(tagging.result(), drafted)
 
 
 def hear(spectrogram: Spectrogram) -> Array:
@@ -169,7 +172,12 @@ def hear(spectrogram: Spectrogram) -> Array:
 
 
 def _audible(spectrogram: Spectrogram, probabilities: Array) -> Array:
-    return probabilities * (loudness(spectrogram) > 10 ** (QUIET_DB / 10))[:, None]
+    return probabilities * audible(spectrogram)[:, None]
+
+
+def audible(spectrogram: Spectrogram) -> NDArray[np.bool_]:
+    """Whether there is something to hear in each window."""
+    return loudness(spectrogram) > 10 ** (QUIET_DB / 10)
 
 
 def window_starts(spectrogram: Spectrogram) -> NDArray[np.int64]:

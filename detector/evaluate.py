@@ -1,12 +1,12 @@
 """How well the detector hears: subsets of the stems of songs at chance gains, before and after separation.
 
 A folder holds a folder per song with its stems (vocals.flac, drums.flac, ...); a `mixture` beside them is ignored.
-Nothing imports this module but the command line, and it alone reaches past the detector's share of `ensemble`: the
-second stage is measured on what a real separator leaves.
+Nothing imports this module but the command line and what learns. It alone reaches past the detector's share of
+`ensemble`: the second stage is measured on what a real separator leaves.
 """
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
 from pathlib import Path
@@ -17,7 +17,7 @@ import scipy.stats
 import soundfile
 
 from detector import classifier, features
-from detector.classifier import ABSENT, FRAME, KINDS, MIXTURE, PRESENT, UNCERTAIN, WINDOW
+from detector.classifier import ABSENT, FRAME, KINDS, MIXTURE, PRESENT, UNCERTAIN, WINDOW, Detection
 from detector.features import Array, Spectrogram
 from ensemble import registry
 from ensemble.demucs import Level
@@ -90,12 +90,13 @@ def _per_kind() -> dict[str, Tally]:
 
 @dataclass
 class Tallies:
-    """By kind: answers for windows, whole cases and seconds of mixtures, and for cases after separation."""
+    """By kind: answers for windows, whole cases and seconds of mixtures, and for cases and seconds after separation."""
 
     windows: dict[str, Tally] = field(default_factory=_per_kind)
     wholes: dict[str, Tally] = field(default_factory=_per_kind)
     seconds: dict[str, Tally] = field(default_factory=_per_kind)
     confirmed: dict[str, Tally] = field(default_factory=_per_kind)
+    confirmed_seconds: dict[str, Tally] = field(default_factory=_per_kind)
 
 
 def decibels(audio: Array) -> float:
@@ -152,16 +153,26 @@ def _cases_of(song: Path, count: int, rng: np.random.Generator) -> Iterator[Case
 
 
 def _excerpt(files: dict[str, Path], rng: np.random.Generator) -> dict[str, Array]:
-    samples = min(soundfile.info(path).frames for path in files.values())
-    start = int(rng.integers(0, max(1, samples - SEGMENT + 1)))
+    start = moment(list(files.values()), rng)
     stems = {}
     for name, path in files.items():
-        audio, rate = soundfile.read(path, SEGMENT, start, dtype="float32", always_2d=True)
-        if rate != RATE:
-            raise InvalidOption(f"{path} is at {rate} Hz. Convert it to {RATE} Hz first.")
-        gain = np.float32(10 ** (rng.uniform(-GAIN_DB, GAIN_DB) / 20))
-        stems[name] = gain * np.broadcast_to(audio.T, (2, len(audio)))
+        audio = segment(path, start)
+        stems[name] = np.float32(10 ** (rng.uniform(-GAIN_DB, GAIN_DB) / 20)) * audio
     return stems
+
+
+def moment(files: Sequence[Path], rng: np.random.Generator) -> int:
+    """A chance sample from which a segment of all of them can be read."""
+    samples = min(soundfile.info(path).frames for path in files)
+    return int(rng.integers(0, max(1, samples - SEGMENT + 1)))
+
+
+def segment(path: Path, start: int) -> Array:
+    """(2, SEGMENT) of a stem from a sample on, or fewer where it ends. Raises InvalidOption."""
+    audio, rate = soundfile.read(path, SEGMENT, start, dtype="float32", always_2d=True)
+    if rate != RATE:
+        raise InvalidOption(f"{path} is at {rate} Hz. Convert it to {RATE} Hz first.")
+    return np.broadcast_to(audio.T, (2, len(audio)))
 
 
 # Stages
@@ -176,12 +187,7 @@ def listen_stage(case: Case, found: Tallies) -> None:
         for kind, truth, value in zip(KINDS, truths, row, strict=True):
             found.windows[kind].add(case.song, truth, float(value))
     whole = classifier.detection(spectrogram, probabilities, mixture.shape[1] / RATE, MIXTURE)
-    for kind, heard in whole.stems.items():
-        found.wholes[kind].add(case.song, case.truth(kind), heard.probability, heard.presence)
-        for second, value in enumerate(heard.timeline):
-            inside = any(start <= second < stop for start, stop in heard.spans)
-            truth = case.truth(kind, second * RATE, (second + 1) * RATE)
-            found.seconds[kind].add(case.song, truth, value, PRESENT if inside else ABSENT)
+    _count(case, whole, found.wholes, found.seconds)
 
 
 def window_truths(case: Case, spectrogram: Spectrogram) -> list[list[Truth]]:
@@ -196,8 +202,17 @@ def confirm_stage(case: Case, separate: Separate, found: Tallies) -> None:
     mixture = case.mixture
     stems = {name: features.from_array(stem, RATE) for name, stem in separate(mixture).items()}
     confirmed = classifier.confirm(features.from_array(mixture, RATE), stems.items(), mixture.shape[1] / RATE)
-    for kind, heard in confirmed.stems.items():
-        found.confirmed[kind].add(case.song, case.truth(kind), heard.probability, heard.presence)
+    _count(case, confirmed, found.confirmed, found.confirmed_seconds)
+
+
+def _count(case: Case, heard: Detection, wholes: dict[str, Tally], seconds: dict[str, Tally]) -> None:
+    """Add what was told of a case and of each of its seconds."""
+    for kind, stem in heard.stems.items():
+        wholes[kind].add(case.song, case.truth(kind), stem.probability, stem.presence)
+        for second, value in enumerate(stem.timeline):
+            inside = any(start <= second < stop for start, stop in stem.spans)
+            truth = case.truth(kind, second * RATE, (second + 1) * RATE)
+            seconds[kind].add(case.song, truth, value, PRESENT if inside else ABSENT)
 
 
 def separator(preset: str = "default") -> Separate:
@@ -236,7 +251,8 @@ def report(found: Tallies) -> dict[str, Any]:
             timeline = _timeline(found.seconds[kind])
             figure["stems"][kind] = figures(found.wholes[kind]) | {"auc": area, "timeline": timeline}
         if found.confirmed[kind].truths:
-            figure["confirmed"][kind] = figures(found.confirmed[kind])
+            timeline = _timeline(found.confirmed_seconds[kind])
+            figure["confirmed"][kind] = figures(found.confirmed[kind]) | {"timeline": timeline}
     return figure
 
 
@@ -283,9 +299,12 @@ def table(report: dict[str, Any]) -> str:
     """The figures as text, with what went wrong by song."""
     lines = []
     for stage, title in (("stems", "listening to the mixture"), ("confirmed", "on the separated stems")):
-        lines.append(f"{title:28} {'AUC':>7} {'prec.':>7} {'recall':>7} {'F1':>7} {'songs':>6} {'cases':>6}")
+        lines.append(
+            f"{title:28} {'AUC':>7} {'by sec.':>7} {'prec.':>7} {'recall':>7} {'F1':>7} {'songs':>6} {'cases':>6}"
+        )
         for kind, row in report[stage].items():
-            numbers = " ".join(f"{_number(row[name]):>7}" for name in ("auc", "precision", "recall", "f1"))
+            values = row["auc"], row["timeline"]["auc"], row["precision"], row["recall"], row["f1"]
+            numbers = " ".join(f"{_number(value):>7}" for value in values)
             lines.append(f"  {kind:26} {numbers} {row['songs']:>6} {row['cases']:>6}")
             for error in ("missed", "imagined"):
                 if row[error]:

@@ -1,9 +1,10 @@
-"""How loud voices, drums, bass and the rest are in a mixture, by the masks of the network that drafts are made of.
+"""What the network that drafts are made of hears in a mixture: how loud voices, drums, bass and the rest are by its
+masks, and what its recurrent layers make of it, from which more can be told than from four masks.
 
 Nothing is separated: the powers of the bands that it gives to each stem are enough, which takes a third of the time.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,8 @@ from ensemble.unmix import STARTS, Unmix
 NETWORK = "unmix"
 RATE = 44_100  # Hz, of the network
 STEMS = registry.model(NETWORK).stems
+UNITS = 256  # of its recurrent layers
+HEARD = len(STEMS) + UNITS  # numbers a window: a level for each stem, the mean of each unit
 LEVEL_DB = -20.0  # full-scale RMS: the network too hears quiet music differently
 FRAME = HOP / RATE  # seconds
 FRAMES = 432  # heard at once, ten seconds
@@ -32,25 +35,37 @@ def installed() -> bool:
     return registry.installed(NETWORK)
 
 
-def powers(read: Read, samples: int, rms: float, heard: Heard = lambda _: None) -> Array:
-    """(frames, 1 + STEMS): power of the mixture and of each stem's share, a frame every HOP samples.
+def hear(
+    read: Read,
+    samples: int,
+    rms: float,
+    starts: NDArray[np.floating],
+    stops: NDArray[np.floating],
+    heard: Heard = lambda _: None,
+) -> Array:
+    """(windows, HEARD) from `starts` to `stops`, both in seconds: levels in dB relative to the mixture, then units.
 
     read(start, stop): (2, stop - start) at RATE. rms: of the whole, which is brought to LEVEL_DB.
     Raises ModelUnavailable.
     """
+    return in_windows(frames(read, samples, rms, heard), starts, stops)
+
+
+def frames(read: Read, samples: int, rms: float, heard: Heard = lambda _: None) -> Iterator[Array]:
+    """Block by block (frames, 1 + HEARD), a frame every HOP samples: power of the mixture and of each stem, units."""
     network = Unmix(runtime.session(registry.verified(NETWORK)))
     gain = np.float32(10 ** (LEVEL_DB / 20) / rms if rms > SILENCE else 1.0)
-    step, found = FRAMES * HOP, []
+    step = FRAMES * HOP
     for start in range(0, samples, step):
         audio = gain * read(start, min(start + step, samples))
         magnitudes = np.abs(stft(np.broadcast_to(audio, (2, audio.shape[1]))))
-        found.append(shares(magnitudes, network.masks(magnitudes))[:FRAMES])
+        masks, units = network.listen(magnitudes)
+        yield np.concatenate([shares(magnitudes, masks), units], axis=1)[:FRAMES]
         heard(min(start + step, samples))
-    return np.concatenate(found)
 
 
 def shares(magnitudes: Array, masks: Array) -> Array:
-    """Powers, as above, from magnitudes (2, bins, frames) and masks (stems, 2, frames, bands)."""
+    """Powers (frames, 1 + STEMS) from magnitudes (2, bins, frames) and masks (stems, 2, frames, bands)."""
     power = np.square(np.moveaxis(magnitudes, -1, -2))
     power[..., :AUDIBLE] = 0
     bands = np.add.reduceat(power, STARTS, axis=-1)
@@ -58,11 +73,18 @@ def shares(magnitudes: Array, masks: Array) -> Array:
     return np.concatenate([bands.sum(axis=(0, 2))[:, None], stems], axis=1)
 
 
-def in_windows(found: Array, starts: NDArray[np.floating], stops: NDArray[np.floating]) -> Array:
-    """(windows, STEMS): levels in dB relative to the mixture from `starts` to `stops`, both in seconds."""
-    sums = np.concatenate([np.zeros((1, found.shape[1])), np.cumsum(found, axis=0, dtype=np.float64)])
-    first, last = (np.clip(np.rint(times / FRAME).astype(int), 0, len(found)) for times in (starts, stops))
-    first = np.minimum(first, len(found) - 1)
-    power = sums[np.maximum(last, first + 1)] - sums[first]
-    level = 10 * np.log10((power[:, 1:] + TINY * TINY) / (power[:, :1] + TINY))
-    return np.asarray(np.clip(level, FAINTEST, LOUDEST), np.float32)
+def in_windows(blocks: Iterable[Array], starts: NDArray[np.floating], stops: NDArray[np.floating]) -> Array:
+    """What hear() gives, from the blocks of frames(), of which it keeps none."""
+    first, last = (np.rint(times / FRAME).astype(int) for times in (starts, stops))
+    last = np.maximum(last, first + 1)
+    total, count, at = np.zeros((len(first), 1 + HEARD)), np.zeros((len(first), 1)), 0
+    for block in blocks:
+        sums = np.concatenate([np.zeros((1, 1 + HEARD)), np.cumsum(block, axis=0, dtype=np.float64)])
+        begin, end = (np.clip(edges - at, 0, len(block)) for edges in (first, last))
+        here = end > begin
+        total[here] += sums[end[here]] - sums[begin[here]]
+        count[:, 0] += end - begin
+        at += len(block)
+    mixture, stems, units = np.split(total, [1, 1 + len(STEMS)], axis=1)
+    level = 10 * np.log10((stems + TINY * TINY) / (mixture + TINY))
+    return np.concatenate([np.clip(level, FAINTEST, LOUDEST), units / np.maximum(count, 1)], axis=1, dtype=np.float32)

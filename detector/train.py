@@ -1,27 +1,31 @@
-"""Fit the head: one logistic regression per kind of stem, on the tagger's features of composed music.
+"""Fit the head: one logistic regression per kind of stem, on the tagger's features of composed music; then another one
+for mixtures, on all that is heard of mixtures of real and composed music.
 
     python -m detector train --soundfonts *.sf2 *.sf3 --hits DIR --voices DIR... --calibrate DIR
-    python -m detector refine DIR
+    python -m ensemble.gather games --seconds 16 --bleed off
+    python -m ensemble.gather sung --sung SONG... --only-sung --seconds 150 --bleed off
+    python -m detector compose composed --soundfonts *.sf2 *.sf3 --voices DIR... --songs 60 --seed 5 (and --seed 6)
+    python -m detector refine --songs games sung composed --calibrate DIR
 
-What it learns from is made anew (see corpus.py): soundfonts of the Debian packages fluid-soundfont-gm (MIT),
+What the head learns from is made anew (see corpus.py): soundfonts of the Debian packages fluid-soundfont-gm (MIT),
 timgm6mb-soundfont (GPL-2) and musescore-general-soundfont-small (MIT); drum hits of sonic-pi-samples (CC0); voices of
-klettres-data (GPL-2+), hedgewars-data (GFDL) and three recordings of vocadito (CC BY 4.0, Bittner et al. 2021). The
-head holds statistics of them, no sound.
-Songs under --calibrate never train those weights: on them, real music, two numbers a kind are chosen (Platt scaling),
-and what `refine` alone chooses too: eleven numbers for each of four kinds, which say how log-odds and the levels of
-stems (levels.py) are weighed in a mixture, and the thresholds for mixtures. All at other moments and gains than
-`evaluate` takes by default.
+klettres-data (GPL-2+), hedgewars-data (GFDL) and three recordings of vocadito (CC BY 4.0, Bittner et al. 2021).
+Both regressions hold statistics of what they learnt from, no sound.
+What tells of mixtures learns also from htdemucs's stems of the games' music in ensemble/songs.toml and of seven sung
+songs that made the draft's network, too: five by Jonathan Coulton (CC BY-NC 3.0), one by Fairy Bot Orchestra (CC
+BY-NC-SA 3.0), one by Joshua Morin (CC BY-SA 2.5). It is used with that network alone, whose terms it therefore shares.
+Songs under --calibrate train no weights: on them, real music, two numbers a kind are chosen (Platt scaling), and the
+thresholds for mixtures. All at other moments and gains than `evaluate` takes by default.
 
-The head that comes with the project was made by the first command.
-
-What helped most was more of the same: 1000 songs instead of 74, with a gentler penalty. What didn't: vocoded voices
-(vocals fell to 0.87), electronic drum kits, recorded metal guitars, a hidden layer, and synthesisers of our own for a
-part of the basses and leads (guitar and drums were heard better, but basses imagined after separation).
+What helped the head most was more of the same: 1000 songs instead of 74, with a gentler penalty. What didn't: vocoded
+voices (vocals fell to 0.87), electronic drum kits, recorded metal guitars, a hidden layer, and synthesisers of our own
+for a part of the basses and leads (guitar and drums were heard better, but basses imagined after separation).
 """
 
 import argparse
-from collections.abc import Iterable, Sequence
-from dataclasses import replace
+import functools
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -31,25 +35,28 @@ import scipy.special
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from detector import classifier, corpus, evaluate, features, levels, voices
+from detector import classifier, corpus, evaluate, features, levels, remix, voices
 from detector.classifier import FRAME, KINDS, MIXTURE, UNTRIED, WINDOW
 from detector.corpus import OTHERS, Example
+from detector.evaluate import Case
 from detector.features import RATE, Array
 
 LOUD_DB, FAINT_DB = -28.0, -45.0  # of a part in a window, relative to the mixture: present above, absent below
 ALIVE = 0.02  # of the median deviation: channels that vary less are dropped
 STRENGTH = 0.02  # of the ridge penalty
-GENTLE = 0.02  # of that of the second regression, which has few numbers to find
-ODDS, LEVELS = 0.3, 0.1  # what log-odds and dB are multiplied by there, so that one penalty suits both
-TOGETHER = KINDS[: KINDS.index("strings")]  # kinds whose log-odds it reads
-SEPARATE = ("vocals", "drums", "bass", "guitar")  # kinds that it is for; levels tell nothing of the others
+GENTLE = 0.1  # of that of the second regression
+ODDS, LEVELS, TAGS = 1.0, 0.1, 0.3  # what log-odds, dB and the tagger's channels are multiplied by there: weights that
+# the penalty spares or spends
+TOGETHER = KINDS[: KINDS.index("other")]  # kinds that it is for, and whose log-odds it reads
 STEPS = 200
 RECALL = 1.5  # a missed instrument counts so many times as much as an imagined one
 SAFE = 0.98  # share of the true cases that must not be called absent
 BOUNDS = (0.2, 0.8)  # of "present": no threshold beyond what so few songs can tell
 LEAST = {"vocals": 0.6}  # "present" starts no lower: the lead of an instrumental reaches 0.5, sung songs 0.9 and more
 ENOUGH = 3  # songs
-MOMENTS = range(1, 4)  # the seeds of calibration; thresholds are chosen at those of the first
+MOMENTS = range(1, 4)  # seeds: none that `evaluate` has by default; thresholds are chosen at those of the first
+CALIBRATION_CASES = 16  # subsets of stems a song
+TINY = 1e-3
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -61,25 +68,22 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--calibrate", type=Path, required=True, metavar="DIR", help="real songs in stems")
     parser.add_argument("--cache", type=Path, default=Path("data/corpus"), metavar="DIR", help="what was heard so far")
     parser.add_argument("--songs", type=int, default=1000)
-    parser.add_argument("--cases", type=int, default=16, help="subsets of stems per calibration song")
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args(argv)
     tagged, levels = heard_corpus(arguments)
-    head = fit(tagged, truths(levels))
-    save(head)
-    calibrate(head, arguments.calibrate, arguments.cases)
+    calibrate(fit(tagged, truths(levels)), arguments.calibrate, CALIBRATION_CASES)
 
 
-def refine_shipped(argv: Sequence[str] | None = None) -> None:
-    """Keep the head, choose anew what real songs say of mixtures."""
+def refine_main(argv: Sequence[str] | None = None) -> None:
+    """Listen, fit, calibrate, save."""
     parser = argparse.ArgumentParser(
         prog="python -m detector refine", description=(refine.__doc__ or "").splitlines()[0]
     )
-    parser.add_argument("folder", type=Path, metavar="DIR", help="real songs in stems")
-    parser.add_argument("--cases", type=int, default=16, help="subsets of stems per song")
-    arguments = parser.parse_args(argv)
-    with np.load(classifier.HEAD) as shipped:
-        refine(dict(shipped), arguments.folder, arguments.cases)
+    parser.add_argument("--songs", type=Path, nargs="+", required=True, metavar="DIR", help="folders of songs in stems")
+    parser.add_argument("--calibrate", type=Path, required=True, metavar="DIR", help="real songs in stems, no others")
+    parser.add_argument("--remixes", type=int, default=4000, help="mixtures of stems from different songs")
+    parser.add_argument("--cases", type=int, default=5, help="mixtures of each song's own stems, at three moments")
+    refine(parser.parse_args(argv))
 
 
 # What there is to learn from
@@ -135,12 +139,12 @@ def fit(tagged: Array, truth: NDArray[np.floating]) -> dict[str, Any]:
     head["weights"] = np.stack([weights for weights, _ in columns], axis=1)
     head["bias"] = np.asarray([bias for _, bias in columns])
     head[MIXTURE] = np.tile(UNTRIED, (len(KINDS), 1))
-    return head | unmixed()
+    return head
 
 
-def unmixed() -> dict[str, Any]:
+def unmixed(channels: int) -> dict[str, Any]:
     """A second regression that changes nothing."""
-    return {"mixing": np.eye(len(KINDS) + len(levels.STEMS), len(KINDS)), "shift": np.zeros(len(KINDS))}
+    return {"mixing": np.eye(len(KINDS) + channels + levels.HEARD, len(KINDS)), "shift": np.zeros(len(KINDS))}
 
 
 def regression(
@@ -174,26 +178,41 @@ def save(head: dict[str, Any]) -> None:
 
 
 def calibrate(head: dict[str, Any], folder: Path, cases: int) -> None:
-    """Scale the answers so that they are probabilities on real music, then refine()."""
-    odds, _, truth, songs = gather(folder, cases)
-    for index in range(len(KINDS)):
-        if enough(songs[truth[:, index] > 0]):
-            told = ~np.isnan(truth[:, index])
-            slope, shift = platt(odds[told, index], truth[told, index])
-            head["weights"][:, index] *= slope
-            head["bias"][index] = slope * head["bias"][index] + shift
+    """Scale what the head says so that it is probabilities on real music, and save it, yet without a second regression.
+
+    Raises InvalidOption.
+    """
+    head |= unmixed(len(head["channels"]))
     save(head)
-    refine(head, folder, cases)
+    odds, truth, songs = hear_cases(song_cases([folder], cases))
+    for index, (slope, shift) in scales(odds[:, : len(KINDS)], truth, songs).items():
+        head["weights"][:, index] *= slope
+        head["bias"][index] = slope * head["bias"][index] + shift
+    save(head)
 
 
-def refine(head: dict[str, Any], folder: Path, cases: int) -> None:
-    """Fit the second regression, say what it is worth, then choose the thresholds for mixtures."""
-    evidence = gather(folder, cases)
-    head |= mix(*evidence[:3])
+def refine(arguments: argparse.Namespace) -> None:
+    """Fit the second regression on mixtures of --songs, then scale it and choose thresholds on --calibrate."""
+    lessons = chain(remix.cases(arguments.songs, arguments.remixes), song_cases(arguments.songs, arguments.cases))
+    learn(*hear_cases(lessons)[:2], arguments.calibrate)
+
+
+def learn(evidence: Array, truth: Array, folder: Path) -> None:
+    """Do that with what was heard of --songs."""
+    with np.load(classifier.HEAD) as shipped:
+        head = dict(shipped) | mix(evidence, truth)
     save(head)
-    for kind, (before, after) in unseen(*evidence).items():
-        print(f"{kind}: AUC {before:.3f}, with levels, on songs that they weren't fitted on, {after:.3f}")
-    wholes = evaluate.tallies(folder, None, cases, MOMENTS[0]).wholes
+    evidence, truth, songs = hear_cases(song_cases([folder], CALIBRATION_CASES))
+    mixed = classifier.head().mixed(evidence)
+    for index, kind in enumerate(TOGETHER):
+        alone, both = (area(truth[:, index], odds[:, index]) for odds in (evidence, mixed))
+        print(f"{kind}: AUC of the head alone {alone:.3f}, with all evidence {both:.3f}")
+    for index, (slope, shift) in scales(mixed, truth, songs).items():
+        if KINDS[index] in TOGETHER:
+            head["mixing"][:, index] *= slope
+            head["shift"][index] = slope * head["shift"][index] + shift
+    save(head)
+    wholes = evaluate.tallies(folder, None, CALIBRATION_CASES, MOMENTS[0]).wholes
     head[MIXTURE] = np.asarray(
         [
             thresholds(tally, LEAST.get(kind, 0.0)) if enough(tally.true_songs) else UNTRIED
@@ -203,47 +222,62 @@ def refine(head: dict[str, Any], folder: Path, cases: int) -> None:
     save(head)
 
 
-def gather(folder: Path, cases: int) -> tuple[Array, Array, Array, NDArray[np.str_]]:
-    """Log-odds, levels, truths and songs of many cases, a row per window."""
-    heard = [(case.song, hear_case(case)) for seed in MOMENTS for case in evaluate.cases(folder, cases, seed)]
-    odds, level, truth = (np.concatenate(parts) for parts in zip(*(rows for _, rows in heard), strict=True))
-    return odds, level, truth, np.repeat([song for song, _ in heard], [len(rows[0]) for _, rows in heard])
+def song_cases(folders: Sequence[Path], cases: int) -> Iterator[Case]:
+    """Subsets of the stems of every song, at several moments. Raises InvalidOption."""
+    return chain.from_iterable(evaluate.cases(folder, cases, seed) for folder in folders for seed in MOMENTS)
 
 
-def mix(odds: Array, level: Array, truth: Array) -> dict[str, Any]:
-    """The second regression: what log-odds of all kinds and levels of all stems say of each kind in a mixture."""
-    known, found = [KINDS.index(kind) for kind in TOGETHER], unmixed()
-    rows = np.concatenate([ODDS * odds[:, known], LEVELS * level], axis=1)
-    for index in (KINDS.index(kind) for kind in SEPARATE):
-        weights, found["shift"][index] = regression(rows, truth[:, index], GENTLE)
-        found["mixing"][known, index] = ODDS * weights[: len(known)]
-        found["mixing"][len(KINDS) :, index] = LEVELS * weights[len(known) :]
+def hear_cases(cases: Iterable[Case]) -> tuple[Array, Array, NDArray[np.str_]]:
+    """Evidence, truths (not a number where it can't be said) and songs, a row per window that isn't silent."""
+    heard = []
+    for case in tqdm(cases, unit="mixture"):
+        mixture = case.mixture
+        spectrogram = features.from_array(mixture, evaluate.RATE)
+        rows = classifier.evidence(spectrogram, functools.partial(part_of, mixture), mixture.shape[1])
+        truth = np.asarray(evaluate.window_truths(case, spectrogram), np.float32)
+        audible = classifier.audible(spectrogram)
+        heard.append((rows[audible], truth[audible], np.full(audible.sum(), case.song)))
+    evidence, truth, songs = map(np.concatenate, zip(*heard, strict=True))
+    return evidence, truth, songs
+
+
+def part_of(mixture: Array, start: int, stop: int) -> Array:
+    """As networks read what is in memory."""
+    return mixture[:, start:stop]
+
+
+def mix(evidence: Array, truth: Array) -> dict[str, Any]:
+    """The second regression: what all evidence says of each kind in TOGETHER; the other kinds stay as they are."""
+    channels = evidence.shape[1] - len(KINDS) - levels.HEARD
+    known = [kind in TOGETHER for kind in KINDS]
+    mean, deviation = evidence.mean(axis=0), evidence.std(axis=0) + TINY
+    scale = np.concatenate([
+        np.where(known, ODDS, 0), TAGS / deviation[len(KINDS) :][:channels],
+        np.full(len(levels.STEMS), LEVELS), 1 / deviation[-levels.UNITS :],
+    ]).astype(np.float32)  # fmt: skip
+    rows, found = (evidence - mean) * scale, unmixed(channels)
+    for index in np.flatnonzero(known):
+        weights, bias = regression(rows, truth[:, index], GENTLE)
+        found["mixing"][:, index] = weights * scale
+        found["shift"][index] = bias - mean @ (weights * scale)
     return found
 
 
-def unseen(odds: Array, level: Array, truth: Array, songs: NDArray[np.str_]) -> dict[str, tuple[float, float]]:
-    """By kind: AUC without it, and if every song has the second regression that was fitted on the others."""
-    mixed = np.zeros_like(odds)
-    for song in np.unique(songs):
-        here = songs == song
-        fitted = replace(classifier.head(), **mix(odds[~here], level[~here], truth[~here]))
-        mixed[here] = fitted.mixed(odds[here], level[here])
-    found = {}
-    for index in (KINDS.index(kind) for kind in SEPARATE):
-        told = ~np.isnan(truth[:, index])
-        true = (truth[told, index] > 0).tolist()
-        areas = (evaluate.auc(true, values[told, index].tolist()) for values in (odds, mixed))
-        before, after = (np.nan if area is None else area for area in areas)
-        found[KINDS[index]] = before, after
-    return found
+def area(truth: Array, odds: Array) -> float:
+    """Area under the ROC curve, where the truth is known; not a number if all is true or nothing."""
+    told = ~np.isnan(truth)
+    found = evaluate.auc((truth[told] > 0).tolist(), odds[told].tolist())
+    return np.nan if found is None else found
 
 
-def hear_case(case: evaluate.Case) -> tuple[Array, Array, Array]:
-    """Log-odds, levels and truths of a case, a row per window; what can't be said is not a number."""
-    mixture = case.mixture
-    spectrogram = features.from_array(mixture, evaluate.RATE)
-    heard = classifier.evidence(spectrogram, lambda start, stop: mixture[:, start:stop], mixture.shape[1])
-    return *heard, np.asarray(evaluate.window_truths(case, spectrogram), np.float32)
+def scales(odds: Array, truth: Array, songs: NDArray[np.str_]) -> dict[int, tuple[float, float]]:
+    """Slope and shift of each kind that enough songs tell of, by its place in KINDS."""
+    told = ~np.isnan(truth)
+    return {
+        index: platt(odds[told[:, index], index], truth[told[:, index], index])
+        for index in range(len(KINDS))
+        if enough(songs[truth[:, index] > 0])
+    }
 
 
 def enough(songs: Iterable[str]) -> bool:

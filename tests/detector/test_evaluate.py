@@ -99,30 +99,43 @@ class TestThresholds:
         weights, _ = train.regression(rows, truth)
         assert np.argmax(np.abs(weights)) == 2 and weights[2] > 0
 
-    def test_the_second_regression_reads_levels_and_leaves_what_it_is_not_for(self):
+    def test_the_second_regression_reads_all_evidence_and_leaves_what_it_is_not_for(self):
         rng = np.random.default_rng(0)
-        odds, level = rng.normal(0, 2, (300, len(KINDS))), rng.uniform(-30, 3, (300, len(levels.STEMS)))
-        truth = np.full((300, len(KINDS)), np.nan)
-        truth[:, 0] = level[:, 0] > -15
-        truth[:, 1] = odds[:, 1] > 0
-        truth[:, 2:4] = odds[:, 2:4] > level[:, 2:4] / 10
-        found = train.mix(odds, level, truth)
-        vocals, drums = found["mixing"][:, 0], found["mixing"][:, 1]
-        assert np.argmax(np.abs(vocals)) == len(KINDS) and vocals[len(KINDS)] > 0
-        assert np.argmax(np.abs(drums)) == 1 and drums[1] > 0
-        rest = slice(len(train.SEPARATE), None)
-        np.testing.assert_array_equal(found["mixing"][:, rest], train.unmixed()["mixing"][:, rest])
+        channels, kinds, windows = 20, len(KINDS), 2000
+        sizes = (2, kinds), (1, channels), (10, len(levels.STEMS)), (0.1, levels.UNITS)
+        evidence = np.concatenate([rng.normal(0, spread, (windows, width)) for spread, width in sizes], axis=1)
+        truth = np.full((windows, kinds), np.nan)
+        telling = {0: 0, 1: kinds + 3, 2: kinds + channels, 3: kinds + channels + len(levels.STEMS) + 5}
+        for kind, column in telling.items():
+            truth[:, kind] = evidence[:, column] > 0
+        truth[:, 4] = 0
+        found = train.mix(evidence, truth)
+        for kind, column in telling.items():
+            weights = found["mixing"][:, kind]
+            assert np.argmax(np.abs(weights) * evidence.std(axis=0)) == column and weights[column] > 0
+            right = (evidence @ weights + found["shift"][kind] > 0) == (truth[:, kind] > 0)
+            assert right.mean() > 0.75
+        rest = slice(len(train.TOGETHER), None)
+        np.testing.assert_array_equal(found["mixing"][:, rest], train.unmixed(channels)["mixing"][:, rest])
         assert not found["shift"][rest].any()
-        songs = np.repeat(["a", "b", "c"], 100)
-        before, after = train.unseen(odds, level, truth, songs)["vocals"]
-        assert before < 0.6 and after > 0.95
-        truth[:, 0] = np.repeat([0, 1, 0], 100)  # of the song alone: nothing that is heard tells it
-        assert train.unseen(odds, level, truth, songs)["vocals"][1] < 0.6
+        assert not found["mixing"][rest][:, : len(train.TOGETHER)][: kinds - len(train.TOGETHER)].any()
 
     def test_a_second_regression_that_changes_nothing(self):
-        head = replace(classifier.head(), **train.unmixed())
-        odds = np.random.default_rng(0).normal(0, 2, (5, len(KINDS)))
-        np.testing.assert_array_equal(head.mixed(odds, np.full((5, len(levels.STEMS)), -10.0)), odds)
+        head = classifier.head()
+        rng = np.random.default_rng(0)
+        tagged, drafted = rng.normal(0, 2, (5, 953)), rng.normal(0, 1, (5, levels.HEARD))
+        same = replace(head, **train.unmixed(len(head.channels)))
+        np.testing.assert_allclose(same.mixed(head.evidence(tagged, drafted)), head.odds(tagged), rtol=1e-6)
+
+    def test_only_what_many_songs_tell_of_is_scaled(self):
+        rng = np.random.default_rng(0)
+        odds = rng.normal(0, 2, (3000, len(KINDS)))
+        truth = (rng.random(odds.shape) < 1 / (1 + np.exp(-odds))).astype(float)
+        songs = np.repeat(["a", "b", "c"], 1000)
+        truth[1000:, 1] = 0  # of one song alone
+        found = train.scales(3 * odds, truth, songs)
+        assert set(found) == set(range(len(KINDS))) - {1}
+        assert found[0] == (pytest.approx(1 / 3, abs=0.05), pytest.approx(0, abs=0.15))
 
 
 @pytest.fixture

@@ -1,10 +1,10 @@
-"""How loud stems are in a mixture: powers by mask and band, levels by window, the real network on clear sounds."""
+"""What the draft's network hears: powers by mask and band, levels and units by window, the real one on clear sounds."""
 
 import numpy as np
 import pytest
 
 from detector import levels
-from detector.levels import FAINTEST, FRAMES, RATE, STEMS
+from detector.levels import FAINTEST, FRAMES, HEARD, RATE, STEMS, UNITS
 from ensemble.errors import ModelUnavailable
 from ensemble.stft import BINS, HOP
 from ensemble.unmix import BAND_OF_BIN, BANDS
@@ -19,13 +19,15 @@ def parts():
     return {name: part[:, 8 * RATE : (8 + SECONDS) * RATE] for name, part in demo.compose().items()}
 
 
-def powers(audio, rms=0.1, **more):
-    return levels.powers(lambda start, stop: audio[:, start:stop], audio.shape[1], rms, **more)
+def frames(audio, rms=0.1, **more):
+    read = levels.frames(lambda start, stop: audio[:, start:stop], audio.shape[1], rms, **more)
+    return np.concatenate(list(read))
 
 
 def loudest(audio):
     """The stem with the greatest power in all."""
-    return STEMS[int(np.argmax(powers(audio, float(np.sqrt(np.mean(np.square(audio))))).sum(axis=0)[1:]))]
+    found = frames(audio, float(np.sqrt(np.mean(np.square(audio)))))
+    return STEMS[int(np.argmax(found.sum(axis=0)[1 : 1 + len(STEMS)]))]
 
 
 def test_shares_are_the_powers_of_masked_bins():
@@ -42,42 +44,52 @@ def test_shares_are_the_powers_of_masked_bins():
     np.testing.assert_allclose(levels.shares(magnitudes, masks), expected, rtol=1e-4)
 
 
-def test_a_window_has_the_level_of_its_frames():
-    found = np.ones((100, 1 + len(STEMS)))
+def test_a_window_has_the_level_and_the_mean_units_of_its_frames():
+    found = np.ones((100, 1 + HEARD), np.float32)
     found[:50, 1], found[50:, 1], found[:, 2] = 0.1, 0.01, 1e-9
+    found[:, 1 + len(STEMS) :] = np.random.default_rng(0).uniform(-1, 1, (100, UNITS))
     edge = 50 * levels.FRAME
-    level = levels.in_windows(found, np.array([0, edge, 0]), np.array([edge, 2 * edge, 2 * edge]))
-    np.testing.assert_allclose(level[:, 0], [-10, -20, 10 * np.log10(0.055)], atol=1e-4)
-    np.testing.assert_allclose(level[:, 1], FAINTEST)
-    np.testing.assert_allclose(level[:, 2], 0, atol=1e-6)
+    starts, stops = np.array([0, edge, 0]), np.array([edge, 2 * edge, 2 * edge])
+    heard = levels.in_windows([found], starts, stops)
+    np.testing.assert_allclose(heard[:, 0], [-10, -20, 10 * np.log10(0.055)], atol=1e-4)
+    np.testing.assert_allclose(heard[:, 1], FAINTEST)
+    np.testing.assert_allclose(heard[:, 2], 0, atol=1e-6)
+    units = found[:, 1 + len(STEMS) :]
+    expected = [part.mean(axis=0) for part in (units[:50], units[50:], units)]
+    np.testing.assert_allclose(heard[:, len(STEMS) :], expected, atol=1e-6)
+    for cuts in ([7], [50], [1, 2, 99], list(range(1, 100))):
+        np.testing.assert_allclose(levels.in_windows(np.split(found, cuts), starts, stops), heard, atol=1e-5)
 
 
 def test_windows_beyond_the_end_and_silence():
-    found = np.zeros((4, 1 + len(STEMS)))
-    assert (levels.in_windows(found, np.array([0.0, 5.0]), np.array([3.0, 8.0])) == FAINTEST).all()
+    found = [np.zeros((4, 1 + HEARD), np.float32)]
+    heard = levels.in_windows(found, np.array([0.0, 5.0]), np.array([3.0, 8.0]))
+    assert (heard[:, : len(STEMS)] == FAINTEST).all()
+    assert not heard[:, len(STEMS) :].any()
 
 
 @pytest.mark.parametrize("samples", [1, 700, RATE, FRAMES * HOP, FRAMES * HOP + 1, 2 * FRAMES * HOP + 5000])
 def test_every_moment_of_any_length_has_a_frame(samples):
     audio = np.random.default_rng(0).normal(0, 0.1, (2, samples)).astype(np.float32)
     told = []
-    found = powers(audio, heard=told.append)
-    assert found.shape[1] == 1 + len(STEMS)
+    found = frames(audio, heard=told.append)
+    assert found.shape[1] == 1 + HEARD
     assert samples // HOP <= len(found) <= samples // HOP + 1
-    assert np.isfinite(found).all() and (found >= 0).all()
+    assert np.isfinite(found).all() and (found[:, : 1 + len(STEMS)] >= 0).all()
+    assert np.abs(found[:, 1 + len(STEMS) :]).max() <= 1
     assert told[-1] == samples
 
 
 def test_one_channel_is_heard_as_two_alike(parts):
     one = parts["guitar"][:1]
-    np.testing.assert_array_equal(powers(one), powers(np.concatenate([one, one])))
+    np.testing.assert_array_equal(frames(one), frames(np.concatenate([one, one])))
 
 
 def test_pieces_agree_where_they_meet(parts):
     """The same music, cut elsewhere."""
     audio = np.tile(parts["guitar"] + parts["drums"], 3)
     late = 100
-    whole, cut = powers(audio), powers(audio[:, late * HOP :])
+    whole, cut = (frames(part)[:, : 1 + len(STEMS)] for part in (audio, audio[:, late * HOP :]))
     inside = slice(FRAMES - 50, FRAMES + 50)
     difference = 10 * np.log10(whole[late:][inside].sum(axis=0) / cut[inside].sum(axis=0))
     assert np.abs(difference).max() < 3  # dB
@@ -87,7 +99,7 @@ def test_pieces_agree_where_they_meet(parts):
 def test_loudness_changes_nothing(parts):
     audio = sum(parts.values())
     rms = float(np.sqrt(np.mean(np.square(audio))))
-    np.testing.assert_allclose(powers(audio, rms), powers(0.01 * audio, 0.01 * rms), rtol=1e-3)
+    np.testing.assert_allclose(frames(audio, rms), frames(0.01 * audio, 0.01 * rms), rtol=1e-3, atol=1e-3)
 
 
 @pytest.mark.parametrize("name", ["drums", "bass"])
@@ -96,7 +108,7 @@ def test_a_part_alone_is_the_loudest_stem(parts, name):
 
 
 def test_silence_has_no_power():
-    assert not powers(np.zeros((2, RATE), np.float32), 0.0).any()
+    assert not frames(np.zeros((2, RATE), np.float32), 0.0)[:, : 1 + len(STEMS)].any()
 
 
 def test_the_network_can_be_missing(tmp_path, monkeypatch):
@@ -104,4 +116,4 @@ def test_the_network_can_be_missing(tmp_path, monkeypatch):
     monkeypatch.setattr("ensemble.registry.SHIPPED", tmp_path)
     assert not levels.installed()
     with pytest.raises(ModelUnavailable):
-        powers(np.ones((2, RATE), np.float32))
+        frames(np.ones((2, RATE), np.float32))

@@ -1,0 +1,75 @@
+"""New mixtures of the stems of many songs, to learn from: each stem from a song and a moment of its own.
+
+A folder of songs is as for evaluate.py: a folder per song, with drums.flac, bass.flac, ... in it.
+"""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.random import Generator
+
+from detector.evaluate import SEGMENT, Case, moment, segment, stem_files
+from detector.features import Array
+from detector.voices import rms
+from ensemble.errors import InvalidOption
+
+LIKELY = {"vocals": 0.5, "drums": 0.5, "bass": 0.5, "guitar": 0.25, "piano": 0.15, "other": 0.55}
+LEVEL_DB = {"vocals": -18.0, "drums": -17.0, "bass": -18.0, "guitar": -19.0, "piano": -20.0, "other": -19.0}
+SPREAD_DB = 4.0  # standard deviation of a level
+QUIET = 0.005  # RMS: a moment this quiet is given up for another one
+TRIES = 6
+ALWAYS_TOLD = ("vocals", "drums", "bass", "other")  # kinds that no other stem hides
+HIDDEN = ("guitar", "piano")  # kinds that `other` may hide, unless its song has a stem for them
+
+Pool = dict[str, list[list[Path]]]
+"""By kind: for each folder that has some, the stems in it."""
+
+
+def cases(folders: Sequence[Path], count: int, seed: int = 0) -> Iterator[Case]:
+    """So many mixtures. Every folder that has a kind of stem is as likely to give it. Raises InvalidOption."""
+    found = {kind: [files for folder in folders if (files := stems_in(folder, kind))] for kind in LIKELY}
+    if missing := [kind for kind in ALWAYS_TOLD if not found[kind]]:
+        raise InvalidOption(
+            f"No song has {' or '.join(missing)}. Give folders of songs in stems, made as README.md says."
+        )
+    rng = np.random.default_rng(seed)
+    for number in range(count):
+        while not (stems := chosen(found, rng)):
+            pass
+        yield Case(str(number), told(stems), {kind: audio for kind, (_, audio) in stems.items()})
+
+
+def stems_in(folder: Path, kind: str) -> list[Path]:
+    """The stems of a kind of all songs in a folder."""
+    return [files[kind] for song in sorted(folder.glob("*/")) if kind in (files := stem_files(song))]
+
+
+def chosen(found: Pool, rng: Generator) -> dict[str, tuple[Path, Array]]:
+    """Stems of one mixture by kind: where each comes from, and (2, SEGMENT) of it."""
+    stems = {}
+    for kind, folders in found.items():
+        if folders and rng.random() < LIKELY[kind]:
+            files = folders[rng.integers(len(folders))]
+            path = files[rng.integers(len(files))]
+            if rms(audio := sounding(path, rng)) > 1e-4:
+                gain = 10 ** ((LEVEL_DB[kind] + rng.normal(0, SPREAD_DB)) / 20) / rms(audio)
+                stems[kind] = path, audio * np.float32(gain)
+    return stems
+
+
+def sounding(path: Path, rng: Generator) -> Array:
+    """A moment of a stem in which it is heard, if chance finds one soon."""
+    for _ in range(TRIES):
+        audio = segment(path, moment([path], rng))
+        if rms(audio) > QUIET:
+            break
+    return np.pad(audio, ((0, 0), (0, SEGMENT - audio.shape[1])))
+
+
+def told(stems: dict[str, tuple[Path, Array]]) -> tuple[str, ...]:
+    """Kinds of which the stems tell whether they sound."""
+    if "other" not in stems:
+        return (*ALWAYS_TOLD, *HIDDEN)
+    own = stem_files(stems["other"][0].parent)
+    return (*ALWAYS_TOLD, *(kind for kind in HIDDEN if kind in own or kind in stems))
