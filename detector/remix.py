@@ -4,6 +4,7 @@ A folder of songs is as for evaluate.py: a folder per song, with drums.flac, bas
 """
 
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -31,12 +32,11 @@ def cases(folders: Sequence[Path], count: int, seed: int = 0) -> Iterator[Case]:
     found = {kind: [files for folder in folders if (files := stems_in(folder, kind))] for kind in LIKELY}
     if missing := [kind for kind in ALWAYS_TOLD if not found[kind]]:
         raise InvalidOption(
-            f"No song has {' or '.join(missing)}. Give folders of songs in stems, made as README.md says."
+            f"No song has {' or '.join(missing)}. `python -m ensemble.gather` and `detector compose` make some."
         )
     rng = np.random.default_rng(seed)
-    for number in range(count):
-        while not (stems := chosen(found, rng)):
-            pass
+    mixtures = filter(None, (chosen(found, rng) for _ in range(TRIES * count)))  # chance may choose none, or silence
+    for number, stems in enumerate(islice(mixtures, count)):
         yield Case(str(number), told(stems), {kind: audio for kind, (_, audio) in stems.items()})
 
 

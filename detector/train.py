@@ -81,7 +81,7 @@ def refine_main(argv: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("--songs", type=Path, nargs="+", required=True, metavar="DIR", help="folders of songs in stems")
     parser.add_argument("--calibrate", type=Path, required=True, metavar="DIR", help="real songs in stems, no others")
-    parser.add_argument("--remixes", type=int, default=4000, help="mixtures of stems from different songs")
+    parser.add_argument("--remixes", type=int, default=8000, help="mixtures of stems from different songs")
     parser.add_argument("--cases", type=int, default=5, help="mixtures of each song's own stems, at three moments")
     refine(parser.parse_args(argv))
 

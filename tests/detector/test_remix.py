@@ -67,3 +67,10 @@ def test_a_stem_with_a_rest_in_it_is_heard_where_it_sounds(tmp_path):
 def test_folders_without_a_kind(songs):
     with pytest.raises(InvalidOption, match="No song has vocals or bass"):
         next(remix.cases(songs[1:], 1))
+
+
+def test_silence_gives_nothing_and_ends(tmp_path):
+    for kind in remix.ALWAYS_TOLD:
+        (tmp_path / kind).mkdir()
+        soundfile.write(tmp_path / kind / f"{kind}.flac", np.zeros((RATE, 1)), RATE)
+    assert list(remix.cases([tmp_path], 3)) == []
