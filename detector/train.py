@@ -53,6 +53,7 @@ RECALL = 1.5  # a missed instrument counts so many times as much as an imagined 
 SAFE = 0.98  # share of the true cases that must not be called absent
 BOUNDS = (0.2, 0.8)  # of "present": no threshold beyond what so few songs can tell
 LEAST = {"vocals": 0.6}  # "present" starts no lower: the lead of an instrumental reaches 0.5, sung songs 0.9 and more
+MOST = {"vocals": 0.1}  # "absent" ends no higher: what is called so in a mixture may come as silence
 ENOUGH = 3  # songs
 MOMENTS = range(1, 4)  # seeds: none that `evaluate` has by default; thresholds are chosen at those of the first
 CALIBRATION_CASES = 16  # subsets of stems a song
@@ -215,7 +216,7 @@ def learn(evidence: Array, truth: Array, folder: Path) -> None:
     wholes = evaluate.tallies(folder, None, CALIBRATION_CASES, MOMENTS[0]).wholes
     head[MIXTURE] = np.asarray(
         [
-            thresholds(tally, LEAST.get(kind, 0.0)) if enough(tally.true_songs) else UNTRIED
+            thresholds(tally, LEAST.get(kind, 0.0), MOST.get(kind, 1.0)) if enough(tally.true_songs) else UNTRIED
             for kind, tally in wholes.items()
         ]
     )
@@ -296,13 +297,13 @@ def platt(odds: NDArray[np.floating], truth: NDArray[np.floating]) -> tuple[floa
     return float(slope), float(shift)
 
 
-def thresholds(tally: evaluate.Tally, least: float = 0.0) -> tuple[float, float]:
+def thresholds(tally: evaluate.Tally, least: float = 0.0, most: float = 1.0) -> tuple[float, float]:
     """(sure, maybe): the best weighted F measure, and what keeps SAFE of the true cases from being called absent."""
     scores, truth = np.asarray(tally.scores), np.asarray(tally.truths, bool)
     grid = np.arange(BOUNDS[0], BOUNDS[1] + 0.001, 0.02)
     worth = np.asarray([weighted_f(truth, scores >= level) for level in grid])
     sure = max(least, float(np.median(grid[worth >= worth.max() - 1e-9])))  # the middle of a gap, not its edge
-    return sure, min(float(np.quantile(scores[truth], 1 - SAFE)), sure / 2)
+    return sure, min(float(np.quantile(scores[truth], 1 - SAFE)), sure / 2, most)
 
 
 def weighted_f(truth: NDArray[np.bool_], said: NDArray[np.bool_]) -> float:

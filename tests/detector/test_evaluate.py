@@ -84,6 +84,7 @@ class TestThresholds:
             tally.add("a", score > 0.5, score)
         sure, maybe = train.thresholds(tally)
         assert 0.2 < sure <= 0.7 and maybe < sure
+        assert train.thresholds(tally, 0.8, 0.05) == (0.8, 0.05)  # bounds
 
     def test_platt_undoes_a_bend(self):
         rng = np.random.default_rng(0)
