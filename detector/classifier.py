@@ -110,9 +110,8 @@ class Head:
         return np.asarray(self.standard(tagged) @ self.weights + self.bias)
 
     def evidence(self, tagged: Array, drafted: Array) -> Array:
-        """What there is to tell of a mixture: (windows, all channels) and (windows, levels.HEARD) side by side."""
-        standard = self.standard(tagged)
-        return np.concatenate([standard @ self.weights + self.bias, standard, drafted], axis=1)
+        """Log-odds, the head's channels and (windows, levels.HEARD) of a mixture side by side, a row per window."""
+        return np.concatenate([self.odds(tagged), self.standard(tagged), drafted], axis=1)
 
     def mixed(self, evidence: Array) -> Array:
         """Log-odds (windows, KINDS) in a mixture."""

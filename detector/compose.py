@@ -7,6 +7,7 @@ every other song is sung, or spoken, and has a vocals.flac.
 """
 
 import argparse
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -78,7 +79,9 @@ def piece(soundfont: Path, rng: Generator) -> dict[str, Array]:
 def sung(singers: list[Array], rng: Generator) -> Array:
     """(samples, 2) at PLAYED of TAKE seconds of singers and speakers, who follow each other."""
     length = round(TAKE * RATE)
-    lines = [voices.processed(voices.line(singers, round(LINE * RATE), rng), rng) for _ in range(-int(-TAKE // LINE))]
+    lines = [
+        voices.processed(voices.line(singers, round(LINE * RATE), rng), rng) for _ in range(math.ceil(TAKE / LINE))
+    ]
     mono = soxr.resample(np.concatenate(lines)[:length], RATE, PLAYED)
     mono = np.pad(mono, (0, max(0, round(TAKE * PLAYED) - len(mono))))[: round(TAKE * PLAYED)]
     gain = 10 ** ((LEVEL_VOCALS + rng.normal(0, 3)) / 20) / max(rms(mono), 1e-4)

@@ -72,7 +72,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args(argv)
     tagged, levels = heard_corpus(arguments)
-    calibrate(fit(tagged, truths(levels)), arguments.calibrate, CALIBRATION_CASES)
+    calibrate(fit(tagged, truths(levels)), arguments.calibrate)
 
 
 def refine_main(argv: Sequence[str] | None = None) -> None:
@@ -178,14 +178,14 @@ def save(head: dict[str, Any]) -> None:
 # Real music
 
 
-def calibrate(head: dict[str, Any], folder: Path, cases: int) -> None:
+def calibrate(head: dict[str, Any], folder: Path) -> None:
     """Scale what the head says so that it is probabilities on real music, and save it, yet without a second regression.
 
     Raises InvalidOption.
     """
     head |= unmixed(len(head["channels"]))
     save(head)
-    odds, truth, songs = hear_cases(song_cases([folder], cases))
+    odds, truth, songs = hear_cases(song_cases([folder], CALIBRATION_CASES))
     for index, (slope, shift) in scales(odds[:, : len(KINDS)], truth, songs).items():
         head["weights"][:, index] *= slope
         head["bias"][index] = slope * head["bias"][index] + shift

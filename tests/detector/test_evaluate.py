@@ -119,7 +119,7 @@ class TestThresholds:
         rest = slice(len(train.TOGETHER), None)
         np.testing.assert_array_equal(found["mixing"][:, rest], train.unmixed(channels)["mixing"][:, rest])
         assert not found["shift"][rest].any()
-        assert not found["mixing"][rest][:, : len(train.TOGETHER)][: kinds - len(train.TOGETHER)].any()
+        assert not found["mixing"][len(train.TOGETHER) : kinds, : len(train.TOGETHER)].any()
 
     def test_a_second_regression_that_changes_nothing(self):
         head = classifier.head()
