@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from detector.classifier import MIXTURE, PRESENT, UNCERTAIN, Detection
 from pipeline.audio import clock
-from pipeline.options import BITS, DEFAULT_BLEED, FORMATS, STEMS, Options, SeparationError, bleeds
+from pipeline.options import BITS, DEFAULT_BLEED, FORMATS, SAMPLE_RATES, SOURCE, STEMS, Options, SeparationError, bleeds
 from pipeline.report import Progress, Report
 from pipeline.routing import Folded
 from pipeline.separate import separate_file
@@ -31,6 +31,7 @@ def main(argv: list[str] | None = None) -> int:
             stems=tuple(arguments.stems.split(",")) if arguments.stems else (),
             format=arguments.format,
             bits=arguments.bits,
+            sample_rate=arguments.sample_rate,
             preset=arguments.preset,
             bleed=arguments.bleed,
         )
@@ -51,6 +52,9 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--stems", metavar="A,B", help=f"of {', '.join(STEMS)}; default: as the song has them")
     made.add_argument("--format", choices=list(FORMATS), default="wav", help="mp3: 320 kbit/s; mp3-v0: best variable")
     made.add_argument("--bits", choices=BITS, default="float", help="of WAV and FLAC samples; float (WAV) can't clip")
+    made.add_argument(
+        "--sample-rate", choices=SAMPLE_RATES, default=SOURCE, help="of the files, Hz; default: the song's"
+    )
     made.add_argument("--bleed", default=DEFAULT_BLEED, help=bleed_help())
     made.add_argument("--preset", default="default", help="which models: see python -m ensemble list")
     made.add_argument(

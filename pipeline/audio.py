@@ -7,12 +7,12 @@ from typing import IO, Any
 
 import av
 import numpy as np
-import soxr
 from av.audio.frame import AudioFrame
 from numpy.typing import NDArray
 
 from ensemble.errors import SeparationError
 from pipeline import tags as tagging
+from pipeline.options import SOURCE
 from pipeline.tags import Tags
 
 Audio = NDArray[np.float32]
@@ -24,16 +24,27 @@ BYTES_PER_FRAME = 4 * CHANNELS
 
 @dataclass
 class Recording:
-    """A decoded song on disk, interleaved float32 at RATE. mean, std: of its mono mix; energy, peak: of both sides."""
+    """A decoded song on disk, interleaved float32 at RATE. mean, std: of its mono mix; energy, peak: of both sides.
+
+    source: the file it was decoded from, of source_samples frames at source_rate, Hz; None for what was never a file.
+    """
 
     path: Path
     samples: int = 0
+    source: Path | None = None
+    source_rate: int = RATE
+    source_samples: int = 0
     tags: Tags = field(default_factory=Tags)
     warnings: list[str] = field(default_factory=list)
     energy: float = 0.0
     peak: float = 0.0
     mono_sum: float = 0.0
     mono_energy: float = 0.0
+
+    @property
+    def origin(self) -> tuple[int, int]:
+        """Frames and sample rate, Hz, of the file it was decoded from."""
+        return self.source_samples or self.samples, self.source_rate
 
     @property
     def mean(self) -> float:
@@ -81,16 +92,22 @@ def clock(seconds: float) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Coding:
-    """How a file type is written. full_scale: of the integers that samples become; None keeps floats."""
+    """How a file type is written. full_scale: of the integers that samples become; None keeps floats.
+
+    rates: the sample rates, Hz, that its players can be trusted with; none: any up to HIGHEST_RATE.
+    """
 
     muxer: str
     codec: str
     layout: str
     full_scale: int | None = None
     bit_rate: int | None = None
-    rate: int = RATE
+    rates: tuple[int, ...] = ()
     options: dict[str, str] = field(default_factory=dict)
 
+
+EVERYDAY_RATES = (RATE, 48_000)
+HIGHEST_RATE = 655_350  # Hz, the greatest that FLAC can hold
 
 CODINGS = {
     ("wav", "16"): Coding("wav", "pcm_s16le", "s16", 2**15),
@@ -98,15 +115,13 @@ CODINGS = {
     ("wav", "float"): Coding("wav", "pcm_f32le", "flt"),
     ("flac", "16"): Coding("flac", "flac", "s16", 2**15),
     ("flac", "24"): Coding("flac", "flac", "s32", 2**23),
-    ("mp3", "float"): Coding("mp3", "libmp3lame", "fltp", bit_rate=320_000),
-    ("mp3-v0", "float"): Coding("mp3", "libmp3lame", "fltp", options={"flags": "+qscale", "global_quality": "0"}),
+    ("mp3", "float"): Coding("mp3", "libmp3lame", "fltp", bit_rate=320_000, rates=EVERYDAY_RATES),
+    ("mp3-v0", "float"): Coding(
+        "mp3", "libmp3lame", "fltp", rates=EVERYDAY_RATES, options={"flags": "+qscale", "global_quality": "0"}
+    ),
     # Noise in place of what sounds like it, which AAC may write, would be missed where stems are added up.
-    ("m4a", "float"): Coding("mp4", "aac", "fltp", bit_rate=256_000, options={"aac_pns": "0"}),
-    ("opus", "float"): Coding("ogg", "libopus", "flt", bit_rate=192_000, rate=48_000),
-}
-MUXER_OPTIONS = {
-    "wav": {"rf64": "auto"},  # beyond 4 GiB
-    "mp4": {"brand": "M4A ", "movie_timescale": str(RATE)},  # the edit list cuts to the sample, not the millisecond
+    ("m4a", "float"): Coding("mp4", "aac", "fltp", bit_rate=256_000, rates=EVERYDAY_RATES, options={"aac_pns": "0"}),
+    ("opus", "float"): Coding("ogg", "libopus", "flt", bit_rate=192_000, rates=(48_000,)),
 }
 
 
@@ -126,17 +141,33 @@ def clips(format: str, bits: str) -> bool:
     return coding(format, bits) != CODINGS["wav", "float"]
 
 
+def output_rate(format: str, asked: str, source_rate: int) -> int:
+    """The sample rate, Hz, of a file of that format: as in Options, or the nearest of the same family that it can have.
+
+    Multiples of 8 kHz become 48 kHz, everything else 44.1 kHz.
+    """
+    rate = source_rate if asked == SOURCE else int(asked)
+    rates = coding(format, "float").rates
+    if (rate in rates) if rates else rate <= HIGHEST_RATE:
+        return rate
+    family = 48_000 if rate % 8000 == 0 else RATE
+    return family if family in (rates or EVERYDAY_RATES) else 48_000
+
+
 class Encoder:
     """Writes (2, n) float32 blocks to an audio file. A context manager; the file is whole once it is left.
 
+    rate: Hz, of the blocks and of the file: one that `output_rate` gives for the format.
     An open file is left open. tags are written as far as the format takes them. What a codec puts before and after the
     sound is marked in the file, so that a player gives back as many samples as were written, and each at its place.
     """
 
-    def __init__(self, target: Path | IO[bytes], format: str, bits: str, tags: Tags | None = None) -> None:
+    def __init__(
+        self, target: Path | IO[bytes], format: str, bits: str, tags: Tags | None = None, rate: int = RATE
+    ) -> None:
         made = coding(format, bits)
-        self._container = output(target, made.muxer)
-        self._sound = Sound(self._container, made)
+        self._container = output(target, made.muxer, rate)
+        self._sound = Sound(self._container, made, rate)
         if tags:
             tagging.write(self._container, tags)
 
@@ -154,44 +185,39 @@ class Encoder:
             self._container.close()
 
 
-def output(target: Path | IO[bytes], muxer: str) -> Any:
-    """A container to write, as our files need it."""
+def output(target: Path | IO[bytes], muxer: str, rate: int) -> Any:
+    """A container to write, as our files at that rate need it."""
+    options = {
+        "wav": {"rf64": "auto"},  # beyond 4 GiB
+        "mp4": {"brand": "M4A ", "movie_timescale": str(rate)},  # the edit list cuts to the sample, not the millisecond
+    }
     file = str(target) if isinstance(target, Path) else target
-    return av.open(file, "w", format=muxer, options=MUXER_OPTIONS.get(muxer, {}))
+    return av.open(file, "w", format=muxer, options=options.get(muxer, {}))
 
 
 class Sound:
-    """One stream of (2, n) float32 blocks in a container that is being written."""
+    """One stream of (2, n) float32 blocks at `rate`, Hz, in a container that is being written."""
 
-    def __init__(self, container: Any, coding: Coding) -> None:
-        self._container, self._coding = container, coding
-        self._stream = container.add_stream(coding.codec, rate=coding.rate, layout="stereo", options=coding.options)
+    def __init__(self, container: Any, coding: Coding, rate: int) -> None:
+        self._container, self._coding, self._rate = container, coding, rate
+        self._stream = container.add_stream(coding.codec, rate=rate, layout="stereo", options=coding.options)
         self._stream.codec_context.format = coding.layout
         if coding.bit_rate:
             self._stream.bit_rate = coding.bit_rate
-        self._resampler = soxr.ResampleStream(RATE, coding.rate, CHANNELS, dtype="float32", quality="VHQ")
         self._written = 0
 
     def write(self, audio: Audio) -> None:
-        """Append (2, n) at RATE."""
-        self._encode(audio if self._coding.rate == RATE else self._resampled(audio))
-
-    def finish(self) -> None:
-        """Write what is still held back."""
-        if self._coding.rate != RATE:
-            self._encode(self._resampled(np.zeros((CHANNELS, 0), np.float32), last=True))
-        self._container.mux(self._stream.encode(None))
-
-    def _encode(self, audio: Audio) -> None:
+        """Append (2, n)."""
         if not audio.size:
             return
         frame = AudioFrame.from_ndarray(self._samples(audio), format=self._coding.layout, layout="stereo")
-        frame.rate, frame.pts = self._coding.rate, self._written
+        frame.rate, frame.pts = self._rate, self._written
         self._written += audio.shape[1]
         self._container.mux(self._stream.encode(frame))
 
-    def _resampled(self, audio: Audio, last: bool = False) -> Audio:
-        return np.asarray(self._resampler.resample_chunk(interleaved(audio), last=last).T)
+    def finish(self) -> None:
+        """Write what the codec still holds back."""
+        self._container.mux(self._stream.encode(None))
 
     def _samples(self, audio: Audio) -> NDArray[Any]:
         scale = self._coding.full_scale

@@ -15,12 +15,12 @@ from typing import Any
 
 import av
 import numpy as np
-import soxr
 from av.audio.frame import AudioFrame
 
 from ensemble.errors import InvalidAudio
 from pipeline import tags
-from pipeline.audio import CHANNELS, RATE, Audio, Recording, clock, interleaved
+from pipeline.audio import CHANNELS, RATE, Audio, Recording, clock
+from pipeline.resampling import remainder, resampled
 
 MINUS_3_DB = np.sqrt(0.5)
 BOTH = (MINUS_3_DB, MINUS_3_DB)
@@ -50,7 +50,7 @@ def decode(source: Path, target: Path, max_seconds: float = float("inf")) -> Ite
         with _open(source) as container:
             found = tags.read(container)
         with _open(source) as container:
-            for recording in _decode(container, Recording(target, tags=found), max_seconds):
+            for recording in _decode(container, Recording(target, source=source, tags=found), max_seconds):
                 yield recording
         if _cut_wav(source):
             recording.warnings.append(INCOMPLETE.format(f"ends after {clock(recording.samples / RATE)}"))
@@ -61,6 +61,19 @@ def decode(source: Path, target: Path, max_seconds: float = float("inf")) -> Ite
             "This is not an audio file that can be read: it is damaged, incomplete, protected, or something else under "
             "an audio file's name. Play it in your audio program and export it again as WAV, FLAC or MP3."
         ) from error
+
+
+def native(source: Path) -> Iterator[Audio]:
+    """The song that `decode` resamples, as (2, n) blocks of about a second at its own sample rate."""
+    with _open(source) as container:
+        yield from _native(container, container.streams.audio[0], [0])
+
+
+def remainder_of(source: Path | None, source_rate: int, rate: int) -> Iterator[Audio]:
+    """What files at `rate`, Hz, can hold of a song and RATE can't (see `resampling`); no blocks if that is nothing."""
+    if source is None or RATE in (source_rate, rate):
+        return iter(())
+    return remainder(native(source), source_rate, rate)
 
 
 def _size(source: Path) -> int:
@@ -89,11 +102,9 @@ def _decode(container: Any, recording: Recording, max_seconds: float) -> Iterato
 def _store(container: Any, stream: Any, recording: Recording, max_seconds: float) -> Generator[Recording, None, int]:
     """Write everything that can be decoded; returns how many packets could not."""
     damaged = [0]
-    frames = _frames(container, stream, damaged)
-    if "mp4" in container.format.name:
-        frames = _unpadded(frames, round(_claimed_seconds(container, stream) * stream.rate))
+    recording.source_rate = stream.rate
     with recording.path.open("wb") as file:
-        for audio in _resampled(_batches(frames), stream.rate):
+        for audio in resampled(_counted(_native(container, stream, damaged), recording), stream.rate, RATE):
             _check_finite(audio, recording.samples)
             recording.append(audio, file)
             if recording.samples > max_seconds * RATE:
@@ -102,6 +113,19 @@ def _store(container: Any, stream: Any, recording: Recording, max_seconds: float
                 )
             yield recording
     return damaged[0]
+
+
+def _native(container: Any, stream: Any, damaged: list[int]) -> Iterator[Audio]:
+    frames = _frames(container, stream, damaged)
+    if "mp4" in container.format.name:
+        frames = _unpadded(frames, round(_claimed_seconds(container, stream) * stream.rate))
+    return _batches(frames)
+
+
+def _counted(blocks: Iterator[Audio], recording: Recording) -> Iterator[Audio]:
+    for block in blocks:
+        recording.source_samples += block.shape[1]
+        yield block
 
 
 def _frames(container: Any, stream: Any, damaged: list[int]) -> Iterator[Audio]:
@@ -160,17 +184,6 @@ def _batches(frames: Iterator[Audio]) -> Iterator[Audio]:
             batch = []
     if batch:
         yield np.concatenate(batch, axis=1)
-
-
-def _resampled(batches: Iterator[Audio], rate: int) -> Iterator[Audio]:
-    """Bring (2, n) at `rate` to RATE with soxr's very high quality."""
-    if rate == RATE:
-        yield from batches
-        return
-    stream = soxr.ResampleStream(rate, RATE, CHANNELS, dtype="float32", quality="VHQ")
-    for batch in batches:
-        yield stream.resample_chunk(interleaved(batch)).T
-    yield stream.resample_chunk(np.zeros((0, CHANNELS), np.float32), last=True).T
 
 
 def _check_finite(audio: Audio, before: int) -> None:

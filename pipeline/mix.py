@@ -15,10 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ensemble.errors import InvalidOption
-from pipeline import segments
-from pipeline.audio import CHANNELS, RATE, Audio, Encoder, clips
+from pipeline.audio import CHANNELS, Audio, Encoder, clips
 from pipeline.limiter import limited
-from pipeline.segments import load
+from pipeline.song import Song
 from pipeline.stretch import stretched
 from pipeline.tags import Tags
 
@@ -101,7 +100,7 @@ def panning(pan: float) -> NDArray[np.float32]:
 
 
 def render(
-    directory: Path,
+    song: Song,
     mix: Mix,
     target: Path | IO[bytes],
     format: str,
@@ -109,7 +108,7 @@ def render(
     tags: Tags | None = None,
     on_progress: Progress = lambda _: None,
 ) -> float:
-    """Write the mix of a complete folder of segments to a file; returns by how many dB it was lowered not to clip.
+    """Write the mix of a separated song to a file; returns by how many dB it was lowered not to clip.
 
     on_progress is told how much is done, 0 to 1. Raises InvalidOption for a lane that isn't there or a part after the
     end.
@@ -118,59 +117,50 @@ def render(
     share = 0.5 if listens else 1.0
     lowered = 1.0
     if listens:
-        heard = _told(directory, mix, lambda fraction: on_progress(share * fraction))
+        heard = _told(song, mix, lambda fraction: on_progress(share * fraction))
         lowered = max(1.0, *(float(np.abs(block).max(initial=0)) for block in heard))
-    with Encoder(target, format, bits, tags) as encoder:
-        for block in _told(directory, mix, lambda fraction: on_progress(1 - share + share * fraction)):
+    with Encoder(target, format, bits, tags, song.rate) as encoder:
+        for block in _told(song, mix, lambda fraction: on_progress(1 - share + share * fraction)):
             encoder.write(block / np.float32(lowered))
     return float(20 * np.log10(lowered))
 
 
-def _told(directory: Path, mix: Mix, on_progress: Progress) -> Iterator[Audio]:
+def _told(song: Song, mix: Mix, on_progress: Progress) -> Iterator[Audio]:
     """The blocks, telling how far they have come."""
-    start, stop = extent(directory, mix)
+    start, stop = extent(song, mix)
     written, total = 0, round((stop - start) / mix.tempo)
-    for block in blocks(directory, mix):
+    for block in blocks(song, mix):
         if block.shape[1]:
             yield block
         written += block.shape[1]
         on_progress(written / total)
 
 
-def blocks(directory: Path, mix: Mix) -> Iterator[Audio]:
+def blocks(song: Song, mix: Mix) -> Iterator[Audio]:
     """The mix as (2, n) blocks of up to some seconds, exact to the sample."""
-    heard: Iterable[Audio] = summed(directory, mix)
+    heard: Iterable[Audio] = summed(song, mix)
     if mix.shaped:
-        start, stop = extent(directory, mix)
-        heard = stretched(heard, stop - start, mix.tempo, mix.pitch)
+        start, stop = extent(song, mix)
+        heard = stretched(heard, stop - start, mix.tempo, mix.pitch, song.rate)
     master = np.float32(10 ** (mix.master_db / 20))
     heard = (block * master for block in heard)
-    yield from limited(heard) if mix.limiter else heard
+    yield from limited(heard, song.rate) if mix.limiter else heard
 
 
-def extent(directory: Path, mix: Mix) -> tuple[int, int]:
+def extent(song: Song, mix: Mix) -> tuple[int, int]:
     """First frame of the song that is heard, and the one after the last. Raises InvalidOption if there is none."""
-    total = segments.index(directory).total
-    seconds = total / RATE
-    start, stop = (round(min(time, seconds) * RATE) for time in (mix.start, inf if mix.end is None else mix.end))
+    start = min(round(mix.start * song.rate), song.frames)
+    stop = song.frames if mix.end is None else min(round(mix.end * song.rate), song.frames)
     if start >= stop:
-        raise InvalidOption(f"The song ends after {seconds:.1f} seconds, before this part begins.")
+        raise InvalidOption(f"The song ends after {song.frames / song.rate:.1f} seconds, before this part begins.")
     return start, stop
 
 
-def summed(directory: Path, mix: Mix) -> Iterator[Audio]:
+def summed(song: Song, mix: Mix) -> Iterator[Audio]:
     """All lanes after fader and pan as (2, n) blocks of up to a segment. Raises InvalidOption for an unknown lane."""
-    found = segments.index(directory)
-    unknown = [lane.name for lane in mix.lanes if lane.name not in found.stems]
+    unknown = [lane.name for lane in mix.lanes if lane.name not in song.stems]
     if unknown:
-        raise InvalidOption(f"There is no stem {unknown[0]!r}. There are: {', '.join(found.stems)}.")
-    start, stop = extent(directory, mix)
+        raise InvalidOption(f"There is no stem {unknown[0]!r}. There are: {', '.join(song.stems)}.")
     lanes = zip(mix.lanes, gains(mix.lanes), strict=True)
-    heard = [(lane.name, np.float32(gain) * panning(lane.pan)) for lane, gain in lanes if gain]
-    for number, first in enumerate(found.starts):
-        a, b = max(start - first, 0), min(stop - first, found.segment)
-        if a < b:
-            audio = np.zeros((CHANNELS, b - a), np.float32)
-            for name, matrix in heard:
-                audio += matrix @ load(directory, name, number, found.gain)[:, a:b]
-            yield audio
+    heard = {lane.name: np.float32(gain) * panning(lane.pan) for lane, gain in lanes if gain}
+    yield from song.mixed(heard, *extent(song, mix))

@@ -17,6 +17,8 @@ __all__ = [
     "DRAFT",
     "FORMATS",
     "RESIDUAL",
+    "SAMPLE_RATES",
+    "SOURCE",
     "STEMS",
     "InvalidAudio",
     "InvalidOption",
@@ -43,6 +45,8 @@ FORMATS = {
     "opus": "Opus",
 }
 BITS = ("16", "24", "float")
+SOURCE = "source"
+SAMPLE_RATES = (SOURCE, "44100", "48000", "88200", "96000")  # of files: as the upload, or Hz
 DRAFT = "draft"  # the preset that is heard until another one's stems are there
 
 
@@ -54,6 +58,7 @@ class Options:
     among those that are not experimental. The rest stays together in `other`.
     bleed: how much of the other stems is taken out of each. format: file type.
     bits: sample format of WAV and FLAC (FLAC has no float and takes 24 instead).
+    sample_rate: of the files, of SAMPLE_RATES; MP3 and M4A take 44.1 or 48 kHz, Opus 48 kHz, whichever is nearer.
     max_seconds: longer songs are refused while they are being decoded.
     Raises InvalidOption, naming the bad value and the allowed ones.
     """
@@ -63,6 +68,7 @@ class Options:
     bleed: str = DEFAULT_BLEED
     format: str = "wav"
     bits: str = "float"
+    sample_rate: str = SOURCE
     max_seconds: float = 3 * 3600.0
 
     def __post_init__(self) -> None:
@@ -73,6 +79,7 @@ class Options:
         _one_of("bleed", self.bleed, tuple(bleeds()))
         _one_of("format", self.format, tuple(FORMATS))
         _one_of("bits", self.bits, BITS)
+        _one_of("sample_rate", self.sample_rate, SAMPLE_RATES)
         if not self.max_seconds > 0:
             raise InvalidOption(f"max_seconds must be above 0, not {self.max_seconds!r}.")
 

@@ -16,7 +16,7 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
-from pipeline.audio import CHANNELS, Audio, Encoder, Recording
+from pipeline.audio import CHANNELS, RATE, Audio, Encoder, Recording
 from pipeline.options import RESIDUAL, STEMS
 
 SEGMENT = 220_500  # samples: 5 s, less than what the first network finishes at first, so that it is heard at once
@@ -35,7 +35,8 @@ class Block:
     """A finished piece of the song: samples start to stop of total.
 
     stems: (2, stop - start) each, what a player plays, RESIDUAL last. folded: stems whose sound is in `other` already.
-    gain: what segments are stored lower by and players must raise; the same throughout a song.
+    gain: what segments are stored lower by and players must raise; source: frames and rate (Hz) of the upload. Both are
+    the same throughout a song.
     """
 
     start: int
@@ -44,6 +45,7 @@ class Block:
     stems: dict[str, Audio]
     folded: dict[str, Audio] = field(default_factory=dict)
     gain: float = HEADROOM
+    source: tuple[int, int] | None = None
 
 
 def gain_of(peak: float) -> float:
@@ -71,7 +73,8 @@ class SegmentWriter:
 
     def write(self, block: Block) -> int:
         """Add a block of every stem; returns how many segments of each are complete."""
-        self._index = Index(block.total, block.gain, [*block.stems], [*block.folded], SEGMENT)
+        source = block.source or (block.total, RATE)
+        self._index = Index(block.total, block.gain, [*block.stems], [*block.folded], SEGMENT, *source)
         for stem, audio in (block.stems | block.folded).items():
             self._pending[stem] = np.concatenate([self._pending.get(stem, audio[:, :0]), audio], axis=1)
         while all(audio.shape[1] >= SEGMENT for audio in self._pending.values()):
@@ -128,6 +131,7 @@ class Index:
     """What a folder of segments holds, once it is complete: samples in all, and gain and stems as in Block.
 
     What is among both stems and folded is silent. segment: samples of each; songs from before it was noted have 10 s.
+    source_samples, source_rate: of the upload; songs from before they were noted (0) are taken to be at RATE.
     """
 
     total: int
@@ -135,10 +139,17 @@ class Index:
     stems: list[str]
     folded: list[str]
     segment: int = 441_000
+    source_samples: int = 0
+    source_rate: int = RATE
 
     def save(self, directory: Path) -> None:
         """Write it."""
         (directory / INDEX).write_text(json.dumps(asdict(self)), "utf-8")
+
+    @property
+    def source(self) -> tuple[int, int]:
+        """Frames and sample rate, Hz, of the upload."""
+        return self.source_samples or self.total, self.source_rate
 
     @property
     def starts(self) -> list[int]:
@@ -162,7 +173,8 @@ def replay(directory: Path) -> Iterator[Block]:
         stems = {stem: load(_separated(directory, stem).parent, stem, number, found.gain) for stem in names}
         for stem in found.folded:
             stems["other"] = stems["other"] - stems[stem]
-        yield Block(start, min(start + found.segment, found.total), found.total, stems, gain=found.gain)
+        stop = min(start + found.segment, found.total)
+        yield Block(start, stop, found.total, stems, gain=found.gain, source=found.source)
 
 
 def fold(directory: Path, names: Collection[str], silent: Collection[str] = ()) -> None:

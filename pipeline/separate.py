@@ -18,13 +18,13 @@ from ensemble.demucs import Level
 from ensemble.errors import ModelUnavailable
 from ensemble.separator import Separator, needed
 from pipeline import routing, segments
-from pipeline.audio import RATE, Audio, Recording, disk_full, suffix
+from pipeline.audio import RATE, Audio, Recording, disk_full, output_rate, suffix
 from pipeline.decode import decode
 from pipeline.evidence import decibels, weigh
 from pipeline.options import DRAFT, RESIDUAL, STEMS, Options, experimental_stems, stem_choices
 from pipeline.report import OnBlock, OnDecoded, OnDraft, OnHeard, OnProgress, Progress, Report
 from pipeline.segments import Block
-from pipeline.spool import Spool, encode, safe_gain
+from pipeline.spool import Files, Spool
 
 T = TypeVar("T")
 
@@ -127,7 +127,8 @@ def separate(recording: Recording, separator: Separator) -> Iterator[Block]:
     gain = segments.gain_of(recording.peak)
     for start, audio in separator.blocks(recording.read, recording.samples):
         stems = dict(zip(separator.stems, audio, strict=True))
-        yield Block(start, start + audio.shape[-1], recording.samples, stems, gain=gain)
+        stop = start + audio.shape[-1]
+        yield Block(start, stop, recording.samples, stems, gain=gain, source=recording.origin)
 
 
 @dataclass
@@ -193,14 +194,17 @@ class _Work:
         files = {stem: routing.parts(stem, folded) for stem in report.stems}
         if report.residual:
             files[RESIDUAL] = [RESIDUAL]
-        gain = safe_gain(self.spool, files, self.options)
+        rate = output_rate(self.options.format, self.options.sample_rate, recording.source_rate)
+        written = Files(self.spool, files, rate, recording)
+        report.sample_rate, report.samples = rate, written.frames
+        gain = written.safe_gain(self.options)
         if gain < 1:
             report.gain_db = round(20 * float(np.log10(gain)), 2)
             report.warnings.append(_lowered(report.gain_db))
         report.evidence = weigh(recording, self.spool, files, gain)
         tags = replace(recording.tags, title=report.title)
-        report.files = encode(
-            self.spool, files, self.directory, self.options, tags=tags, gain=gain,
+        report.files = written.encode(
+            self.directory, self.options, tags=tags, gain=gain,
             on_file=lambda done: self.on_progress(Progress("encode", done, len(files))),
         )  # fmt: skip
         for stem in {*STEMS, RESIDUAL} - {*files}:

@@ -1,13 +1,16 @@
 """Separated stems on disk while a song is being worked on, so that memory doesn't grow with it; then their files."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
 import numpy as np
 
-from pipeline.audio import BYTES_PER_FRAME, CHANNELS, RATE, Audio, Encoder, clips, interleaved, suffix
+from pipeline.audio import BYTES_PER_FRAME, CHANNELS, RATE, Audio, Encoder, Recording, clips, interleaved, suffix
+from pipeline.decode import remainder_of
 from pipeline.options import Options
+from pipeline.resampling import Reader, carrier, frames_at, resampled
 from pipeline.tags import Tags
 
 CHUNK = 10 * RATE  # samples handled at a time
@@ -45,10 +48,6 @@ class Spool:
         for start in range(0, self.samples, CHUNK):
             yield self.sum(stems, start, min(start + CHUNK, self.samples))
 
-    def peak(self, stems: Sequence[str]) -> float:
-        """Greatest absolute sample of the sum of some stems."""
-        return max(float(np.abs(chunk).max()) for chunk in self.sums(stems))
-
     def __enter__(self) -> "Spool":
         return self
 
@@ -60,33 +59,52 @@ class Spool:
         return self.folder / f"{stem}.f32"
 
 
-def safe_gain(spool: Spool, files: Mapping[str, Sequence[str]], options: Options) -> float:
-    """What keeps the loudest file from clipping, to be applied to all alike; 1 where nothing would be lost."""
-    if not clips(options.format, options.bits):
-        return 1.0
-    return 1 / max(1.0, *(spool.peak(parts) for parts in files.values()))
+@dataclass(frozen=True, slots=True)
+class Files:
+    """What is to be written: files at `rate`, Hz, that are sums of spooled stems.
 
-
-def encode(
-    spool: Spool,
-    files: Mapping[str, Sequence[str]],
-    directory: Path,
-    options: Options,
-    *,
-    tags: Tags,
-    gain: float,
-    on_file: Callable[[int], None],
-) -> dict[str, Path]:
-    """Write directory/<name>.<suffix>, each the sum of some spooled stems; on_file(files done) before each.
-
-    tags: of the song; each file's title has its name behind the song's: "Title (vocals)".
+    parts: stems of each file by its name. recording: the song, whose upload holds what the spool's rate can't.
     """
-    written = {}
-    for done, (name, parts) in enumerate(files.items()):
-        on_file(done)
-        part = spool.folder / f"{name}.part"
-        with Encoder(part, options.format, options.bits, tags.version(name)) as encoder:
-            for chunk in spool.sums(parts):
-                encoder.write(chunk * np.float32(gain))
-        written[name] = part.replace(directory / f"{name}.{suffix(options.format)}")
-    return written
+
+    spool: Spool
+    parts: Mapping[str, Sequence[str]]
+    rate: int
+    recording: Recording
+
+    @property
+    def frames(self) -> int:
+        """Length of each file."""
+        return frames_at(self.rate, *self.recording.origin)
+
+    def audio(self, name: str) -> Iterator[Audio]:
+        """A file's sound as (2, n) blocks. All files together are the song, at any rate."""
+        sound = Reader(resampled(self.spool.sums(self.parts[name]), RATE, self.rate))
+        carries, recording = name == carrier(self.parts), self.recording
+        rest = Reader(remainder_of(recording.source, recording.source_rate, self.rate) if carries else [])
+        for start in range(0, self.frames, CHUNK):
+            count = min(CHUNK, self.frames - start)
+            yield sound.read(count) + rest.read(count)
+
+    def safe_gain(self, options: Options) -> float:
+        """What keeps the loudest file from clipping, to be applied to all alike; 1 where nothing would be lost."""
+        if not clips(options.format, options.bits):
+            return 1.0
+        peaks = (float(np.abs(audio).max()) for name in self.parts for audio in self.audio(name))
+        return 1 / max(1.0, *peaks)
+
+    def encode(
+        self, directory: Path, options: Options, *, tags: Tags, gain: float, on_file: Callable[[int], None]
+    ) -> dict[str, Path]:
+        """Write directory/<name>.<suffix>; on_file(files done) before each.
+
+        tags: of the song; each file's title has its name behind the song's: "Title (vocals)".
+        """
+        written = {}
+        for done, name in enumerate(self.parts):
+            on_file(done)
+            part = self.spool.folder / f"{name}.part"
+            with Encoder(part, options.format, options.bits, tags.version(name), self.rate) as encoder:
+                for audio in self.audio(name):
+                    encoder.write(audio * np.float32(gain))
+            written[name] = part.replace(directory / f"{name}.{suffix(options.format)}")
+        return written

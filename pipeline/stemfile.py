@@ -15,10 +15,9 @@ from typing import IO, Any
 import numpy as np
 
 from ensemble.errors import InvalidOption
-from pipeline import segments
 from pipeline import tags as tagging
 from pipeline.audio import Audio, Sound, coding, output
-from pipeline.segments import Index
+from pipeline.song import UNITY, Song
 from pipeline.tags import Tags
 
 COLOURS = {"drums": "#E07A2F", "bass": "#8B6CF0", "other": "#7B8696", "vocals": "#E0518D"}  # in the file's order
@@ -33,23 +32,22 @@ MASTERING = {
 HEADER = 8  # bytes of a box's size and name
 
 
-def write(directory: Path, target: Path, tags: Tags, on_progress: Callable[[float], None] = lambda _: None) -> float:
-    """Write a complete folder of segments; returns by how many dB all tracks were lowered alike, so that none clips.
+def write(song: Song, target: Path, tags: Tags, on_progress: Callable[[float], None] = lambda _: None) -> float:
+    """Write a separated song; returns by how many dB all tracks were lowered alike, so that none clips.
 
-    on_progress(0..1). Raises InvalidOption where one of the four stems is missing, FileNotFoundError for the folder.
+    on_progress(0..1). Raises InvalidOption where one of the four stems is missing.
     """
-    found = segments.index(directory)
-    missing = [stem for stem in COLOURS if stem not in found.stems]
+    missing = [stem for stem in COLOURS if stem not in song.stems]
     if missing:
         raise InvalidOption(f"NI Stems need {', '.join(COLOURS)}. This song has no {' and no '.join(missing)}.")
     loudest = 1.0
-    for done, tracks in _blocks(directory, found):
+    for done, tracks in _blocks(song):
         loudest = max(loudest, float(np.abs(tracks).max()))
         on_progress(done / 2)
-    with closing(output(target, "mp4")) as container:
-        sounds = [Sound(container, coding("m4a", "float")) for _ in range(1 + len(COLOURS))]
+    with closing(output(target, "mp4", song.rate)) as container:
+        sounds = [Sound(container, coding("m4a", "float"), song.rate) for _ in range(1 + len(COLOURS))]
         tagging.write(container, tags)
-        for done, tracks in _blocks(directory, found):
+        for done, tracks in _blocks(song):
             for sound, audio in zip(sounds, tracks / np.float32(loudest), strict=True):
                 sound.write(audio)
             on_progress((1 + done) / 2)
@@ -60,13 +58,13 @@ def write(directory: Path, target: Path, tags: Tags, on_progress: Callable[[floa
     return float(20 * np.log10(loudest))
 
 
-def _blocks(directory: Path, found: Index) -> Iterator[tuple[float, Audio]]:
+def _blocks(song: Song) -> Iterator[tuple[float, Audio]]:
     """The tracks, a segment at a time, as (5, 2, samples); before them how much of the song that completes."""
-    for number in range(len(found.starts)):
-        audio = {stem: segments.load(directory, stem, number, found.gain) for stem in found.stems}
-        mix = np.sum([*audio.values()], axis=0)
-        audio["other"] = np.sum([audio[stem] for stem in audio if stem == "other" or stem not in COLOURS], axis=0)
-        yield (number + 1) / len(found.starts), np.stack([mix, *(audio[stem] for stem in COLOURS)])
+    rest = [stem for stem in song.stems if stem == "other" or stem not in COLOURS]
+    tracks = [song.stems, *(rest if stem == "other" else [stem] for stem in COLOURS)]
+    segments = zip(*(song.mixed(dict.fromkeys(names, UNITY)) for names in tracks), strict=True)
+    for number, audio in enumerate(segments, 1):
+        yield number / len(song.index.starts), np.stack(audio)
 
 
 def description() -> dict[str, Any]:

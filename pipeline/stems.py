@@ -1,4 +1,4 @@
-"""Stems of a complete folder of segments as files: one, or all in an archive, in any format.
+"""Stems of a separated song as files: one, or all in an archive, in any format.
 
 Where a format would clip the loudest stem, all are lowered alike, so that together they are still the song.
 """
@@ -11,9 +11,8 @@ from zipfile import ZIP_STORED, ZipFile
 
 import numpy as np
 
-from pipeline import segments
 from pipeline.audio import Encoder, clips, suffix
-from pipeline.segments import Index
+from pipeline.song import Song
 from pipeline.tags import Tags
 
 OnProgress = Callable[[float], None]
@@ -28,24 +27,22 @@ class Form:
     tags: Tags
 
 
-def write(directory: Path, stem: str, target: Path, form: Form, on_progress: OnProgress = lambda _: None) -> float:
+def write(song: Song, stem: str, target: Path, form: Form, on_progress: OnProgress = lambda _: None) -> float:
     """Write one stem; returns by how many dB it was lowered. on_progress(0..1). Raises FileNotFoundError."""
-    found = segments.index(directory)
-    step = _Steps(on_progress, (_scanned(found, form) + 1) * len(found.starts))
-    loudest = _loudest(directory, found, form, step)
-    _encode(directory, found, stem, target, form, loudest, step)
+    step = _Steps(on_progress, (_scanned(song, form) + 1) * len(song.index.starts))
+    loudest = _loudest(song, form, step)
+    _encode(song, stem, target, form, loudest, step)
     return _decibels(loudest)
 
 
-def archive(directory: Path, title: str, target: Path, form: Form, on_progress: OnProgress = lambda _: None) -> float:
+def archive(song: Song, title: str, target: Path, form: Form, on_progress: OnProgress = lambda _: None) -> float:
     """Write every stem in a ZIP file, "<title>/<title> - <stem>.<suffix>"; otherwise as `write`."""
-    found = segments.index(directory)
-    step = _Steps(on_progress, (_scanned(found, form) + len(found.stems)) * len(found.starts))
-    loudest = _loudest(directory, found, form, step)
+    step = _Steps(on_progress, (_scanned(song, form) + len(song.stems)) * len(song.index.starts))
+    loudest = _loudest(song, form, step)
     with ZipFile(target, "w", ZIP_STORED) as packed, tempfile.TemporaryDirectory(dir=target.parent) as scratch:
-        for stem in found.stems:
+        for stem in song.stems:
             path = Path(scratch) / stem  # one at a time: the disk holds the archive and one stem more
-            _encode(directory, found, stem, path, form, loudest, step)
+            _encode(song, stem, path, form, loudest, step)
             packed.write(path, f"{title}/{title} - {stem}.{suffix(form.format)}")
             path.unlink()
     return _decibels(loudest)
@@ -62,26 +59,25 @@ class _Steps:
         self._on_progress(self._done / self._total)
 
 
-def _scanned(found: Index, form: Form) -> int:
+def _scanned(song: Song, form: Form) -> int:
     """How many stems must be looked through before the first is written."""
-    return len(found.stems) if clips(form.format, form.bits) else 0
+    return len(song.stems) if clips(form.format, form.bits) else 0
 
 
-def _loudest(directory: Path, found: Index, form: Form, step: _Steps) -> float:
+def _loudest(song: Song, form: Form, step: _Steps) -> float:
     """The greatest absolute sample of all stems if that would clip, else 1."""
     loudest = 1.0
-    for stem in found.stems[: _scanned(found, form)]:
-        for number in range(len(found.starts)):
-            audio = segments.load(directory, stem, number, found.gain)
+    for stem in song.stems[: _scanned(song, form)]:
+        for audio in song.mixed(stem):
             loudest = max(loudest, float(np.abs(audio).max(initial=0.0)))
             step()
     return loudest
 
 
-def _encode(directory: Path, found: Index, stem: str, target: Path, form: Form, loudest: float, step: _Steps) -> None:
-    with Encoder(target, form.format, form.bits, form.tags.version(stem)) as encoder:
-        for number in range(len(found.starts)):
-            encoder.write(segments.load(directory, stem, number, found.gain) / np.float32(loudest))
+def _encode(song: Song, stem: str, target: Path, form: Form, loudest: float, step: _Steps) -> None:
+    with Encoder(target, form.format, form.bits, form.tags.version(stem), song.rate) as encoder:
+        for audio in song.mixed(stem):
+            encoder.write(audio / np.float32(loudest))
             step()
 
 

@@ -4,7 +4,7 @@ import asyncio
 import errno
 import os
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from typing import IO
@@ -63,33 +63,33 @@ async def stem(request: HttpRequest, pk: UUID, name: str) -> HttpResponseBase:
     if found is None:
         raise Http404
     with _explained():
-        path = await _in_form(found, request.GET.get("format"), request.GET.get("bits"))
+        path = await _in_form(found, request.GET)
     response = await send_file(request, path, TYPES.get(path.suffix, "application/octet-stream"))
     return as_attachment(response, f"{tame(found.job.track.title)} - {name}{path.suffix}")
 
 
-async def _in_form(stem: Stem, format: str | None, bits: str | None) -> Path:
-    """Where the stem is in that format. Raises InvalidOption, Busy, FileNotFoundError, OSError."""
-    own = {"format": stem.job.options.get("format", "wav"), "bits": stem.job.options.get("bits", "float")}
-    asked = own | {name: value for name, value in (("format", format), ("bits", bits)) if value is not None}
+async def _in_form(stem: Stem, query: Mapping[str, str]) -> Path:
+    """Where the stem is in the format that a query names. Raises InvalidOption, Busy, FileNotFoundError, OSError."""
+    own = {name: stem.job.options.get(name, getattr(Options(), name)) for name in ("format", "bits", "sample_rate")}
+    asked = {name: query.get(name, value) for name, value in own.items()}
     Options(**asked)
     return stem.path if asked == own else await asyncio.wrap_future(rendering.admit(_converted, stem, **asked))
 
 
-def _converted(stem: Stem, format: str, bits: str) -> Path:
+def _converted(stem: Stem, format: str, bits: str, sample_rate: str) -> Path:
     from pipeline.audio import suffix  # noqa: PLC0415 - they load NumPy and ffmpeg
-    from pipeline.segments import WORK  # noqa: PLC0415
     from pipeline.stems import Form, write  # noqa: PLC0415
     from webapp.original import tags_of  # noqa: PLC0415
 
-    path = stem.job.published / stem.name / f"{format}-{bits}.{suffix(format)}"
+    path = stem.job.published / stem.name / f"{format}-{bits}-{sample_rate}.{suffix(format)}"
     with suppress(FileNotFoundError):
         store().stat(path)
         return path
     rendering.require_room()
-    with store().at_hand(stem.job.published, *WORK) as folder, tempfile.TemporaryDirectory(dir=folder) as scratch:
+    separated = rendering.separated(stem.job, format, sample_rate)
+    with separated as song, tempfile.TemporaryDirectory(dir=song.directory) as scratch:
         made = Path(scratch, path.name)
-        write(folder, stem.name, made, Form(format, bits, tags_of(stem.job)))
+        write(song, stem.name, made, Form(format, bits, tags_of(stem.job)))
         store().put(made, path)
     return path
 
@@ -112,15 +112,14 @@ def _explained() -> Iterator[None]:
 def _render(job: Job, wished: Wish) -> tuple[IO[bytes], int, float]:
     """An open file that is gone once it is closed, its size, and the dB by which the mix was lowered."""
     from pipeline.mix import render  # noqa: PLC0415
-    from pipeline.segments import WORK  # noqa: PLC0415
     from webapp.original import tags_of  # noqa: PLC0415
 
     rendering.require_room()
     with ExitStack() as stack:
         file = stack.enter_context(tempfile.TemporaryFile(dir=settings.FILE_UPLOAD_TEMP_DIR))
-        with store().at_hand(job.published, *WORK) as folder:
+        with rendering.separated(job, wished.format, wished.sample_rate) as song:
             tags = tags_of(job).version("mix")
-            lowered = render(folder, wished.mix, file, wished.format, wished.bits, tags)
+            lowered = render(song, wished.mix, file, wished.format, wished.bits, tags)
         size = file.seek(0, os.SEEK_END)
         file.seek(0)
         stack.pop_all()  # from here on it is the response's to close

@@ -44,7 +44,7 @@ STALLED = (
     "it happens again, ask whoever runs this site to look at the worker's log."
 )
 
-WISHES = ("stems", "preset", "format", "bits", "bleed")  # of Options, that a job remembers
+WISHES = ("stems", "preset", "format", "bits", "sample_rate", "bleed")  # of Options, that a job remembers
 IDLE: dict[str, Any] = {
     "stage": "",
     "blocks_done": 0,

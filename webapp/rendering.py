@@ -16,9 +16,8 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import timedelta
-from pathlib import Path
 from time import monotonic
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from django.conf import settings
 from django.db import close_old_connections
@@ -32,6 +31,9 @@ from webapp.jobs import DISK_FULL
 from webapp.models import LIVE, Export, Job, State
 from webapp.storage import store
 from webapp.wishes import Wish
+
+if TYPE_CHECKING:
+    from pipeline.song import Song
 
 log = logging.getLogger(__name__)
 
@@ -90,9 +92,10 @@ def start(job: Job, wish: Wish) -> Export:
     """
     from pipeline.mix import extent  # noqa: PLC0415 - they load NumPy and ffmpeg
     from pipeline.segments import INDEX  # noqa: PLC0415
+    from pipeline.song import Song  # noqa: PLC0415
 
     with store().at_hand(job.published, INDEX) as folder:
-        extent(folder, wish.mix)
+        extent(Song.open(folder, None, wish.format, wish.sample_rate), wish.mix)
     export = Export(job=job, process=PROCESS, filename=wish.filename(tame(job.track.title)))
     export.save(force_insert=True)
     try:
@@ -134,25 +137,29 @@ def _render(export: Export, wish: Wish) -> None:
 
 def _made(export: Export, wish: Wish) -> float:
     """Write what is wished for; returns by how many dB it was lowered so as not to clip."""
-    from pipeline.segments import WORK  # noqa: PLC0415 - as above
-
-    with store().at_hand(export.job.published, *WORK) as folder:
-        return _written(folder, export, wish)
-
-
-def _written(folder: Path, export: Export, wish: Wish) -> float:
     from pipeline import mix, stemfile, stems  # noqa: PLC0415 - as above
     from webapp.original import tags_of  # noqa: PLC0415
 
     job, tags, tell = export.job, tags_of(export.job), _Teller(export)
     form = stems.Form(wish.format, wish.bits, tags)
-    if wish.what == "mix":
-        return mix.render(folder, wish.mix, export.path, wish.format, wish.bits, tags.version("mix"), tell)
-    if wish.what == "stem":
-        return stems.write(folder, wish.stem, export.path, form, tell)
-    if wish.what == "stems":
-        return stems.archive(folder, tame(job.track.title), export.path, form, tell)
-    return stemfile.write(folder, export.path, tags, tell)
+    with separated(job, "m4a" if wish.what == "ni" else wish.format, wish.sample_rate) as song:
+        if wish.what == "mix":
+            return mix.render(song, wish.mix, export.path, wish.format, wish.bits, tags.version("mix"), tell)
+        if wish.what == "stem":
+            return stems.write(song, wish.stem, export.path, form, tell)
+        if wish.what == "stems":
+            return stems.archive(song, tame(job.track.title), export.path, form, tell)
+        return stemfile.write(song, export.path, tags, tell)
+
+
+@contextmanager
+def separated(job: Job, format: str, sample_rate: str) -> Iterator["Song"]:
+    """A finished song at hand, to be read for files of that format. Raises FileNotFoundError if it is gone."""
+    from pipeline.segments import WORK  # noqa: PLC0415 - as above
+    from pipeline.song import Song  # noqa: PLC0415
+
+    with store().at_hand(job.published, *WORK) as folder, store().at_hand(job.track.path) as upload:
+        yield Song.open(folder, upload, format, sample_rate)
 
 
 class _Teller:

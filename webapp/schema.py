@@ -14,7 +14,7 @@ from django.urls import URLPattern, URLResolver, get_resolver
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from drf_spectacular.openapi import AutoSchema
 
-from pipeline.options import BITS, FORMATS
+from pipeline.options import BITS, FORMATS, SAMPLE_RATES
 from webapp import shapes
 from webapp.permissions import WithinScope
 from webapp.wishes import KINDS
@@ -129,9 +129,8 @@ def _between(least: float | None, most: float | None) -> Schema:
 
 
 NAMES = {"type": "array", "items": {"type": "string"}}
-MIX = {
-    "format": _among(*FORMATS),
-    "bits": _among(*BITS),
+CODING = {"format": _among(*FORMATS), "bits": _among(*BITS), "sample_rate": _among(*SAMPLE_RATES)}
+MIX = CODING | {
     "mute": NAMES,
     "solo": NAMES,
     "master": _between(None, 6),
@@ -176,7 +175,7 @@ FILES = {
         "A stem's picture: X-Columns columns of X-Bands bytes, the lowest band first.",
         headers={"X-Columns": "From beginning to end.", "X-Bands": "Of each column."},
     ),
-    "stem-download": File("The stem, in any format.", ANY, {"format": _among(*FORMATS), "bits": _among(*BITS)}),
+    "stem-download": File("The stem, in any format.", ANY, CODING),
 }
 CONVERTERS: dict[str, Schema] = {
     "uuid": {"type": "string", "format": "uuid"},

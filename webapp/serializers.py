@@ -15,6 +15,8 @@ from pipeline.options import (
     DEFAULT_BLEED,
     DRAFT,
     FORMATS,
+    SAMPLE_RATES,
+    SOURCE,
     STEMS,
     Options,
     bleeds,
@@ -84,12 +86,13 @@ class Wishes(Checked):
     preset = serializers.ChoiceField(choices=presets(), default="default")
     format = serializers.ChoiceField(choices=list(FORMATS), default="wav")
     bits = serializers.ChoiceField(choices=BITS, default="float")
+    sample_rate = serializers.ChoiceField(choices=SAMPLE_RATES, default=SOURCE)
     bleed = serializers.ChoiceField(choices=[*bleeds()], default=DEFAULT_BLEED)
 
     @property
     def options(self) -> Options:
         """The same, checked."""
-        wish = {name: self.validated_data[name] for name in ("preset", "format", "bits", "bleed")}
+        wish = {name: self.validated_data[name] for name in ("preset", "format", "bits", "sample_rate", "bleed")}
         return Options(**wish, stems=tuple(in_order(self.validated_data["stems"])))
 
 
@@ -178,6 +181,7 @@ def job_json(job: Job, queue: Queue | None = None) -> shapes.Job:
         "preset": preset,
         "format": job.options.get("format", "wav"),
         "bits": job.options.get("bits", "float"),
+        "sample_rate": job.report.get("sample_rate"),
         "bleed": job.options.get("bleed", DEFAULT_BLEED),
         "stems_asked": in_order(_wish(job)),
         "heard": job.heard or None,

@@ -121,6 +121,7 @@ class Job(TypedDict):
     preset: A[str, "Which models were asked for.", "default"]
     format: A[str, "Of the files of its stems.", "flac"]
     bits: A[str, "Of WAV and FLAC.", "24"]
+    sample_rate: A[int | None, "Of its files, Hz, once it is done.", 48_000]
     bleed: A[str, "How much of the other stems is taken out of each.", "light"]
     stems_asked: A[list[str], "Empty: as the song has them.", ["vocals", "drums"]]
     choices: A[list[str], "Stems that can be asked for.", ["vocals", "drums", "bass", "guitar", "piano", "other"]]

@@ -2,7 +2,8 @@
 
 A mix is told alike everywhere: <stem>=dB (-inf is silence, 0 where not named), <stem>.pan=-1..1, mute=<stem> and
 solo=<stem> as often as needed, master=dB, limiter=1 or 0, tempo=0.5..2, pitch=semitones, start and end in seconds,
-format and bits as of stems. What is absent changes nothing.
+format, bits and sample_rate as of stems (WAV, 24 bit, at
+the upload's own rate). What is absent changes nothing.
 """
 
 from collections.abc import Mapping
@@ -11,27 +12,29 @@ from typing import TYPE_CHECKING, Any
 
 from django.http import QueryDict
 
-from pipeline.options import InvalidOption, Options
+from pipeline.options import SOURCE, InvalidOption, Options
 
 if TYPE_CHECKING:
     from pipeline.mix import Mix
 
 KINDS = ("mix", "stem", "stems", "ni")
-OF_A_MIX = ("mute", "solo", "master", "limiter", "tempo", "pitch", "start", "end", "format", "bits")
+OF_A_MIX = ("mute", "solo", "master", "limiter", "tempo", "pitch", "start", "end", "format", "bits", "sample_rate")
 OF_AN_EXPORT = ("what", "stem")
+PLAYABLE = {"format": "wav", "bits": "24", "sample_rate": SOURCE}  # unless asked otherwise
 SWITCH = {"1": True, "0": False}
 NI_STEMS = ("drums", "bass", "other", "vocals")
 
 
 @dataclass(frozen=True)
 class Wish:
-    """One file: what (of KINDS), the stem if it is one, the mix if it is that, format and bits as in Options."""
+    """One file: what (of KINDS), the stem if it is one, the mix if it is that; the rest as in Options."""
 
     what: str
     stem: str
     mix: "Mix"
     format: str
     bits: str
+    sample_rate: str
 
     @property
     def suffix(self) -> str:
@@ -58,8 +61,9 @@ def wish(query: QueryDict, names: list[str], beside: tuple[str, ...] = OF_AN_EXP
             f"A file of NI Stems needs {', '.join(NI_STEMS)}. This song has no {' and no '.join(missing)}; "
             "choose its stems anew first."
         )
-    coding = Options(format=query.get("format", "wav"), bits=query.get("bits", "float"))
-    return Wish(what, stem, describe(query, names, beside), coding.format, coding.bits)
+    asked = {name: query.get(name, usual) for name, usual in PLAYABLE.items()}
+    coding = Options(format=asked["format"], bits=asked["bits"], sample_rate=asked["sample_rate"])
+    return Wish(what, stem, describe(query, names, beside), coding.format, coding.bits, coding.sample_rate)
 
 
 def describe(query: QueryDict, names: list[str], beside: tuple[str, ...]) -> "Mix":

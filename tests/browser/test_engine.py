@@ -14,6 +14,7 @@ from sounds import read
 from pipeline.audio import RATE
 from pipeline.limiter import limited
 from pipeline.mix import Lane, Mix, panning, render
+from pipeline.song import Song as SeparatedSong
 
 if TYPE_CHECKING:
     from playwright.sync_api import Route
@@ -168,14 +169,14 @@ def test_the_limiter_holds_the_ceiling_can_be_seen_and_switched_off(player: Play
     assert heard.at(4)["levels"]["reduction"] > 1
     assert bare.at(4)["levels"]["reduction"] == 0
     assert heard.at(4)["latency"] == bare.at(4)["latency"] == pytest.approx(LOOKAHEAD / RATE)
-    expected = np.concatenate(list(limited([bare.song(0, 4 * RATE)])), axis=1)
+    expected = np.concatenate(list(limited([bare.song(0, 4 * RATE)], RATE)), axis=1)
     assert db(heard.song(0, 3 * RATE) - expected[:, : 3 * RATE], expected) < -80
 
 
 def test_the_exported_mix_is_what_is_heard(player: Player, song: Song, tmp_path: Path) -> None:
     """The null test: gain, pan, mute, master and a limiter at work; the file against the browser's own rendering."""
     lanes = [Lane("vocals", 6, pan=-0.4), Lane("drums", mute=True), Lane("bass", -3.5, pan=0.9), Lane("other", 5.5)]
-    render(song.folder, Mix(lanes, master_db=6, limiter=True), tmp_path / "mix.wav", "wav", "float")
+    render(SeparatedSong.open(song.folder), Mix(lanes, master_db=6, limiter=True), tmp_path / "mix.wav", "wav", "float")
     moves = [(0, "setLane", lane.name, {"db": lane.db, "pan": lane.pan, "mute": lane.mute}) for lane in lanes]
     heard = player.play(song, 33, *moves, (0, "setMaster", 6))
     written = read(tmp_path / "mix.wav")

@@ -12,6 +12,7 @@ from sounds import RATE, read
 from ensemble.errors import InvalidOption
 from pipeline.mix import Lane, Mix, gains, panning, render
 from pipeline.segments import SEGMENT, Block, SegmentWriter
+from pipeline.song import Song
 from pipeline.tags import Tags
 
 VECTORS = json.loads((Path(__file__).parent.parent / "mix_vectors.json").read_text())
@@ -44,7 +45,7 @@ def test_the_gain_law(vector):
 
 def test_all_at_zero_is_the_song(song, tmp_path):
     folder, stems = song
-    assert render(folder, Mix(faders(0, 0, 0)), tmp_path / "mix.wav", "wav", "float") == 0
+    assert render(Song.open(folder), Mix(faders(0, 0, 0)), tmp_path / "mix.wav", "wav", "float") == 0
     mixture = sum(stems.values())
     missed = read(tmp_path / "mix.wav") - mixture
     assert 10 * np.log10(np.square(missed).sum() / np.square(mixture).sum()) < -90
@@ -54,7 +55,7 @@ def test_a_stretch_at_chosen_levels_to_the_sample(song, tmp_path):
     folder, stems = song
     lanes = [Lane("vocals", -6.0), Lane("drums", mute=True), Lane("other", 3.0)]
     mix = Mix(lanes, master_db=-2.0, start=9.5, end=11.25)
-    render(folder, mix, tmp_path / "mix.wav", "wav", "float")
+    render(Song.open(folder), mix, tmp_path / "mix.wav", "wav", "float")
     a, b = round(9.5 * RATE), round(11.25 * RATE)
     expected = 10 ** (-2 / 20) * (10 ** (-6 / 20) * stems["vocals"] + 10 ** (3 / 20) * stems["other"])[:, a:b]
     np.testing.assert_allclose(read(tmp_path / "mix.wav"), expected, atol=2e-6)
@@ -62,7 +63,9 @@ def test_a_stretch_at_chosen_levels_to_the_sample(song, tmp_path):
 
 def test_a_lane_is_panned_with_both_its_sides(song, tmp_path):
     folder, stems = song
-    render(folder, Mix([Lane("drums", pan=-0.5), Lane("other", pan=1.0)]), tmp_path / "mix.wav", "wav", "float")
+    render(
+        Song.open(folder), Mix([Lane("drums", pan=-0.5), Lane("other", pan=1.0)]), tmp_path / "mix.wav", "wav", "float"
+    )
     left, right = stems["drums"]
     half = np.sqrt(0.5)
     expected = np.stack([left + half * right, half * right + stems["other"].sum(axis=0)])
@@ -74,28 +77,28 @@ def test_the_limiter_keeps_the_ceiling_and_leaves_the_rest_alone(song, tmp_path)
     folder, _ = song
     for name, limiter in (("loud", False), ("limited", True)):
         mix = Mix(faders(3, 0, -3), start=1, limiter=limiter)
-        assert render(folder, mix, tmp_path / f"{name}.wav", "wav", "float") == 0
+        assert render(Song.open(folder), mix, tmp_path / f"{name}.wav", "wav", "float") == 0
     loud, limited = read(tmp_path / "loud.wav"), read(tmp_path / "limited.wav")
     assert np.abs(loud).max() > 2
     assert np.abs(limited).max() <= 1 + 1e-6
     assert limited.shape == loud.shape
     assert np.abs(np.corrcoef(loud[0], limited[0])[0, 1]) > 0.9
     quiet = Mix(faders(-12, -12, -12), limiter=True)
-    render(folder, quiet, tmp_path / "quiet.wav", "wav", "float")
-    render(folder, Mix(quiet.lanes), tmp_path / "same.wav", "wav", "float")
+    render(Song.open(folder), quiet, tmp_path / "quiet.wav", "wav", "float")
+    render(Song.open(folder), Mix(quiet.lanes), tmp_path / "same.wav", "wav", "float")
     np.testing.assert_array_equal(read(tmp_path / "quiet.wav"), read(tmp_path / "same.wav"))
 
 
 def test_with_the_limiter_on_nothing_is_lowered(song, tmp_path):
     folder, _ = song
-    assert render(folder, Mix(faders(6, 6, 6), limiter=True), tmp_path / "mix.flac", "flac", "24") == 0
+    assert render(Song.open(folder), Mix(faders(6, 6, 6), limiter=True), tmp_path / "mix.flac", "flac", "24") == 0
 
 
 def test_a_file_carries_tags_and_tells_how_far_it_is(song, tmp_path):
     folder, _ = song
     told = []
     tags = Tags(title="Song", artist="Singer")
-    render(folder, Mix(faders(6, 6, 6)), tmp_path / "mix.flac", "flac", "24", tags, told.append)
+    render(Song.open(folder), Mix(faders(6, 6, 6)), tmp_path / "mix.flac", "flac", "24", tags, told.append)
     with av.open(str(tmp_path / "mix.flac")) as file:
         assert {name.lower(): text for name, text in file.metadata.items()}["artist"] == "Singer"
     assert told == sorted(told) and len(told) > 2 and told[-1] == pytest.approx(1)
@@ -103,14 +106,14 @@ def test_a_file_carries_tags_and_tells_how_far_it_is(song, tmp_path):
 
 def test_what_would_clip_is_lowered_and_told(song, tmp_path):
     folder, _ = song
-    lowered = render(folder, Mix(faders(6, 6, 6)), tmp_path / "mix.flac", "flac", "24")
+    lowered = render(Song.open(folder), Mix(faders(6, 6, 6)), tmp_path / "mix.flac", "flac", "24")
     assert lowered > 6
     assert np.abs(read(tmp_path / "mix.flac")).max() == pytest.approx(1, abs=1e-4)
 
 
 def test_silence_is_a_mix_too(song, tmp_path):
     folder, _ = song
-    render(folder, Mix(faders(-inf, -inf)), tmp_path / "mix.wav", "wav", "16")
+    render(Song.open(folder), Mix(faders(-inf, -inf)), tmp_path / "mix.wav", "wav", "16")
     audio = read(tmp_path / "mix.wav")
     assert audio.shape[1] == SAMPLES and not audio.any()
 
@@ -133,4 +136,4 @@ def test_silence_is_a_mix_too(song, tmp_path):
 )
 def test_a_mix_that_makes_no_sense_is_refused(song, tmp_path, wrong, told):
     with pytest.raises(InvalidOption, match=told):
-        render(song[0], Mix(**wrong), tmp_path / "mix.wav", "wav", "float")
+        render(Song.open(song[0]), Mix(**wrong), tmp_path / "mix.wav", "wav", "float")

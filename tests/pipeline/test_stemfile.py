@@ -12,6 +12,7 @@ from ensemble.errors import InvalidOption
 from pipeline import stemfile
 from pipeline.decode import decode
 from pipeline.segments import SEGMENT, Block, SegmentWriter
+from pipeline.song import Song
 from pipeline.tags import Tags
 
 ORDER = ["drums", "bass", "other", "vocals"]
@@ -28,7 +29,7 @@ def written(folder, stems, **wishes):
         writer.write(Block(0, SAMPLES, SAMPLES, stems))
         writer.close()
     target = folder / "song.stem.mp4"
-    return target, stemfile.write(folder, target, TAGS, **wishes)
+    return target, stemfile.write(Song.open(folder), target, TAGS, **wishes)
 
 
 @pytest.fixture(scope="module")
@@ -122,4 +123,4 @@ def test_a_song_without_one_of_the_four_is_refused_in_words(missing, tmp_path):
 
 def test_a_folder_that_is_not_complete_is_refused(tmp_path):
     with pytest.raises(FileNotFoundError):
-        stemfile.write(tmp_path, tmp_path / "song.stem.mp4", TAGS)
+        stemfile.write(Song.open(tmp_path), tmp_path / "song.stem.mp4", TAGS)

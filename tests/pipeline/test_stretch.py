@@ -1,11 +1,12 @@
 """Tempo and pitch of an export: as long, as fast and as high as asked, and no join to be heard."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from sounds import RATE
 
-from pipeline import stretch
-from pipeline.stretch import stretched
+from pipeline.stretch import Lengths, stretched
 
 SECONDS = 11
 
@@ -13,7 +14,8 @@ SECONDS = 11
 @pytest.fixture(autouse=True)
 def short_windows(monkeypatch):
     """So that a song of some seconds has several joins."""
-    monkeypatch.setattr(stretch, "WINDOW", 4 * RATE)
+    usual = Lengths.at(RATE)
+    monkeypatch.setattr(Lengths, "at", lambda _: replace(usual, window=4 * RATE))
 
 
 def tone(frequency, seconds=SECONDS):
@@ -23,7 +25,7 @@ def tone(frequency, seconds=SECONDS):
 
 def run(audio, tempo, pitch):
     blocks = [audio[:, start : start + 100_000] for start in range(0, audio.shape[1], 100_000)]
-    return np.concatenate(list(stretched(blocks, audio.shape[1], tempo, pitch)), axis=1)
+    return np.concatenate(list(stretched(blocks, audio.shape[1], tempo, pitch, RATE)), axis=1)
 
 
 def frequency(wave):

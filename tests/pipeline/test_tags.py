@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from sounds import RATE, music
 
-from pipeline.audio import Encoder
+from pipeline.audio import Encoder, output_rate
 from pipeline.decode import decode
-from pipeline.options import FORMATS
+from pipeline.options import FORMATS, SOURCE
 from pipeline.tags import LARGEST, LONGEST, Tags, cover_type, read
 
 SAMPLES = 2 * RATE
@@ -37,7 +37,7 @@ def tagged(request):
 
 
 def written(path, tags, format):
-    with Encoder(path, format, "24", tags) as encoder:
+    with Encoder(path, format, "24", tags, output_rate(format, SOURCE, RATE)) as encoder:
         encoder.write(music(2))
     return path
 
@@ -51,7 +51,7 @@ def uploaded(path, tmp_path):
 def test_texts_and_cover_come_back(format, tagged, tmp_path):
     recording = uploaded(written(tmp_path / f"song.{format}", tagged, format), tmp_path)
     assert recording.tags == tagged
-    assert recording.samples == SAMPLES and not recording.warnings
+    assert recording.source_samples == SAMPLES and not recording.warnings
 
 
 def test_a_wav_holds_the_texts(tagged, tmp_path):

@@ -1,0 +1,86 @@
+"""A separated song as exports read it: any weighted sum of its stems, at any sample rate, some seconds at a time."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline import segments
+from pipeline.audio import CHANNELS, RATE, Audio, output_rate
+from pipeline.decode import remainder_of
+from pipeline.options import SOURCE
+from pipeline.resampling import Reader, Resampler, carrier, frames_at, silence
+from pipeline.segments import Index
+
+UNITY = np.eye(CHANNELS, dtype=np.float32)
+
+
+@dataclass(frozen=True, slots=True)
+class Song:
+    """A complete folder of segments, read at `rate`, Hz.
+
+    upload: the file the song came as, which holds what the segments' own rate can't; only read where that matters.
+    """
+
+    directory: Path
+    index: Index
+    upload: Path | None
+    rate: int
+
+    @classmethod
+    def open(
+        cls, directory: Path, upload: Path | None = None, format: str = "wav", sample_rate: str = SOURCE
+    ) -> "Song":
+        """For files of a format, with sample_rate as in Options. Raises FileNotFoundError if it isn't complete."""
+        index = segments.index(directory)
+        return cls(directory, index, upload, output_rate(format, sample_rate, index.source_rate))
+
+    @property
+    def stems(self) -> list[str]:
+        """What it consists of; all together are the song."""
+        return self.index.stems
+
+    @property
+    def frames(self) -> int:
+        """Length at `rate`."""
+        return frames_at(self.rate, *self.index.source)
+
+    def mixed(
+        self, lanes: Mapping[str, NDArray[np.float32]] | str, start: int = 0, stop: int | None = None
+    ) -> Iterator[Audio]:
+        """The sum of stems, each times its (2, 2) matrix, or one stem as it is, from frame `start` to `stop`.
+
+        Yields a (2, n) float32 block for each segment. Raises FileNotFoundError for a stem that isn't there.
+        """
+        lanes = {lanes: UNITY} if isinstance(lanes, str) else lanes
+        stop = self.frames if stop is None else stop
+        # From a whole second, with one more for the resampler to settle; its ratio is exact only for the usual rates.
+        second = max(0, start // self.rate - 1) if self.rate % 25 == 0 else 0
+        rest, resampler, at = self._remainder(lanes, second), Resampler(RATE, self.rate), second * self.rate
+        for number, first in enumerate(self.index.starts):
+            skipped = max(second * RATE - first, 0)
+            if skipped >= self.index.segment or at >= stop:
+                continue
+            audio = resampler(self._segment(lanes, number)[:, skipped:], last=number == len(self.index.starts) - 1)
+            if number == len(self.index.starts) - 1:
+                audio = Reader([audio]).read(self.frames - at)
+            audio = audio + rest.read(audio.shape[1])
+            yield audio[:, max(start - at, 0) : max(stop - at, 0)]
+            at += audio.shape[1]
+
+    def _segment(self, lanes: Mapping[str, NDArray[np.float32]], number: int) -> Audio:
+        first = self.index.starts[number]
+        audio = silence(min(self.index.segment, self.index.total - first))
+        for name, matrix in lanes.items():
+            audio += matrix @ segments.load(self.directory, name, number, self.index.gain)
+        return audio
+
+    def _remainder(self, lanes: Mapping[str, NDArray[np.float32]], second: int) -> Reader:
+        """What the carrier's lane adds to the sum, from that second on."""
+        name = carrier(self.stems)
+        upload = self.upload if name in lanes else None
+        reader = Reader(lanes[name] @ lost for lost in remainder_of(upload, self.index.source_rate, self.rate))
+        reader.skip(second * self.rate)
+        return reader
