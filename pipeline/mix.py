@@ -149,10 +149,11 @@ def blocks(song: Song, mix: Mix) -> Iterator[Audio]:
 
 def extent(song: Song, mix: Mix) -> tuple[int, int]:
     """First frame of the song that is heard, and the one after the last. Raises InvalidOption if there is none."""
-    start = min(round(mix.start * song.rate), song.frames)
-    stop = song.frames if mix.end is None else min(round(mix.end * song.rate), song.frames)
+    seconds = song.frames / song.rate
+    ends = mix.start, inf if mix.end is None else mix.end
+    start, stop = (round(min(time, seconds) * song.rate) for time in ends)
     if start >= stop:
-        raise InvalidOption(f"The song ends after {song.frames / song.rate:.1f} seconds, before this part begins.")
+        raise InvalidOption(f"The song ends after {seconds:.1f} seconds, before this part begins.")
     return start, stop
 
 

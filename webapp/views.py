@@ -11,7 +11,7 @@ from django.views.decorators.csrf import ensure_csrf_cookie
 from django.views.decorators.http import require_safe
 from drf_spectacular.views import SpectacularSwaggerSplitView
 
-from pipeline.options import DEFAULT_BLEED, FORMATS, bleeds, experimental_stems, model_cards, stem_choices
+from pipeline.options import DEFAULT_BLEED, bleeds, experimental_stems, model_cards, stem_choices
 from webapp.serializers import job_json, jobs_json, jobs_of
 
 FIRST = 100  # songs that come with the page
@@ -35,7 +35,6 @@ def home(request: HttpRequest) -> HttpResponse:
             "model_cards": model_cards(),
             "bleeds": bleeds(),
             "default_bleed": DEFAULT_BLEED,
-            "formats": FORMATS.items(),
             "stem_choices": stem_choices(),
             "experimental_stems": experimental_stems(),
         },

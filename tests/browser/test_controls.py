@@ -388,7 +388,7 @@ def test_this_mix_is_written_and_saved_by_itself_and_found_again_on_the_next_vis
     mixer.get_by_text("Only the loop, 0:05 to 0:12").wait_for()
     mixer.locator("#take-coding").select_option("FLAC")
     with mixer.expect_download(timeout=RENDERING) as download:
-        mixer.get_by_role("button", name="Export").click()
+        mixer.get_by_role("button", name="Export", exact=True).click()
     assert download.value.suggested_filename == "Whole - mix.flac"
     assert mixer.get_by_role("link", name="Download Whole - mix.flac").is_visible()
     with av.open(str(download.value.path())) as file:
@@ -402,14 +402,14 @@ def test_this_mix_is_written_and_saved_by_itself_and_found_again_on_the_next_vis
     assert saved == []
     mixer.get_by_role("button", name="Remove").click()
     mixer.reload()
-    mixer.get_by_role("button", name="Export").wait_for()
+    mixer.get_by_role("button", name="Export", exact=True).wait_for()
     assert mixer.locator(".export").count() == 0
 
 
 def test_an_export_can_be_cancelled_and_tried_again(mixer: "Page") -> None:
     busy = {"detail": "Several files are being written."}
     mixer.route("**/exports/", lambda route: route.fulfill(status=503, json=busy))
-    mixer.get_by_role("button", name="Export").click()
+    mixer.get_by_role("button", name="Export", exact=True).click()
     mixer.get_by_text(busy["detail"]).wait_for()
     mixer.unroute("**/exports/")
     mixer.route("**/exports/", lambda route: route.fulfill(status=201, json=ENDLESS))
@@ -427,8 +427,35 @@ def test_one_stem_is_ordered_without_the_mix(mixer: "Page") -> None:
     mixer.get_by_label("What").select_option("Bass")
     mixer.locator("#take-coding").select_option("Opus")
     with mixer.expect_request(lambda request: request.method == "POST") as ordered:
-        mixer.get_by_role("button", name="Export").click()
-    assert ordered.value.post_data == "format=opus&what=stem&stem=bass"
+        mixer.get_by_role("button", name="Export", exact=True).click()
+    assert ordered.value.post_data == "format=opus&what=stem&sample_rate=source&stem=bass"
+
+
+def test_the_format_is_asked_at_the_export_and_remembered(mixer: "Page") -> None:
+    """What everybody can play comes first; a lane's arrow and the form know of each other's choice."""
+    mixer.evaluate("() => localStorage.removeItem('soundscape.format')")
+    mixer.reload()
+    assert mixer.locator("#take-coding").evaluate("(list) => list.selectedOptions[0].label") == "MP3, 320 kbit/s"
+    mixer.get_by_role("button", name="Export drums").focus()
+    mixer.keyboard.press("Enter")
+    menu = mixer.get_by_role("group", name="Export Drums as")
+    mixer.keyboard.press("Escape")
+    menu.wait_for(state="hidden")
+    mixer.keyboard.press("Enter")
+    mixer.keyboard.press("Tab")
+    mixer.keyboard.press("Tab")
+    with mixer.expect_request(lambda request: request.method == "POST") as ordered:
+        mixer.keyboard.press("Enter")
+    assert ordered.value.post_data == "format=flac&what=stem&stem=drums"
+    menu.wait_for(state="hidden")
+    assert mixer.evaluate("() => document.activeElement.ariaLabel") == "Export drums"
+    mixer.reload()
+    assert mixer.locator("#take-coding").evaluate("(list) => list.selectedOptions[0].label") == "FLAC"
+
+
+def test_nobody_is_asked_for_a_format_before_an_upload(page: "Page", web: Web) -> None:
+    page.goto(web.address)
+    assert page.locator("#wishes").get_by_role("combobox").count() == 2  # stems, bleed removal
 
 
 def lane(page: "Page", name: str) -> Any:

@@ -162,8 +162,7 @@ def lateness(heard: dict[str, Any], file: Audio) -> int | None:
 
 def stem_file(page: "Page", name: str) -> Audio:
     """The left channel of a stem as it is downloaded."""
-    link = page.locator(f'.lane[data-stem="{name}"] .download').get_attribute("href")
-    answer = page.request.get(urljoin(page.url, link or ""))
+    answer = page.request.get(urljoin(page.url, f"stems/{name}/download"))
     audio, _ = soundfile.read(io.BytesIO(answer.body()), dtype="float32", always_2d=True)
     return np.asarray(audio[:, 0])
 

@@ -134,10 +134,14 @@ def test_playing_survives_a_network_that_fails(second: "Page") -> None:
     second.wait_for_function("() => second.state === 'playing' && second.position > 25.5")
 
 
-def test_a_stem_is_downloaded_whole(song: "Page") -> None:
-    with song.expect_download() as download:
-        song.get_by_role("link", name="Download vocals").click()
+def test_a_lanes_arrow_offers_its_stem_in_every_format(song: "Page") -> None:
+    song.get_by_role("button", name="Export vocals").click()
+    menu = song.get_by_role("group", name="Export Vocals as")
+    assert menu.get_by_role("button").all_inner_texts() == song.locator("#take-coding option").all_inner_texts()
+    with song.expect_download(timeout=RENDERING) as download:
+        menu.get_by_role("button", name="WAV, 24-bit").click()
     assert download.value.suggested_filename == "demo - vocals.wav"
+    assert menu.is_hidden()
     with av.open(str(download.value.path())) as file:
         frames = sum(frame.samples for frame in file.decode(audio=0))
     assert frames == song.evaluate("() => document.querySelector('#mixer').engine.song.samples")
@@ -161,8 +165,9 @@ def test_the_mix_that_is_taken_along_is_the_mix_that_is_heard(mixer: "Page") -> 
     mixer.get_by_role("slider", name="Volume of other").fill("0")
     mixer.get_by_role("button", name="Mute drums").click()
     mixer.get_by_role("slider", name="Pan of bass").fill("0.4")
+    mixer.locator("#take-coding").select_option("WAV, 32-bit float (for DAWs)")
     with mixer.expect_download(timeout=RENDERING) as download:
-        mixer.get_by_role("button", name="Export").click()
+        mixer.get_by_role("button", name="Export", exact=True).click()
     assert download.value.suggested_filename == "demo - mix.wav"
     figures = mixer.evaluate(COMPARE_MIX, download.value.url)
     assert figures["length"] == 0
@@ -171,8 +176,9 @@ def test_the_mix_that_is_taken_along_is_the_mix_that_is_heard(mixer: "Page") -> 
 
 
 def test_an_untouched_mix_is_the_upload(mixer: "Page", data: Path) -> None:
+    mixer.locator("#take-coding").select_option("WAV, 24-bit")
     with mixer.expect_download(timeout=RENDERING) as download:
-        mixer.get_by_role("button", name="Export").click()
+        mixer.get_by_role("button", name="Export", exact=True).click()
     written, _ = soundfile.read(download.value.path(), always_2d=True)
     uploaded, _ = soundfile.read(data / "demo.flac", always_2d=True)
     assert written.shape == uploaded.shape
@@ -181,12 +187,13 @@ def test_an_untouched_mix_is_the_upload(mixer: "Page", data: Path) -> None:
 
 def test_all_stems_are_taken_along_in_one_archive(song: "Page") -> None:
     song.get_by_label("What").select_option("All stems (ZIP)")
+    song.locator("#take-coding").select_option("MP3, 320 kbit/s")
     with song.expect_download(timeout=RENDERING) as download:
-        song.get_by_role("button", name="Export").click()
+        song.get_by_role("button", name="Export", exact=True).click()
     assert download.value.suggested_filename == "demo.zip"
     with zipfile.ZipFile(download.value.path()) as archive:
         assert archive.testzip() is None
-        assert {f"demo/demo - {stem}.wav" for stem in STEMS} <= set(archive.namelist())
+        assert {f"demo/demo - {stem}.mp3" for stem in STEMS} <= set(archive.namelist())
 
 
 def test_the_page_says_how_the_stems_were_made(song: "Page") -> None:

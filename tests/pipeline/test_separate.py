@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from itertools import pairwise
 
 import av
@@ -106,6 +107,19 @@ def test_the_report_is_complete(separated):
     assert told["provider"] in {"CPU", "CUDA"}
     assert told["models"][0]["sha256"] == registry.model("htdemucs").sha256
     assert told["samples"] == 9 * RATE and told["sample_rate"] == RATE
+
+
+def test_a_song_at_another_rate_comes_back_at_that_rate(tmp_path, quick):
+    """Its files add up to the upload itself, sound above 22.05 kHz included."""
+    audio = np.random.default_rng(1).uniform(-0.5, 0.5, (2, 96_000 * 3)).astype(np.float32)
+    with Encoder(tmp_path / "song.wav", "wav", "float", rate=96_000) as encoder:
+        encoder.write(audio)
+    report = separate_file(tmp_path / "song.wav", tmp_path / "out", ALL)
+    assert (report.sample_rate, report.samples) == (96_000, audio.shape[1])
+    summed = sum(read(path) for path in report.files.values())
+    assert 10 * np.log10(np.square(summed - audio).sum() / np.square(audio).sum()) < -120
+    report = separate_file(tmp_path / "song.wav", tmp_path / "out", replace(ALL, sample_rate="44100"))
+    assert report.sample_rate == RATE and read(report.files["drums"]).shape == (2, 3 * RATE)
 
 
 def test_progress_is_true_and_blocks_adjoin(separated):

@@ -5,10 +5,13 @@ import zipfile
 
 import numpy as np
 import pytest
+import soundfile
+import soxr
 from acting import RATE, SECONDS, claimed, files_below, fresh, heard, noise
 
+from pipeline.segments import Block, SegmentWriter
 from webapp import exports, jobs, rendering
-from webapp.models import State
+from webapp.models import State, Stem
 from webapp.storage import store
 
 pytestmark = pytest.mark.django_db
@@ -39,9 +42,37 @@ def test_pan_limiter_tempo_and_pitch_are_heard(job, owner, fetch):
 
 
 def test_a_mix_of_nothing_said_is_the_song(job, owner, fetch):
-    answer = fetch(f"/api/v1/jobs/{job.pk}/mix", owner)
+    answer = fetch(f"/api/v1/jobs/{job.pk}/mix?bits=float", owner)
     np.testing.assert_allclose(heard(answer), sum(noise().values()), atol=2e-6)
     assert answer.headers["X-Lowered-dB"] == "0.00"
+
+
+def test_what_everybody_can_play_comes_unless_asked_otherwise(job, owner, fetch):
+    answer = fetch(f"/api/v1/jobs/{job.pk}/mix", owner)
+    assert soundfile.info(io.BytesIO(answer.body)).subtype == "PCM_24"
+
+
+def test_files_come_at_the_uploads_own_sample_rate_or_the_one_asked_for(job, owner, fetch):
+    """The song came at 48 kHz: all stems together are that upload, which holds more than its segments."""
+    rng = np.random.default_rng(8)
+    upload = rng.uniform(-0.9, 0.9, (48_000 * SECONDS, 2)).astype(np.float32)
+    soundfile.write(job.track.path, upload, 48_000, "FLOAT", format="WAV")
+    mixture = soxr.resample(upload, 48_000, RATE, quality="VHQ").T
+    with SegmentWriter(job.published) as writer:
+        stems = {"vocals": 0.6 * mixture, "other": 0.4 * mixture}
+        total = mixture.shape[1]
+        writer.write(Block(0, total, total, stems, source=(len(upload), 48_000)))
+        writer.close()
+    Stem.objects.filter(job=job, name="drums").update(name="other")
+    mix = f"/api/v1/jobs/{job.pk}/mix?bits=float"
+    audio, rate = soundfile.read(io.BytesIO(fetch(mix, owner).body), dtype="float32")
+    assert rate == 48_000
+    missed = 10 * np.log10(np.square(audio - upload).sum() / np.square(upload).sum())
+    assert missed < -90
+    assert heard(fetch(f"{mix}&sample_rate=44100", owner)).shape == mixture.shape
+    answer = fetch(f"/api/v1/jobs/{job.pk}/stems/vocals/download?format=flac", owner)
+    assert soundfile.info(io.BytesIO(answer.body)).samplerate == 48_000
+    assert fetch(f"{mix}&sample_rate=1", owner).status == 400
 
 
 def test_what_would_clip_is_lowered_and_told(job, owner, fetch):
@@ -163,7 +194,7 @@ class TestStem:
         before = files_below(settings.MEDIA_ROOT)
         fetch(f"/api/v1/jobs/{job.pk}/stems/vocals/download?format=opus", owner)
         made = {*files_below(settings.MEDIA_ROOT)} - {*before}
-        assert [name.rpartition("/")[2] for name in made] == ["opus-float.opus"]
+        assert [name.rpartition("/")[2] for name in made] == ["opus-float-source.opus"]
 
     def test_its_own_format_is_the_file_itself(self, make_job, owner, fetch):
         address = f"/api/v1/jobs/{make_job(State.DONE).pk}/stems/vocals/download"

@@ -31,7 +31,8 @@ export class Export {
     find(this.root, "progress").ariaLabel = name;
     find(this.root, "[data-cancel]").addEventListener("click", () => this.#remove());
     find(this.root, "[data-again]").addEventListener("click", () => void this.#run());
-    void this.#run();
+    /** Resolves once there is a file, or won't be one. */
+    this.made = this.#run();
   }
 
   /** Orders it and watches over it until it is there. */
@@ -68,7 +69,9 @@ export class Export {
     problem.hidden = !error;
     find(this.root, "[data-again]").hidden = !error || !this.order;
     write(problem, error);
-    if (error) this.#show("failed", undefined);
+    if (!error) return;
+    this.#show("failed", undefined);
+    this.root.scrollIntoView({ block: "nearest" }); // it may have been asked for from a lane, far above
   }
 
   /** @param {ExportJob["state"]} state @param {number | null | undefined} fraction */

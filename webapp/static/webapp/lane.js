@@ -66,10 +66,7 @@ export class Lane {
   /** @param {JobStem} stem */
   update(stem) {
     this.stem = stem;
-    const link = /** @type {HTMLAnchorElement} */ (find(this.root, ".download"));
-    link.hidden = stem.download_url === null;
-    if (stem.download_url) link.href = stem.download_url;
-    find(this.root, ".spectrum").hidden = stem.download_url === null; // it is made of the finished stem
+    find(this.root, ".download").hidden = find(this.root, ".spectrum").hidden = stem.download_url === null; // of finished stems
   }
 
   /** What is finished of it is about to be made anew. */

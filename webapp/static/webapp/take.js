@@ -2,6 +2,7 @@
 
 import { find, write } from "./card.js";
 import { Export } from "./export.js";
+import { FormatMenu } from "./format-menu.js";
 import { fetchExports, startExport } from "./jobs.js";
 import { toQuery } from "./state.js";
 import { capitalised, clock } from "./status.js";
@@ -11,6 +12,8 @@ import { capitalised, clock } from "./status.js";
  * @typedef {import("./state.js").MixState} MixState
  */
 
+/** Where a browser keeps the format. */
+const FORMAT = "soundscape.format";
 /** Stems that a file for DJ software is made of. */
 const NI_STEMS = ["drums", "bass", "other", "vocals"];
 /** @type {Record<string, string>} */
@@ -31,10 +34,18 @@ export class Take {
     this.mixing = mixing;
     this.what = /** @type {HTMLSelectElement} */ (find(root, "#take-what"));
     this.coding = /** @type {HTMLSelectElement} */ (find(root, "#take-coding"));
+    this.rate = /** @type {HTMLSelectElement} */ (find(root, "#take-rate"));
+    recall(this.coding);
     this.what.addEventListener("change", () => this.showHint());
+    this.coding.addEventListener("change", () => remember(this.coding));
     find(root, "form").addEventListener("submit", (event) => {
       event.preventDefault();
       this.#take();
+    });
+    new FormatMenu(find(root, "#formats"), [...this.coding.options], (stem, coding) => {
+      this.coding.value = coding;
+      remember(this.coding);
+      return this.#order("stem", capitalised(stem), new URLSearchParams({ stem })).made;
     });
   }
 
@@ -54,7 +65,7 @@ export class Take {
     const loop = what === "mix" ? this.mixing()?.loop : null;
     const part = loop ? ` Only the loop, ${clock(loop.start)} to ${clock(loop.end)}: switch it off to take the whole song.` : "";
     write(find(this.root, "#take-hint"), HINTS[what] + part);
-    this.coding.disabled = what === "ni";
+    this.coding.disabled = this.rate.disabled = what === "ni";
   }
 
   #what() {
@@ -86,14 +97,39 @@ export class Take {
     const mix = this.mixing();
     if (!this.#job || !mix) return;
     const what = this.#what();
-    const order = new URLSearchParams(what === "ni" ? "" : this.coding.value);
-    order.append("what", what);
-    if (what === "stem") order.append("stem", this.what.value.slice("stem:".length));
-    if (what === "mix") for (const [key, value] of toQuery(mix)) order.append(key, value);
-    const name = this.what.selectedOptions[0].label;
-    const coding = what === "ni" ? "" : `, ${this.coding.selectedOptions[0].label}`;
-    const { exports_url } = this.#job;
-    const made = new Export(name + coding, () => startExport(exports_url, order), () => this.#toForm());
+    const more = new URLSearchParams({ sample_rate: this.rate.value });
+    if (what === "stem") more.append("stem", this.what.value.slice("stem:".length));
+    if (what === "mix") for (const [key, value] of toQuery(mix)) more.append(key, value);
+    this.#order(what, this.what.selectedOptions[0].label, what === "ni" ? new URLSearchParams() : more);
+  }
+
+  /** @param {string} what @param {string} name for people @param {URLSearchParams} more of the order */
+  #order(what, name, more) {
+    const coding = what === "ni" ? "" : this.coding.value;
+    const order = new URLSearchParams([...new URLSearchParams(coding), ["what", what], ...more]);
+    const label = coding && `, ${this.coding.selectedOptions[0].label}`;
+    const url = this.#job?.exports_url ?? "";
+    const made = new Export(name + label, () => startExport(url, order), () => this.#toForm());
     find(this.root, "#exports").prepend(made.root);
+    return made;
+  }
+}
+
+/** The format that was chosen last. @param {HTMLSelectElement} coding */
+function recall(coding) {
+  try {
+    const last = localStorage.getItem(FORMAT);
+    if ([...coding.options].some(({ value }) => value === last)) coding.value = last ?? "";
+  } catch {
+    // Forbidden: the first one it is.
+  }
+}
+
+/** @param {HTMLSelectElement} coding */
+function remember(coding) {
+  try {
+    localStorage.setItem(FORMAT, coding.value);
+  } catch {
+    // Forbidden or full: it is remembered until the page is left.
   }
 }
