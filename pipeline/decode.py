@@ -1,8 +1,9 @@
 """Audio files in, by PyAV (ffmpeg inside the wheel): decode, downmix, resample.
 
-Any channel count becomes stereo by one rule: mono goes to both sides at full level; stereo stays; with more channels
-those on the left go left, those on the right go right, the front pair at full level, centre and surround 3 dB lower,
-and the low-frequency effects channel is left out (ITU-R BS.775). Channels of unknown place alternate left and right.
+Any channel count up to 64 becomes stereo by one rule: mono goes to both sides at full level; stereo stays; with more
+channels those on the left go left and those on the right go right, the front ones at full level, surround, wide and
+height channels 3 dB lower; those in the middle go to both sides 3 dB lower; low-frequency effects channels are left out
+(ITU-R BS.775, continued to 22.2). Channels of unknown place alternate left and right at full level.
 """
 
 import errno
@@ -23,13 +24,18 @@ from pipeline import tags
 from pipeline.audio import CHANNELS, RATE, Audio, Recording, clock, interleaved
 
 MINUS_3_DB = np.sqrt(0.5)
-BOTH = (MINUS_3_DB, MINUS_3_DB)
-PLACES = {
-    "FL": (1, 0), "FR": (0, 1), "FLC": (1, 0), "FRC": (0, 1), "FC": BOTH, "LFE": (0, 0), "LFE2": (0, 0), "BC": BOTH,
-    "BL": (MINUS_3_DB, 0), "BR": (0, MINUS_3_DB), "SL": (MINUS_3_DB, 0), "SR": (0, MINUS_3_DB),
-    "DL": (1, 0), "DR": (0, 1), "TC": BOTH, "TFC": BOTH, "TBC": BOTH,
-    "TFL": (MINUS_3_DB, 0), "TFR": (0, MINUS_3_DB), "TBL": (MINUS_3_DB, 0), "TBR": (0, MINUS_3_DB),
-}  # fmt: skip
+# By ffmpeg's names of channels.
+PLACES = (
+    dict.fromkeys(("FL", "FLC", "DL", "BIL"), (1, 0))
+    | dict.fromkeys(("FR", "FRC", "DR", "BIR"), (0, 1))
+    | dict.fromkeys(("BL", "SL", "SDL", "SSL", "WL", "TFL", "TSL", "TBL", "TTL", "BFL"), (MINUS_3_DB, 0))
+    | dict.fromkeys(("BR", "SR", "SDR", "SSR", "WR", "TFR", "TSR", "TBR", "TTR", "BFR"), (0, MINUS_3_DB))
+    | dict.fromkeys(("FC", "BC", "TC", "TFC", "TBC", "BFC"), (MINUS_3_DB, MINUS_3_DB))
+    | dict.fromkeys(("LFE", "LFE2"), (0, 0))
+)
+UNKNOWN_PLACES = ((1, 0), (0, 1))  # alternating
+NO_PLACE = "NONE"
+MOST_CHANNELS = 64  # that ffmpeg's resampler takes
 # Containers of sound only: playlists and image sequences could make an upload read other files of the server.
 DEMUXERS = "wav,w64,mp3,flac,ogg,mov,matroska,aac,aiff,asf,caf,ac3,eac3,au,avi,ape,wv,tta,amr,mpeg,mpegts,flv,dsf"
 UNKNOWN_SIZE = 0xFFFFFFFF  # what a recorder writes that streams
@@ -106,7 +112,8 @@ def _store(container: Any, stream: Any, recording: Recording, max_seconds: float
 
 def _frames(container: Any, stream: Any, damaged: list[int]) -> Iterator[Audio]:
     """Stereo frames (2, n) at the stream's own rate; packets that don't decode are counted and left out."""
-    to_float = av.AudioResampler(format="fltp")
+    claimed = _places(stream)
+    to_float = av.AudioResampler(format="flt")  # interleaved: PyAV reads past the end of 8 planes and more
     for packet in container.demux(stream):
         try:
             frames = packet.decode()
@@ -115,10 +122,26 @@ def _frames(container: Any, stream: Any, damaged: list[int]) -> Iterator[Audio]:
             continue
         for frame in frames:
             for converted in _convert(to_float, frame):
-                yield to_stereo(
-                    np.asarray(converted.to_ndarray(), np.float32),
-                    [channel.name for channel in converted.layout.channels],
-                )
+                places = [channel.name for channel in converted.layout.channels]
+                samples = np.asarray(converted.to_ndarray(), np.float32).reshape(-1, len(places)).T
+                yield to_stereo(samples, claimed if len(claimed) == len(places) and NO_PLACE in places else places)
+
+
+def _places(stream: Any) -> list[str]:
+    """Names of the places of a stream's channels, in the order that its file claims.
+
+    An order of the file's own, as in many an AIFF, CAF or MOV, is taken from the decoder: with each frame PyAV 18 frees
+    what that order is kept in, and the process dies of it. Read here once and replaced at once, it is freed once.
+    """
+    layout = stream.codec_context.layout
+    places = [channel.name for channel in layout.channels]
+    if len(places) > MOST_CHANNELS:
+        raise InvalidAudio(
+            f"This file has {len(places)} channels; at most {MOST_CHANNELS} can be read. Export it as stereo."
+        )
+    if layout.name.startswith(f"{len(places)} channels ("):
+        stream.codec_context.layout = f"{len(places)} channels"
+    return places
 
 
 def _unpadded(frames: Iterator[Audio], samples: int) -> Iterator[Audio]:
@@ -145,8 +168,7 @@ def to_stereo(audio: Audio, places: list[str]) -> Audio:
         return np.repeat(audio, CHANNELS, axis=0)
     if len(places) == CHANNELS:
         return audio
-    known = all(place in PLACES for place in places)
-    gains = [PLACES[place] if known else ((1, 0), (0, 1))[index % 2] for index, place in enumerate(places)]
+    gains = [PLACES.get(place, UNKNOWN_PLACES[index % 2]) for index, place in enumerate(places)]
     return np.asarray(gains, np.float32).T @ audio
 
 
