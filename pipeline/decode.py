@@ -7,7 +7,6 @@ height channels 3 dB lower; those in the middle go to both sides 3 dB lower; low
 """
 
 import errno
-import os
 import struct
 from collections.abc import Generator, Iterator
 from itertools import chain, pairwise
@@ -21,7 +20,18 @@ from av.audio.frame import AudioFrame
 
 from ensemble.errors import InvalidAudio
 from pipeline import tags
-from pipeline.audio import CHANNELS, RATE, Audio, Recording, clock, interleaved
+from pipeline.audio import CHANNELS, RATE, Audio, Recording, interleaved
+from pipeline.probe import (
+    NO_SOUND,
+    UNREADABLE,
+    audio_stream,
+    channel_places,
+    claimed_seconds,
+    clock,
+    open_audio,
+    require_content,
+    too_long,
+)
 
 MINUS_3_DB = np.sqrt(0.5)
 # By ffmpeg's names of channels.
@@ -35,13 +45,9 @@ PLACES = (
 )
 UNKNOWN_PLACES = ((1, 0), (0, 1))  # alternating
 NO_PLACE = "NONE"
-MOST_CHANNELS = 64  # that ffmpeg's resampler takes
-# Containers of sound only: playlists and image sequences could make an upload read other files of the server.
-DEMUXERS = "wav,w64,mp3,flac,ogg,mov,matroska,aac,aiff,asf,caf,ac3,eac3,au,avi,ape,wv,tta,amr,mpeg,mpegts,flv,dsf"
 UNKNOWN_SIZE = 0xFFFFFFFF  # what a recorder writes that streams
 MISSING = 0.05  # of the length a file claims; less is an encoder's rounding
 INCOMPLETE = "The file {} and is incomplete. Everything up to there was used."
-TOO_LITTLE = "This file holds no sound. Export it again from your audio program."
 
 
 def decode(source: Path, target: Path, max_seconds: float = float("inf")) -> Iterator[Recording]:
@@ -51,11 +57,10 @@ def decode(source: Path, target: Path, max_seconds: float = float("inf")) -> Ite
     if only in part, is used, with a warning.
     """
     try:
-        if not _size(source):
-            raise InvalidAudio("This file is empty. Choose the song itself, or export it again.")
-        with _open(source) as container:
+        require_content(source)
+        with open_audio(source) as container:
             found = tags.read(container)
-        with _open(source) as container:
+        with open_audio(source) as container:
             for recording in _decode(container, Recording(target, tags=found), max_seconds):
                 yield recording
         if _cut_wav(source):
@@ -63,32 +68,15 @@ def decode(source: Path, target: Path, max_seconds: float = float("inf")) -> Ite
     except av.error.FFmpegError as error:
         if error.errno == errno.ENOSPC:
             raise
-        raise InvalidAudio(
-            "This is not an audio file that can be read: it is damaged, incomplete, protected, or something else under "
-            "an audio file's name. Play it in your audio program and export it again as WAV, FLAC or MP3."
-        ) from error
-
-
-def _size(source: Path) -> int:
-    try:
-        with source.open("rb") as file:
-            return file.seek(0, os.SEEK_END)
-    except OSError as error:
-        raise InvalidAudio(f"{source} can't be opened: {error.strerror or error}.") from error
-
-
-def _open(source: Path) -> Any:
-    return av.open(str(source), metadata_errors="ignore", options={"format_whitelist": DEMUXERS})
+        raise InvalidAudio(UNREADABLE) from error
 
 
 def _decode(container: Any, recording: Recording, max_seconds: float) -> Iterator[Recording]:
-    stream = next(iter(container.streams.audio), None)
-    if stream is None or not stream.rate:
-        raise InvalidAudio("This file has no audio track: it is a picture or a silent video. Choose a song.")
+    stream = audio_stream(container)
     damaged = yield from _store(container, stream, recording, max_seconds)
     if not recording.samples:
-        raise InvalidAudio(TOO_LITTLE)
-    _warn(recording, _claimed_seconds(container, stream), damaged)
+        raise InvalidAudio(NO_SOUND)
+    _warn(recording, claimed_seconds(container, stream), damaged)
     yield recording
 
 
@@ -97,22 +85,20 @@ def _store(container: Any, stream: Any, recording: Recording, max_seconds: float
     damaged = [0]
     frames = _frames(container, stream, damaged)
     if "mp4" in container.format.name:
-        frames = _unpadded(frames, round(_claimed_seconds(container, stream) * stream.rate))
+        frames = _unpadded(frames, round(claimed_seconds(container, stream) * stream.rate))
     with recording.path.open("wb") as file:
         for audio in _resampled(_batches(frames), stream.rate):
             _check_finite(audio, recording.samples)
             recording.append(audio, file)
             if recording.samples > max_seconds * RATE:
-                raise InvalidAudio(
-                    f"This song is longer than {clock(max_seconds)}, the longest that is taken here. Cut it in parts."
-                )
+                raise InvalidAudio(too_long(max_seconds))
             yield recording
     return damaged[0]
 
 
 def _frames(container: Any, stream: Any, damaged: list[int]) -> Iterator[Audio]:
     """Stereo frames (2, n) at the stream's own rate; packets that don't decode are counted and left out."""
-    claimed = _places(stream)
+    claimed = channel_places(stream)
     to_float = av.AudioResampler(format="flt")  # interleaved: PyAV reads past the end of 8 planes and more
     for packet in container.demux(stream):
         try:
@@ -125,23 +111,6 @@ def _frames(container: Any, stream: Any, damaged: list[int]) -> Iterator[Audio]:
                 places = [channel.name for channel in converted.layout.channels]
                 samples = np.asarray(converted.to_ndarray(), np.float32).reshape(-1, len(places)).T
                 yield to_stereo(samples, claimed if len(claimed) == len(places) and NO_PLACE in places else places)
-
-
-def _places(stream: Any) -> list[str]:
-    """Names of the places of a stream's channels, in the order that its file claims.
-
-    An order of the file's own, as in many an AIFF, CAF or MOV, is taken from the decoder: with each frame PyAV 18 frees
-    what that order is kept in, and the process dies of it. Read here once and replaced at once, it is freed once.
-    """
-    layout = stream.codec_context.layout
-    places = [channel.name for channel in layout.channels]
-    if len(places) > MOST_CHANNELS:
-        raise InvalidAudio(
-            f"This file has {len(places)} channels; at most {MOST_CHANNELS} can be read. Export it as stereo."
-        )
-    if layout.name.startswith(f"{len(places)} channels ("):
-        stream.codec_context.layout = f"{len(places)} channels"
-    return places
 
 
 def _unpadded(frames: Iterator[Audio], samples: int) -> Iterator[Audio]:
@@ -202,12 +171,6 @@ def _check_finite(audio: Audio, before: int) -> None:
             "This file holds values that are no sound (not a number, or infinite) at "
             f"{clock((before + bad.argmax()) / RATE)}. A plug-in may have failed there; export it again."
         )
-
-
-def _claimed_seconds(container: Any, stream: Any) -> float:
-    if stream.duration and stream.time_base:
-        return float(stream.duration * stream.time_base)
-    return float(container.duration or 0) / av.time_base
 
 
 def _warn(recording: Recording, claimed: float, damaged: int) -> None:

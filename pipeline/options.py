@@ -54,7 +54,7 @@ class Options:
     among those that are not experimental. The rest stays together in `other`.
     bleed: how much of the other stems is taken out of each. format: file type.
     bits: sample format of WAV and FLAC (FLAC has no float and takes 24 instead).
-    max_seconds: longer songs are refused while they are being decoded.
+    max_seconds: longer songs are refused.
     Raises InvalidOption, naming the bad value and the allowed ones.
     """
 
