@@ -11,8 +11,8 @@ from typing import Any, TextIO
 from tqdm import tqdm
 
 from detector.classifier import MIXTURE, PRESENT, UNCERTAIN, Detection
-from pipeline.audio import clock
 from pipeline.options import BITS, DEFAULT_BLEED, FORMATS, SAMPLE_RATES, SOURCE, STEMS, Options, SeparationError, bleeds
+from pipeline.probe import clock
 from pipeline.report import Progress, Report
 from pipeline.routing import Folded
 from pipeline.separate import separate_file
@@ -96,6 +96,12 @@ def separate_one(song: Path, folder: Path, options: Options) -> Report | None:
         return report
 
 
+def stage_line(progress: Progress) -> str:
+    """What is being done before and after the separation, and how far it is."""
+    percent = f" ({min(100 * progress.done // progress.total, 100)} %)" if progress.total else ""
+    return SAYS[progress.stage].format(clock(progress.done)) + percent
+
+
 def heard_line(heard: Detection) -> str:
     """What the detector says of a song."""
     sure = ", ".join(heard.named(PRESENT)) or "nothing for sure"
@@ -122,15 +128,19 @@ class Display:
     def __init__(self, name: str) -> None:
         self.name = name
         self.bar: tqdm[Any] | None = tqdm(desc=name, bar_format="{desc}", leave=False) if sys.stderr.isatty() else None
-        self.last = 0.0
+        self.began, self.last = time.monotonic(), 0.0
 
     def show(self, progress: Progress) -> None:
         """Called by the pipeline."""
+        now = time.monotonic()
         if self.bar is not None:
             self._draw(self.bar, progress)
-        elif progress.stage == "separate" and time.monotonic() - self.last > SECONDS_BETWEEN_LINES:
-            self.last = time.monotonic()
+        elif progress.stage == "separate" and now - self.last > SECONDS_BETWEEN_LINES:
+            self.last = now
             self.say(f"block {progress.done} of {progress.total}{self._left(progress)}")
+        elif progress.stage == "decode" and now - max(self.began, self.last) > SECONDS_BETWEEN_LINES:
+            self.last = now
+            self.say(stage_line(progress))
 
     def heard(self, stage: str, heard: Detection) -> None:
         """Called by the pipeline when the detector has listened."""
@@ -143,7 +153,7 @@ class Display:
 
     def _draw(self, bar: "tqdm[Any]", progress: Progress) -> None:
         if progress.stage in SAYS:
-            bar.set_description_str(f"{self.name}: {SAYS[progress.stage].format(clock(progress.done))}")
+            bar.set_description_str(f"{self.name}: {stage_line(progress)}")
             return
         bar.bar_format = "{desc} |{bar}| {n_fmt}/{total_fmt}{postfix}"
         bar.total, bar.n = progress.total, progress.done

@@ -83,13 +83,6 @@ def interleaved(audio: Audio) -> Audio:
     return np.ascontiguousarray(audio.T, dtype=np.float32)
 
 
-def clock(seconds: float) -> str:
-    """A time as people write it: 0:07, 3:25, 1:02:03."""
-    minutes, rest = divmod(int(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
-
-
 @dataclass(frozen=True, slots=True)
 class Coding:
     """How a file type is written. full_scale: of the integers that samples become; None keeps floats.

@@ -1,12 +1,12 @@
 """Audio files in, by PyAV (ffmpeg inside the wheel): decode, downmix, resample.
 
-Any channel count becomes stereo by one rule: mono goes to both sides at full level; stereo stays; with more channels
-those on the left go left, those on the right go right, the front pair at full level, centre and surround 3 dB lower,
-and the low-frequency effects channel is left out (ITU-R BS.775). Channels of unknown place alternate left and right.
+Any channel count up to 64 becomes stereo by one rule: mono goes to both sides at full level; stereo stays; with more
+channels those on the left go left and those on the right go right, the front ones at full level, surround, wide and
+height channels 3 dB lower; those in the middle go to both sides 3 dB lower; low-frequency effects channels are left out
+(ITU-R BS.775, continued to 22.2). Channels of unknown place alternate left and right at full level.
 """
 
 import errno
-import os
 import struct
 from collections.abc import Generator, Iterator
 from itertools import chain, pairwise
@@ -19,23 +19,35 @@ from av.audio.frame import AudioFrame
 
 from ensemble.errors import InvalidAudio
 from pipeline import tags
-from pipeline.audio import CHANNELS, RATE, Audio, Recording, clock
+from pipeline.audio import CHANNELS, RATE, Audio, Recording
+from pipeline.probe import (
+    NO_SOUND,
+    UNREADABLE,
+    audio_stream,
+    channel_places,
+    claimed_seconds,
+    clock,
+    open_audio,
+    require_content,
+    too_long,
+)
 from pipeline.resampling import remainder, resampled
 
 MINUS_3_DB = np.sqrt(0.5)
-BOTH = (MINUS_3_DB, MINUS_3_DB)
-PLACES = {
-    "FL": (1, 0), "FR": (0, 1), "FLC": (1, 0), "FRC": (0, 1), "FC": BOTH, "LFE": (0, 0), "LFE2": (0, 0), "BC": BOTH,
-    "BL": (MINUS_3_DB, 0), "BR": (0, MINUS_3_DB), "SL": (MINUS_3_DB, 0), "SR": (0, MINUS_3_DB),
-    "DL": (1, 0), "DR": (0, 1), "TC": BOTH, "TFC": BOTH, "TBC": BOTH,
-    "TFL": (MINUS_3_DB, 0), "TFR": (0, MINUS_3_DB), "TBL": (MINUS_3_DB, 0), "TBR": (0, MINUS_3_DB),
-}  # fmt: skip
-# Containers of sound only: playlists and image sequences could make an upload read other files of the server.
-DEMUXERS = "wav,w64,mp3,flac,ogg,mov,matroska,aac,aiff,asf,caf,ac3,eac3,au,avi,ape,wv,tta,amr,mpeg,mpegts,flv,dsf"
+# By ffmpeg's names of channels.
+PLACES = (
+    dict.fromkeys(("FL", "FLC", "DL", "BIL"), (1, 0))
+    | dict.fromkeys(("FR", "FRC", "DR", "BIR"), (0, 1))
+    | dict.fromkeys(("BL", "SL", "SDL", "SSL", "WL", "TFL", "TSL", "TBL", "TTL", "BFL"), (MINUS_3_DB, 0))
+    | dict.fromkeys(("BR", "SR", "SDR", "SSR", "WR", "TFR", "TSR", "TBR", "TTR", "BFR"), (0, MINUS_3_DB))
+    | dict.fromkeys(("FC", "BC", "TC", "TFC", "TBC", "BFC"), (MINUS_3_DB, MINUS_3_DB))
+    | dict.fromkeys(("LFE", "LFE2"), (0, 0))
+)
+UNKNOWN_PLACES = ((1, 0), (0, 1))  # alternating
+NO_PLACE = "NONE"
 UNKNOWN_SIZE = 0xFFFFFFFF  # what a recorder writes that streams
 MISSING = 0.05  # of the length a file claims; less is an encoder's rounding
 INCOMPLETE = "The file {} and is incomplete. Everything up to there was used."
-TOO_LITTLE = "This file holds no sound. Export it again from your audio program."
 
 
 def decode(source: Path, target: Path, max_seconds: float = float("inf")) -> Iterator[Recording]:
@@ -45,11 +57,10 @@ def decode(source: Path, target: Path, max_seconds: float = float("inf")) -> Ite
     if only in part, is used, with a warning.
     """
     try:
-        if not _size(source):
-            raise InvalidAudio("This file is empty. Choose the song itself, or export it again.")
-        with _open(source) as container:
+        require_content(source)
+        with open_audio(source) as container:
             found = tags.read(container)
-        with _open(source) as container:
+        with open_audio(source) as container:
             for recording in _decode(container, Recording(target, source=source, tags=found), max_seconds):
                 yield recording
         if _cut_wav(source):
@@ -57,16 +68,13 @@ def decode(source: Path, target: Path, max_seconds: float = float("inf")) -> Ite
     except av.error.FFmpegError as error:
         if error.errno == errno.ENOSPC:
             raise
-        raise InvalidAudio(
-            "This is not an audio file that can be read: it is damaged, incomplete, protected, or something else under "
-            "an audio file's name. Play it in your audio program and export it again as WAV, FLAC or MP3."
-        ) from error
+        raise InvalidAudio(UNREADABLE) from error
 
 
 def native(source: Path) -> Iterator[Audio]:
     """The song that `decode` resamples, as (2, n) blocks of about a second at its own sample rate."""
-    with _open(source) as container:
-        yield from _native(container, container.streams.audio[0], [0])
+    with open_audio(source) as container:
+        yield from _native(container, audio_stream(container), [0])
 
 
 def remainder_of(source: Path | None, source_rate: int, rate: int) -> Iterator[Audio]:
@@ -76,26 +84,12 @@ def remainder_of(source: Path | None, source_rate: int, rate: int) -> Iterator[A
     return remainder(native(source), source_rate, rate)
 
 
-def _size(source: Path) -> int:
-    try:
-        with source.open("rb") as file:
-            return file.seek(0, os.SEEK_END)
-    except OSError as error:
-        raise InvalidAudio(f"{source} can't be opened: {error.strerror or error}.") from error
-
-
-def _open(source: Path) -> Any:
-    return av.open(str(source), metadata_errors="ignore", options={"format_whitelist": DEMUXERS})
-
-
 def _decode(container: Any, recording: Recording, max_seconds: float) -> Iterator[Recording]:
-    stream = next(iter(container.streams.audio), None)
-    if stream is None or not stream.rate:
-        raise InvalidAudio("This file has no audio track: it is a picture or a silent video. Choose a song.")
+    stream = audio_stream(container)
     damaged = yield from _store(container, stream, recording, max_seconds)
     if not recording.samples:
-        raise InvalidAudio(TOO_LITTLE)
-    _warn(recording, _claimed_seconds(container, stream), damaged)
+        raise InvalidAudio(NO_SOUND)
+    _warn(recording, claimed_seconds(container, stream), damaged)
     yield recording
 
 
@@ -108,9 +102,7 @@ def _store(container: Any, stream: Any, recording: Recording, max_seconds: float
             _check_finite(audio, recording.samples)
             recording.append(audio, file)
             if recording.samples > max_seconds * RATE:
-                raise InvalidAudio(
-                    f"This song is longer than {clock(max_seconds)}, the longest that is taken here. Cut it in parts."
-                )
+                raise InvalidAudio(too_long(max_seconds))
             yield recording
     return damaged[0]
 
@@ -118,7 +110,7 @@ def _store(container: Any, stream: Any, recording: Recording, max_seconds: float
 def _native(container: Any, stream: Any, damaged: list[int]) -> Iterator[Audio]:
     frames = _frames(container, stream, damaged)
     if "mp4" in container.format.name:
-        frames = _unpadded(frames, round(_claimed_seconds(container, stream) * stream.rate))
+        frames = _unpadded(frames, round(claimed_seconds(container, stream) * stream.rate))
     return _batches(frames)
 
 
@@ -130,7 +122,8 @@ def _counted(blocks: Iterator[Audio], recording: Recording) -> Iterator[Audio]:
 
 def _frames(container: Any, stream: Any, damaged: list[int]) -> Iterator[Audio]:
     """Stereo frames (2, n) at the stream's own rate; packets that don't decode are counted and left out."""
-    to_float = av.AudioResampler(format="fltp")
+    claimed = channel_places(stream)
+    to_float = av.AudioResampler(format="flt")  # interleaved: PyAV reads past the end of 8 planes and more
     for packet in container.demux(stream):
         try:
             frames = packet.decode()
@@ -139,10 +132,9 @@ def _frames(container: Any, stream: Any, damaged: list[int]) -> Iterator[Audio]:
             continue
         for frame in frames:
             for converted in _convert(to_float, frame):
-                yield to_stereo(
-                    np.asarray(converted.to_ndarray(), np.float32),
-                    [channel.name for channel in converted.layout.channels],
-                )
+                places = [channel.name for channel in converted.layout.channels]
+                samples = np.asarray(converted.to_ndarray(), np.float32).reshape(-1, len(places)).T
+                yield to_stereo(samples, claimed if len(claimed) == len(places) and NO_PLACE in places else places)
 
 
 def _unpadded(frames: Iterator[Audio], samples: int) -> Iterator[Audio]:
@@ -169,8 +161,7 @@ def to_stereo(audio: Audio, places: list[str]) -> Audio:
         return np.repeat(audio, CHANNELS, axis=0)
     if len(places) == CHANNELS:
         return audio
-    known = all(place in PLACES for place in places)
-    gains = [PLACES[place] if known else ((1, 0), (0, 1))[index % 2] for index, place in enumerate(places)]
+    gains = [PLACES.get(place, UNKNOWN_PLACES[index % 2]) for index, place in enumerate(places)]
     return np.asarray(gains, np.float32).T @ audio
 
 
@@ -193,12 +184,6 @@ def _check_finite(audio: Audio, before: int) -> None:
             "This file holds values that are no sound (not a number, or infinite) at "
             f"{clock((before + bad.argmax()) / RATE)}. A plug-in may have failed there; export it again."
         )
-
-
-def _claimed_seconds(container: Any, stream: Any) -> float:
-    if stream.duration and stream.time_base:
-        return float(stream.duration * stream.time_base)
-    return float(container.duration or 0) / av.time_base
 
 
 def _warn(recording: Recording, claimed: float, damaged: int) -> None:

@@ -59,7 +59,7 @@ class Options:
     bleed: how much of the other stems is taken out of each. format: file type.
     bits: sample format of WAV and FLAC (FLAC has no float and takes 24 instead).
     sample_rate: of the files, of SAMPLE_RATES; MP3 and M4A take 44.1 or 48 kHz, Opus 48 kHz, whichever is nearer.
-    max_seconds: longer songs are refused while they are being decoded.
+    max_seconds: longer songs are refused.
     Raises InvalidOption, naming the bad value and the allowed ones.
     """
 

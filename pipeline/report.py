@@ -27,9 +27,10 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """done of total (0: not known yet): blocks in "draft" and "separate", stems in "encode", else seconds of audio.
+    """done of total (0: not known): blocks in "draft" and "separate", stems in "encode", else seconds of audio.
 
-    "listen" and "confirm" are the detector's two turns.
+    The total of "decode" is what the file claims, which may be too little. "listen" and "confirm" are the detector's
+    two turns.
     """
 
     stage: str

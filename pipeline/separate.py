@@ -22,6 +22,7 @@ from pipeline.audio import RATE, Audio, Recording, disk_full, output_rate, suffi
 from pipeline.decode import decode
 from pipeline.evidence import decibels, weigh
 from pipeline.options import DRAFT, RESIDUAL, STEMS, Options, experimental_stems, stem_choices
+from pipeline.probe import probe
 from pipeline.report import OnBlock, OnDecoded, OnDraft, OnHeard, OnProgress, Progress, Report
 from pipeline.segments import Block
 from pipeline.spool import Files, Spool
@@ -224,9 +225,10 @@ def _working(directory: Path, options: Options, on_progress: OnProgress, on_bloc
 
 
 def _decode(work: _Work, source: Path) -> Recording:
-    work.on_progress(Progress("decode"))
+    total = round(probe(source, work.options.max_seconds))
+    work.on_progress(Progress("decode", 0, total))
     for recording in decode(source, work.scratch / "mixture.f32", work.options.max_seconds):
-        work.on_progress(Progress("decode", recording.samples // RATE))
+        work.on_progress(Progress("decode", recording.samples // RATE, total))
     return recording
 
 

@@ -1,5 +1,7 @@
 """Sounds for tests: an independent decoder and something like music."""
 
+import io
+import wave
 from pathlib import Path
 
 import av
@@ -14,6 +16,17 @@ def read(path: Path) -> np.ndarray:
         resampler = av.AudioResampler(format="dblp")
         frames = [part.to_ndarray() for frame in container.decode(audio=0) for part in resampler.resample(frame)]
     return np.concatenate(frames, axis=1)
+
+
+def silent_wav(samples: int = 1000) -> bytes:
+    """A file in as few bytes as a song may have: 1000 samples a second, of a byte each, after 44 bytes of header."""
+    content = io.BytesIO()
+    with wave.open(content, "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(1)
+        file.setframerate(1000)
+        file.writeframes(b"\x80" * samples)
+    return content.getvalue()
 
 
 def music(seconds: float, seed: int = 0, channels: int = 2) -> np.ndarray:

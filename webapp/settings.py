@@ -116,6 +116,7 @@ DATA = _folder(Path(_text("SOUNDSCAPE_DATA", BASE_DIR / "data")).expanduser().re
 MEDIA_ROOT = DATA / "media"
 DEMO_SONG = DATA / "demo.flac"
 FILE_UPLOAD_TEMP_DIR = _folder(DATA / "uploads")  # beside media, so that a finished upload is moved, not copied
+FILE_UPLOAD_HANDLERS = ["django.core.files.uploadhandler.TemporaryFileUploadHandler"]  # a process looks into each
 FILE_UPLOAD_PERMISSIONS = 0o644
 
 # Write-ahead logging lets people read while the worker writes. A transaction takes its lock to write at its

@@ -10,6 +10,7 @@ from datetime import timedelta
 from typing import IO, TYPE_CHECKING
 
 from asgiref.sync import sync_to_async
+from django.core.exceptions import ValidationError
 from django.core.files import File
 from django.db import transaction
 from django.utils import timezone
@@ -17,6 +18,7 @@ from django.utils import timezone
 from pipeline.options import Options
 from webapp import jobs
 from webapp.models import Upload, User
+from webapp.validators import validate_song
 
 if TYPE_CHECKING:
     from hashlib import _Hash as Hash
@@ -65,8 +67,8 @@ async def receive(
 ) -> int:
     """Write what comes, from the offset on. Where the upload stands then; once it is whole there is a job.
 
-    With a digest, all that comes counts or nothing. Raises Moved, TooMuch, Damaged, and FileNotFoundError if the upload
-    was removed meanwhile.
+    With a digest, all that comes counts or nothing. Raises Moved, TooMuch, Damaged, FileNotFoundError if the upload was
+    removed meanwhile, and ValidationError if the whole can't be separated: then the upload is gone.
     """
     end = noted = offset
     with await asyncio.to_thread(upload.path.open, "r+b") as file:
@@ -108,6 +110,8 @@ def _note(upload: Upload, start: int, end: int) -> int:
     """The upload has come from start to end, unless another request moved it."""
     if start == end:
         return end
+    if end == upload.length:
+        _require_song(upload, start)
     with transaction.atomic():
         here = Upload.objects.filter(pk=upload.pk, offset=start)
         if not here.update(offset=end, expires_at=timezone.now() + KEPT):
@@ -115,6 +119,16 @@ def _note(upload: Upload, start: int, end: int) -> int:
         if end == upload.length:
             _finish(upload)
     return end
+
+
+def _require_song(upload: Upload, start: int) -> None:
+    """Remove an upload that can't be separated, and raise ValidationError."""
+    try:
+        validate_song(upload.path)
+    except ValidationError:
+        if not Upload.objects.filter(pk=upload.pk, offset=start, job=None).delete()[0]:
+            raise Moved from None  # it was finished by another request, and its file moved
+        raise
 
 
 def _finish(upload: Upload) -> None:

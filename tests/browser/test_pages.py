@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from browser.conftest import Web, chromium, shelf, visit
 from django.conf import settings
+from sounds import silent_wav
 
 from webapp.events import LOOK_EVERY
 
@@ -151,7 +152,7 @@ def test_a_list_in_use_has_no_barriers(browser: "Browser", web: Web, scheme: str
     with open_page(browser, web, "listener", color_scheme=scheme, viewport={"width": width, "height": 900}) as page:
         page.route("**/api/v1/jobs/**", lambda route: answer_instead(route, {"DELETE": 204, "POST": 500, "PATCH": 400}))
         page.goto("/")
-        page.set_input_files("#files", sound("song.wav", 1000))
+        page.set_input_files("#files", sound("song.wav", 2000))
         page.get_by_text("Not uploaded").wait_for()
         button(page, "Étude 10", "Delete").click()
         button(page, "étude 9", "Rename").click()
@@ -368,7 +369,7 @@ def test_uploads_go_at_once_with_progress_of_their_own_and_can_be_cancelled(empt
 
 def test_an_upload_that_fails_says_why_and_is_tried_again(empty: "Page") -> None:
     empty.route("**/api/v1/jobs/", lambda route: route.abort())
-    empty.set_input_files("#files", [sound("small.wav", 1000), sound("large.wav", UPLOAD_LIMIT + 1)])
+    empty.set_input_files("#files", [sound("small.wav", 2000), sound("large.wav", UPLOAD_LIMIT + 1)])
     small, large = (empty.locator("#uploads .song", has_text=name) for name in ("small.wav", "large.wav"))
     small.get_by_text("The server cannot be reached.").wait_for()
     assert "the most that can be uploaded is 1.0 MB" in large.inner_text()
@@ -434,5 +435,5 @@ def answer_instead(route: "Route", codes: dict[str, int]) -> None:
 
 
 def sound(name: str, size: int) -> "FilePayload":
-    """A file that says it is sound."""
-    return {"name": name, "mimeType": "audio/wav", "buffer": b"RIFF" + bytes(size - 4)}
+    """A song of so many bytes."""
+    return {"name": name, "mimeType": "audio/wav", "buffer": silent_wav(size - 44)}

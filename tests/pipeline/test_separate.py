@@ -157,11 +157,34 @@ def test_an_offset_is_in_the_sum_once_and_not_in_every_stem(htdemucs, tmp_path):
     assert max(means[stem] for stem in STEMS) < 0.02 and means["residual"] == pytest.approx(0.1, abs=0.02)
 
 
-def test_a_very_short_clip(htdemucs, tmp_path):
+def test_a_clip_of_one_second(htdemucs, tmp_path):
     with Encoder(tmp_path / "click.wav", "wav", "16") as encoder:
-        encoder.write(music(0.05))
+        encoder.write(music(1))
     report = separate_file(tmp_path / "click.wav", tmp_path / "out")
-    assert report.samples == 2205 and read(report.files["vocals"]).shape == (2, 2205)
+    assert report.samples == RATE and read(report.files["vocals"]).shape == (2, RATE)
+
+
+@pytest.mark.parametrize(("seconds", "message"), [(0.9, "shorter than a second"), (5, "longer than 0:04")])
+def test_songs_that_are_too_short_or_too_long_are_refused_before_they_are_decoded(
+    quick, seconds, message, tmp_path, monkeypatch
+):
+    with Encoder(tmp_path / "song.wav", "wav", "16") as encoder:
+        encoder.write(music(seconds))
+    monkeypatch.setattr(module, "decode", lambda *_: pytest.fail("it was decoded"))
+    with pytest.raises(InvalidAudio, match=message):
+        separate_file(tmp_path / "song.wav", tmp_path / "out", Options(max_seconds=4))
+
+
+def test_while_a_song_is_read_its_length_is_known(quick, song, tmp_path):
+    steps = []
+    separate_file(song, tmp_path, on_progress=steps.append)
+    assert [(step.done, step.total) for step in steps if step.stage == "decode"][:3] == [(0, 9), (1, 9), (2, 9)]
+
+
+def test_command_line_shows_how_much_of_a_song_is_read(quick, song, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(command_line, "SECONDS_BETWEEN_LINES", -1)
+    assert command_line.main([str(song), "-o", str(tmp_path)]) == 0
+    assert "decoded 0:04 (44 %)" in capsys.readouterr().out
 
 
 def test_loud_stems_keep_their_relative_level_and_say_so(quick, tmp_path):

@@ -13,6 +13,7 @@ import soundfile
 from asgiref.sync import async_to_sync
 from django.test import Client
 from django.utils import timezone
+from sounds import silent_wav
 
 from webapp import jobs
 from webapp.models import COVER, DETECTION, LOST_AFTER, ORIGINAL, THUMBNAIL, Job, Worker
@@ -23,7 +24,7 @@ RATE, SECONDS = 44_100, 12  # of the stems of a `real_job`
 PICTURE = base64.b64decode(  # a PNG of one pixel
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNoAAAAggCBd81ytgAAAABJRU5ErkJggg=="
 )
-SONG = b"any bytes will do: only the worker looks inside"
+SONG = silent_wav()
 
 
 def claimed(job: Job, worker: str = "w") -> Job:

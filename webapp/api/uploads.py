@@ -2,6 +2,7 @@
 
 In the header Upload-Metadata go filename and title, and preset, format, bits, bleed, and stems (with commas between
 them) as of a job. Once the upload is whole there is a job; a GET of the upload, which tus knows nothing of, tells it.
+A file that can't be separated is refused with its last piece, and the upload is gone.
 """
 
 import errno
@@ -13,6 +14,7 @@ from uuid import UUID
 
 from asgiref.sync import sync_to_async
 from django.conf import settings
+from django.core.exceptions import ValidationError as Unusable
 from django.http import Http404, HttpRequest, HttpResponseBase
 from django.urls import reverse
 from django.utils.http import http_date
@@ -171,6 +173,8 @@ async def _take(request: HttpRequest, pk: UUID) -> Upload:
         raise ValidationError({"body": f"The upload was announced with {mine.length} bytes. More came."}) from error
     except uploads.Damaged as error:
         raise Mismatch from error
+    except Unusable as error:
+        raise ValidationError({"file": error.messages}) from error
     except (Upload.DoesNotExist, FileNotFoundError) as error:
         raise Http404 from error
     except OSError as error:
