@@ -232,6 +232,11 @@ REST_FRAMEWORK = {
     "DEFAULT_METADATA_CLASS": None,  # the description tells what OPTIONS would
     "DEFAULT_SCHEMA_CLASS": "webapp.schema.Described",
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer", "webapp.browsable.Browsable"],
+    "DEFAULT_PARSER_CLASSES": [
+        "webapp.parsers.Json",
+        "rest_framework.parsers.FormParser",
+        "rest_framework.parsers.MultiPartParser",
+    ],
     "DEFAULT_PERMISSION_CLASSES": ["webapp.permissions.WithinScope"],
     "DEFAULT_THROTTLE_CLASSES": ["webapp.throttles.PerAccount"],
     "EXCEPTION_HANDLER": "webapp.problems.handler",
