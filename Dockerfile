@@ -48,9 +48,8 @@ COPY webapp webapp
 USER 1000
 VOLUME /data
 EXPOSE 8000
-# The web server behind a proxy, whose word it takes for where requests come from. The worker is another command.
-CMD ["uvicorn", "webapp.asgi:application", "--host", "0.0.0.0", "--port", "8000", "--lifespan", "off", \
-     "--timeout-graceful-shutdown", "3", "--forwarded-allow-ips", "*"]
+# The web server. The worker is another command.
+CMD ["python", "-m", "webapp", "--host", "0.0.0.0", "--port", "8000"]
 
 FROM app AS cuda
 ENV NVIDIA_VISIBLE_DEVICES=all NVIDIA_DRIVER_CAPABILITIES=compute,utility

@@ -252,7 +252,7 @@ def verified(name: str) -> Path:
         raise ModelUnavailable(f"The model {name} is not installed. {_remedy(row)}")
     status = path.stat()
     if _sha256(path, status.st_mtime_ns, status.st_size) != row.sha256:
-        raise ModelUnavailable(f"The file of model {name} is damaged ({path}). {_remedy(row)}")
+        raise ModelUnavailable(f"The file of model {name} is damaged. {_remedy(row)}")
     return path
 
 

@@ -1,6 +1,5 @@
 """Sound as the pipeline holds it, and audio files out, by PyAV (ffmpeg inside the wheel)."""
 
-import errno
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
@@ -10,7 +9,7 @@ import numpy as np
 from av.audio.frame import AudioFrame
 from numpy.typing import NDArray
 
-from ensemble.errors import SeparationError
+from ensemble.errors import SeparationError, disk_is_full
 from pipeline import tags as tagging
 from pipeline.options import SOURCE
 from pipeline.tags import Tags
@@ -223,6 +222,6 @@ class Sound:
 
 def disk_full(error: OSError, folder: Path) -> SeparationError:
     """What to say when writing failed."""
-    if error.errno == errno.ENOSPC:
+    if disk_is_full(error):
         return SeparationError(f"The disk of {folder} is full. Make room there and try again.")
     return SeparationError(f"Could not write to {folder}: {error.strerror or error}.")

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from ensemble import registry
-from ensemble.errors import InvalidAudio, InvalidOption, ModelUnavailable, SeparationError
+from ensemble.errors import InvalidAudio, InvalidOption, ModelUnavailable, SeparationError, disk_is_full
 from ensemble.registry import DEFAULT_BLEED, RESIDUAL, STEMS, ModelCard, bleeds
 
 __all__ = [
@@ -28,6 +28,7 @@ __all__ = [
     "SeparationError",
     "all_models",
     "bleeds",
+    "disk_is_full",
     "experimental_stems",
     "install_models",
     "model_cards",

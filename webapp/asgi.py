@@ -1,4 +1,4 @@
-"""The door for web servers: `uvicorn webapp.asgi:application`."""
+"""The door for web servers, of which `python -m webapp` runs one."""
 
 import os
 import tempfile
@@ -12,9 +12,10 @@ django = get_asgi_application()
 # Nothing of ours can be imported before Django is set up.
 from webapp.bodies import Streamed  # noqa: E402
 from webapp.limits import BodyLimit  # noqa: E402
+from webapp.proxies import Proxies  # noqa: E402
 
 ENVELOPE = 1_000_000  # bytes of a request beside the file that it carries
 
 # Django keeps a request in the temporary folder until it is complete, and the system's is often in memory.
 tempfile.tempdir = str(settings.FILE_UPLOAD_TEMP_DIR)
-application = BodyLimit(Streamed(django), settings.MAX_UPLOAD_BYTES + ENVELOPE)
+application = Proxies(BodyLimit(Streamed(django), settings.MAX_UPLOAD_BYTES + ENVELOPE), settings.PROXIES)

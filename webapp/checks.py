@@ -42,3 +42,12 @@ def hosts_are_named(**_: Any) -> list[CheckMessage]:
     if "*" not in settings.ALLOWED_HOSTS:
         return []
     return [Warning("SOUNDSCAPE_HOSTS allows any name.", hint="Name your hosts.", id="webapp.W003")]
+
+
+@register()
+def proxy_is_named(**_: Any) -> list[CheckMessage]:
+    """Where a proxy ends TLS that is not believed, every page leads to itself."""
+    if settings.PROXIES or not settings.HTTPS:
+        return []
+    hint = "Name it in SOUNDSCAPE_PROXIES, unless the web server itself speaks https."
+    return [Warning("SOUNDSCAPE_HTTPS is on, and no proxy is believed that ends TLS.", hint=hint, id="webapp.W004")]

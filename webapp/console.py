@@ -3,10 +3,12 @@
 from typing import Any
 
 from django.contrib import admin
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
+from django.utils.decorators import method_decorator
 
 from webapp.figures import figures
+from webapp.throttles import per_address
 
 
 class Console(admin.AdminSite):
@@ -15,6 +17,11 @@ class Console(admin.AdminSite):
     site_header = site_title = "SoundScape"
     index_title = "How it goes"
     enable_nav_sidebar = False  # lists need the room
+
+    @method_decorator(per_address("login", "100/hour", "Too many log-ins"))
+    def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        """Counted together with the site's."""
+        return super().login(request, extra_context)
 
     def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> TemplateResponse:
         """The first page."""

@@ -1,7 +1,6 @@
 """What programs take along at once: a stem, all of them in one archive, or a mix. Pages ask for the same as exports."""
 
 import asyncio
-import errno
 import os
 import tempfile
 from collections.abc import AsyncIterator, Iterator, Mapping
@@ -19,10 +18,9 @@ from zipstream import ZIP_STORED, ZipStream
 from pipeline.options import InvalidOption, Options
 from webapp import rendering
 from webapp.files import CHUNK, TYPES, as_attachment, chunks, send_file, tame
-from webapp.jobs import DISK_FULL
 from webapp.models import Job, Stem
 from webapp.permissions import reach, user_of
-from webapp.problems import Busy, StorageFull
+from webapp.problems import Busy
 from webapp.storage import store
 from webapp.wishes import Wish, wish
 
@@ -105,8 +103,6 @@ def _explained() -> Iterator[None]:
         raise Busy(str(error)) from error
     except FileNotFoundError as error:  # deleted, or chosen anew, a moment ago
         raise Http404 from error
-    except OSError as error:
-        raise StorageFull(DISK_FULL if error.errno == errno.ENOSPC else error.strerror) from error
 
 
 def _render(job: Job, wished: Wish) -> tuple[IO[bytes], int, float]:

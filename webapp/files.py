@@ -35,7 +35,7 @@ TYPES = {
 }
 drawer = ThreadPoolExecutor(1, "draw")  # of its own, so that playing doesn't wait for it
 LONGEST = 200  # characters of a title in a file's name, which has more to say and mostly may not be over 255
-RANGE = re.compile(r"bytes=(\d*)-(\d*)")
+RANGE = re.compile(r"bytes=([0-9]{,18})-([0-9]{,18})")  # no file is longer than that can say
 
 
 @require_safe

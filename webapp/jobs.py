@@ -34,10 +34,10 @@ UNDO = timedelta(minutes=10)  # how long a deleted job can be brought back
 SPARE = timedelta(minutes=1)  # beyond UNDO: clocks of several machines differ
 STALLED_AFTER = timedelta(minutes=15)  # far above the slowest single step: decoding a three-hour song
 
-DISK_FULL = "The disk of the server is full. Once there is room, try again."
 LOST = (
-    f"The worker stopped {MAX_LOSSES} times while it separated this song, perhaps because the computer ran "
-    "out of memory. Try a shorter song, or ask whoever runs this site to look at the worker's log."
+    f"The worker stopped unexpectedly {MAX_LOSSES} times while it separated this song. The file may be the cause: "
+    "export it again as WAV or FLAC and upload that. If it happens again, ask whoever runs this site to look at the "
+    "worker's log."
 )
 STALLED = (
     f"Nothing moved for {STALLED_AFTER.seconds // 60} minutes, so the work was stopped. Please try again; if "

@@ -1,8 +1,9 @@
 """Turns a request away whose body is over the limit. Django would write all of it to disk before any view sees it."""
 
-import json
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
+
+from django.http import HttpResponse
 
 from webapp import problems
 from webapp.validators import too_large
@@ -23,7 +24,7 @@ class BodyLimit:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Go by what the request announces; where it announces nothing, count."""
-        seen = 0
+        seen, answered = 0, False
 
         async def counted() -> Message:
             nonlocal seen
@@ -31,20 +32,32 @@ class BodyLimit:
             seen += len(message.get("body", b""))
             return message if seen <= self.limit else {"type": "http.disconnect"}  # Django lets go of the request
 
-        if _announced(scope) <= self.limit:
-            await self.app(scope, counted, send)
+        async def noted(message: Message) -> None:
+            nonlocal answered
+            answered = True
+            await send(message)
+
+        if announced(dict(scope.get("headers", ())).get(b"content-length", b"")) <= self.limit:
+            try:
+                await self.app(scope, counted, noted)
+            except Exception as error:  # Django answers for its views, but not where it keeps the body
+                response = problems.of_exception(error, scope.get("path", ""))
+                if answered or response.status_code == 500:
+                    raise
+                return await _answer(send, response)
             if seen <= self.limit:
-                return
-        await _refuse(scope, send)
+                return None
+        return await _answer(send, problems.answer("too-large", scope["path"], too_large()))
 
 
-def _announced(scope: Scope) -> int:
-    length = dict(scope.get("headers", ())).get(b"content-length", b"")
-    return int(length) if length.isdigit() else 0
+def announced(length: bytes) -> int:
+    """The bytes that a header Content-Length promises; 0 if it makes no sense."""
+    return int(length[:19]) if length.isdigit() else 0
 
 
-async def _refuse(scope: Scope, send: Send) -> None:
-    headers = [(b"content-type", problems.TYPE.encode()), (b"connection", b"close")]
-    body = problems.problem(problems.KINDS["too-large"], scope["path"], too_large())
-    await send({"type": "http.response.start", "status": 413, "headers": headers})
-    await send({"type": "http.response.body", "body": json.dumps(body).encode()})
+async def _answer(send: Send, response: HttpResponse) -> None:
+    """What is left of the request is not read."""
+    headers = [(name.lower().encode(), value.encode("latin-1")) for name, value in response.items()]
+    start = {"type": "http.response.start", "status": response.status_code}
+    await send(start | {"headers": [*headers, (b"connection", b"close")]})
+    await send({"type": "http.response.body", "body": response.content})

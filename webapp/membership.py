@@ -12,7 +12,6 @@ from django.contrib.auth.decorators import login_required
 from django.contrib.auth.forms import AuthenticationForm
 from django.contrib.messages.views import SuccessMessageMixin
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
-from django.middleware.csrf import rotate_token
 from django.shortcuts import redirect, render
 from django.urls import reverse_lazy
 from django.utils.decorators import method_decorator
@@ -20,9 +19,11 @@ from django.views.decorators.http import require_safe
 from django.views.generic import CreateView, FormView
 
 from webapp import quotas, removal
-from webapp.accounts import BACKEND, adopt, guest_of
+from webapp.accounts import BACKEND, adopt, forget_guest, guest_of
 from webapp.forms import ConfirmForm, EmailForm, ForgottenForm, SignUpForm
+from webapp.guessing import know
 from webapp.models import User
+from webapp.throttles import per_address
 
 FORM = "webapp/form.html"  # a card with a title, a sentence, a form and a button
 SENT = "If an account has that address, a link is on its way to it. It works for {hours} hours."
@@ -30,6 +31,7 @@ GONE = "Your account is deleted, with everything in it."
 CHANGED = "Your password is changed."
 
 
+@method_decorator(per_address("login", "100/hour", "Too many log-ins"), name="post")
 class Login(auth.LoginView):
     """Log in; what one did as a guest before comes along."""
 
@@ -39,6 +41,7 @@ class Login(auth.LoginView):
         response = super().form_valid(form)
         if guest and guest.pk != member.pk:
             adopt(guest, member)
+        know(response, member.get_username())
         return response
 
 
@@ -46,12 +49,12 @@ class Logout(auth.LogoutView):
     """Log out, and end what a guest is known by."""
 
     def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        """The CSRF secret names the guest, so it goes too."""
-        response = super().post(request, *args, **kwargs)
-        rotate_token(request)
-        return response
+        """The next visitor is another guest."""
+        forget_guest(request)
+        return super().post(request, *args, **kwargs)
 
 
+@method_decorator(per_address("signup", "30/hour", "Too many new accounts"), name="post")
 class SignUp(CreateView[User, SignUpForm]):
     """Make an account; a guest's own becomes it, with its jobs."""
 
@@ -74,15 +77,8 @@ class SignUp(CreateView[User, SignUpForm]):
         """Log in: the session gets a new key, so that one known from before is worth nothing."""
         response = super().form_valid(form)
         login(self.request, form.instance, backend=BACKEND)
+        know(response, form.instance.get_username())
         return response
-
-
-def locked_out(request: HttpRequest, *_: Any) -> HttpResponse:
-    """Instead of the form, to whoever typed too many wrong passwords."""
-    wait = settings.AXES_COOLOFF_TIME
-    response = render(request, "webapp/locked.html", {"minutes": wait.seconds // 60}, status=429)
-    response["Retry-After"] = str(wait.seconds)
-    return response
 
 
 @require_safe
@@ -139,6 +135,7 @@ class Password(SuccessMessageMixin[Any], auth.PasswordChangeView):
     extra_context = {"title": "Change your password", "button": "Change it"}
 
 
+@method_decorator(per_address("link", "10/hour", "Too many links"), name="post")
 class Forgotten(SuccessMessageMixin[Any], auth.PasswordResetView):
     """Send a link to whoever forgot the password. The answer is the same whether there is such an account or not."""
 
@@ -166,6 +163,12 @@ class Reset(SuccessMessageMixin[Any], auth.PasswordResetConfirmView):
     success_message = f"{CHANGED} Log in with the new one."
     extra_context = {"title": "Choose another password", "button": "Change it"}
 
+    def form_valid(self, form: Any) -> HttpResponse:
+        """Whoever reads the member's mail is the member."""
+        response = super().form_valid(form)
+        know(response, form.user.get_username())
+        return response
+
 
 @method_decorator(login_required, name="dispatch")
 class Farewell(FormView[ConfirmForm]):
@@ -189,7 +192,7 @@ class Farewell(FormView[ConfirmForm]):
     def form_valid(self, form: ConfirmForm) -> HttpResponse:
         """Log out, for there is nobody any more."""
         logout(self.request)
-        rotate_token(self.request)
+        forget_guest(self.request)
         removal.erase(form.user)
         messages.success(self.request, GONE)
         return super().form_valid(form)

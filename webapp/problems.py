@@ -2,8 +2,13 @@
 
 `type` names the kind of problem and never changes; it leads to a page that explains it. Faults of what was sent are
 listed in `errors`: field, value, message and, where there is a choice, what is allowed.
+
+No exception that a request can bring about ends as a fault of ours: `UNCAUGHT` says what each kind of them means,
+whichever view or middleware it comes from.
 """
 
+import logging
+import sys
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from inspect import isawaitable
@@ -12,8 +17,10 @@ from typing import Any
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 from django.core.files import File
-from django.http import HttpRequest, HttpResponseBase, JsonResponse, QueryDict
+from django.db import DataError, InterfaceError, OperationalError
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse, QueryDict
 from django.shortcuts import render
+from django.template.loader import render_to_string
 from django.views.decorators.http import require_safe
 from django.views.defaults import page_not_found
 from rest_framework import exceptions, serializers
@@ -21,7 +28,10 @@ from rest_framework.renderers import BrowsableAPIRenderer
 from rest_framework.response import Response
 from rest_framework.views import exception_handler
 
-from pipeline.options import InvalidOption
+from pipeline.options import InvalidOption, disk_is_full
+from webapp.storage import DISK_FULL
+
+log = logging.getLogger(__name__)
 
 TYPE = "application/problem+json"
 PAGE = "/api/v1/problems/"
@@ -84,7 +94,7 @@ KINDS = {
         Kind("throttled", 429, "Too many requests", "Wait as many seconds as the header Retry-After says."),
         Kind("error", 500, "Our fault", "Something broke on our side. Whoever runs this site finds it in the log."),
         Kind("unavailable", 503, "Not now", "Try again in a moment: after as many seconds as Retry-After says."),
-        Kind("storage-full", 507, "Disk full", "Try again once whoever runs this site has made room."),
+        Kind("storage-full", 507, "Disk full", DISK_FULL),
     )
 }
 # REST framework has words of its own for these; ours say what to do.
@@ -119,11 +129,28 @@ class Busy(Unavailable):
     wait = 5
 
 
-class StorageFull(exceptions.APIException):
-    """There is no room for what would have to be written."""
-
-    status_code = 507
-    default_code = "storage-full"
+# What exceptions mean that no view knows of, and the kind of problem that they are.
+UNCAUGHT: tuple[tuple[type[Exception] | tuple[type[Exception], ...], str, str], ...] = (
+    (RecursionError, "parse-error", "The body is nested too deep."),
+    (
+        UnicodeError,
+        "parse-error",
+        "Some text in this request is no text: half a character, or one of another encoding.",
+    ),
+    ((OverflowError, DataError), "invalid", "A number or a text in this request is larger than anything here."),
+    (
+        (OperationalError, InterfaceError),
+        "unavailable",
+        "The database is busy or does not answer. Please try again in a few seconds.",
+    ),
+    (
+        OSError,
+        "unavailable",
+        "The server can't read or write its files at the moment. Please try again; if it happens again, tell whoever "
+        "runs this site, who finds the reason in the log.",
+    ),
+)
+WAIT = 5  # seconds, where nobody knows better
 
 
 class Checked(serializers.Serializer[Any]):
@@ -191,6 +218,35 @@ class Problems:
 def page(request: HttpRequest) -> HttpResponseBase:
     """Every kind of problem, explained."""
     return render(request, "webapp/problems.html", {"kinds": KINDS.values()})
+
+
+def uncaught(request: HttpRequest) -> HttpResponseBase:
+    """Django's answer to what no view has caught."""
+    return of_exception(sys.exc_info()[1], request.path)
+
+
+def of_exception(error: BaseException | None, path: str) -> HttpResponse:
+    """The answer to a request for that path which ended in an exception."""
+    if disk_is_full(error):
+        name, detail = "storage-full", ""
+    else:
+        found = ((name, detail) for kinds, name, detail in UNCAUGHT if isinstance(error, kinds))
+        name, detail = next(found, ("error", ""))
+    if name != "error":  # of which the caller tells the log
+        log.log(logging.WARNING if KINDS[name].status < 500 else logging.ERROR, "%s: %s", path, name, exc_info=error)
+    return answer(name, path, detail)
+
+
+def answer(name: str, path: str, detail: str = "") -> HttpResponse:
+    """A problem below /api/, elsewhere a page. Neither asks anything of the database, which may be what broke."""
+    kind = KINDS[name]
+    headers = {"Retry-After": str(WAIT)} if kind.status == 503 else {}
+    if path.startswith("/api/"):
+        return JsonResponse(problem(kind, path, detail), status=kind.status, content_type=TYPE, headers=headers)
+    if name == "error":
+        return HttpResponse(render_to_string("500.html"), status=kind.status)
+    shown = {"title": kind.title, "detail": detail or kind.advice}
+    return HttpResponse(render_to_string("webapp/problem.html", shown), status=kind.status, headers=headers)
 
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponseBase:

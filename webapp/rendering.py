@@ -25,11 +25,10 @@ from django.db.models import QuerySet
 from django.db.utils import InterfaceError, OperationalError
 from django.utils import timezone
 
-from pipeline.options import InvalidOption
+from pipeline.options import InvalidOption, disk_is_full
 from webapp.files import tame
-from webapp.jobs import DISK_FULL
 from webapp.models import LIVE, Export, Job, State
-from webapp.storage import store
+from webapp.storage import DISK_FULL, store
 from webapp.wishes import Wish
 
 if TYPE_CHECKING:
@@ -224,7 +223,7 @@ def _fail(export: Export, error: Exception) -> None:
         message = error.message
     elif isinstance(error, FileNotFoundError):  # deleted, or chosen anew
         message = GONE
-    elif isinstance(error, OSError) and error.errno == errno.ENOSPC:
+    elif disk_is_full(error):
         message = DISK_FULL
     else:
         log.error("Export %s failed.", export.pk, exc_info=error)

@@ -8,6 +8,7 @@ import logging
 import math
 import secrets
 from datetime import timedelta
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -57,6 +58,13 @@ def _choice(name: str, default: str, allowed: tuple[str, ...]) -> str:
 
 def _words(name: str, default: str) -> list[str]:
     return [word.strip() for word in _text(name, default).split(",") if word.strip()]
+
+
+def _networks(name: str) -> list[IPv4Network | IPv6Network]:
+    try:
+        return [ip_network(word) for word in _words(name, "")]
+    except ValueError as error:
+        raise ImproperlyConfigured(f"{name}: {error}. Name addresses or networks, such as 10.0.0.0/8.") from error
 
 
 def _folder(path: Path) -> Path:
@@ -157,6 +165,7 @@ for origin in CSRF_TRUSTED_ORIGINS:
     if "://" not in origin:
         raise ImproperlyConfigured(f"SOUNDSCAPE_ORIGINS: {origin!r} must start with https:// or http://.")
 
+PROXIES = _networks("SOUNDSCAPE_PROXIES")  # whose X-Forwarded-For and X-Forwarded-Proto are believed
 HTTPS = _switch("SOUNDSCAPE_HTTPS", False)  # people reach the site by https: cookies travel that way only
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = HTTPS
 SESSION_COOKIE_AGE = 90 * 24 * 3600  # a guest's jobs can be reached only as long as the session lives
@@ -198,6 +207,7 @@ MIDDLEWARE = [
     "webapp.problems.Problems",
     "servestatic.middleware.ServeStaticMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
+    "webapp.accounts.Guests",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
@@ -223,9 +233,13 @@ REST_FRAMEWORK = {
     "DEFAULT_METADATA_CLASS": None,  # the description tells what OPTIONS would
     "DEFAULT_SCHEMA_CLASS": "webapp.schema.Described",
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer", "webapp.browsable.Browsable"],
+    "DEFAULT_PARSER_CLASSES": [
+        "webapp.parsers.Json",
+        "rest_framework.parsers.FormParser",
+        "rest_framework.parsers.MultiPartParser",
+    ],
     "DEFAULT_PERMISSION_CLASSES": ["webapp.permissions.WithinScope"],
     "DEFAULT_THROTTLE_CLASSES": ["webapp.throttles.PerAccount"],
-    "NUM_PROXIES": 0,  # the web server knows whom it trusts to name another address; a header can be made up
     "EXCEPTION_HANDLER": "webapp.problems.handler",
 }
 SPECTACULAR_SETTINGS = {
@@ -256,13 +270,16 @@ AUTH_PASSWORD_VALIDATORS = [
     )
 ]
 AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "django.contrib.auth.backends.ModelBackend"]
-# Whoever guesses at an account is kept out for a while: that address, for that account. Guests, and the member from
-# elsewhere, come in as ever.
+# Whoever guesses at an account is kept out for a while: that address, for that account. `guessing` has a second lock.
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
 AXES_FAILURE_LIMIT = 10
 AXES_COOLOFF_TIME = timedelta(minutes=15)
 AXES_RESET_ON_SUCCESS = True
-AXES_LOCKOUT_CALLABLE = "webapp.membership.locked_out"
+AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False  # or whoever guesses on would keep the member out for good
+AXES_LOCKOUT_CALLABLE = "webapp.guessing.locked_out"
+AXES_HANDLER = "webapp.guessing.Guesses"
+AXES_ENABLE_ACCESS_FAILURE_LOG = True  # kept for as long as `guessing` needs it
+AXES_CLIENT_IP_CALLABLE = "webapp.throttles.visitor"  # the same as requests are counted by
 AXES_DISABLE_ACCESS_LOG = True  # who logged in when and from where is nobody's business
 AXES_ENABLE_ADMIN = False
 AXES_VERBOSE = False

@@ -19,6 +19,8 @@ from django.core.files.storage import FileSystemStorage, default_storage
 
 Publish = Callable[[], None]
 
+DISK_FULL = "The disk of the server is full. Once there is room, try again."
+
 
 @dataclass(frozen=True, slots=True)
 class Stat:

@@ -1,8 +1,8 @@
 """What a worker does with a song: thin wrapping of `pipeline.separate` in the verbs of `jobs`."""
 
-import errno
 import json
 import logging
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from threading import Thread
@@ -15,11 +15,11 @@ from django.conf import settings
 from django.db import close_old_connections
 from django.db.utils import InterfaceError, OperationalError
 
-from pipeline.options import InvalidAudio, ModelUnavailable, Options, SeparationError
+from pipeline.options import InvalidAudio, ModelUnavailable, Options, SeparationError, disk_is_full
 from webapp import jobs, worker
 from webapp.models import DETECTION, SAMPLE_RATE, Cause, Job
 from webapp.quotas import QuotaUsedUp, require_minutes
-from webapp.storage import Publish, store
+from webapp.storage import DISK_FULL, Publish, store
 
 if TYPE_CHECKING:
     from pipeline.audio import Recording
@@ -35,6 +35,15 @@ BROKEN = (
     "Something went wrong on our side while separating this song. Please try again; if it happens again, ask "
     "whoever runs this site to look at the worker's log."
 )
+MEMORY = (
+    "The server ran out of memory while separating this song. Try a shorter one, or ask whoever runs this site to give "
+    "it more."
+)
+FILES = (
+    "The server could not read or write its files, so this song is not separated. Please try again; if it happens "
+    "again, ask whoever runs this site to look at the worker's log."
+)
+GONE = "The song that was uploaded can't be found on the server any more. Please upload it again."
 
 
 @shared_task(name="webapp.tasks.separate")
@@ -67,24 +76,27 @@ def work(job: Job) -> None:
         _separate(job)
     except jobs.JobLost:
         _lost(job)
-    except SeparationError as error:
-        log.info("Job %s: %s", job.pk, error.message)
-        _fail(job, error.message, _cause(error))
     except Exception as error:
-        log.exception("Job %s failed.", job.pk)
-        cause = _cause(error)
-        _fail(job, jobs.DISK_FULL if cause == Cause.DISK else BROKEN, cause)
+        message, cause = _told(error)
+        if isinstance(error, SeparationError):
+            log.info("Job %s: %s", job.pk, error.message)
+        else:
+            log.exception("Job %s failed.", job.pk)
+        _fail(job, message, cause)
 
 
-def _cause(error: Exception) -> Cause:
-    if isinstance(error, InvalidAudio):
-        return Cause.FILE
-    if isinstance(error, QuotaUsedUp):
-        return Cause.QUOTA
-    if isinstance(error, ModelUnavailable):
-        return Cause.MODEL
-    reason = error.__cause__ if isinstance(error, SeparationError) else error
-    return Cause.DISK if getattr(reason, "errno", None) == errno.ENOSPC else Cause.OTHER
+def _told(error: Exception) -> tuple[str, Cause]:
+    """What to say of an error, and what to count it as. What errors of files say names folders: that is for the log."""
+    for kind, cause in ((InvalidAudio, Cause.FILE), (QuotaUsedUp, Cause.QUOTA), (ModelUnavailable, Cause.MODEL)):
+        if isinstance(error, kind):
+            return error.message, cause
+    if disk_is_full(error):
+        return DISK_FULL, Cause.DISK
+    if isinstance(error, OSError) or isinstance(error.__cause__, OSError):
+        return FILES, Cause.OTHER
+    if isinstance(error, SeparationError):
+        return error.message, Cause.OTHER
+    return (MEMORY if isinstance(error, MemoryError) else BROKEN), Cause.OTHER
 
 
 def _separate(job: Job) -> None:
@@ -92,6 +104,8 @@ def _separate(job: Job) -> None:
     from pipeline.segments import SegmentWriter  # noqa: PLC0415
 
     with store().workplace(job.directory) as publish, store().at_hand(job.track.path) as source:
+        if not os.access(source, os.R_OK):
+            raise SeparationError(GONE)
         with SegmentWriter(job.directory) as segments:
             note = Note(job, segments, publish)
             report = _chosen_again(job, source, note) or _separated(job, source, note)
@@ -101,7 +115,8 @@ def _separate(job: Job) -> None:
         (job.directory / REPORT).write_text(json.dumps(told), "utf-8")
         note.result["size"] = _size(job.directory)
         publish()
-    _end(job, lambda: jobs.finish(job, told | {"heard": {}}, report.files, **note.fields, **note.result))
+    row = told | {"heard": {}, "files": {}}  # both are in the file
+    _end(job, lambda: jobs.finish(job, row, report.files, **note.fields, **note.result))
 
 
 def _size(folder: Path) -> int:

@@ -49,16 +49,17 @@ class Whole(File[bytes]):
 
 def begin(owner: User, length: int, filename: str, title: str, options: Options, metadata: str) -> Upload:
     """Make room for a song of so many bytes. metadata: what the client wants to be told again."""
-    upload = Upload.objects.create(
-        owner=owner,
-        length=length,
-        filename=filename,
-        title=title,
-        options=options.as_dict(),
-        metadata=metadata,
-        expires_at=timezone.now() + KEPT,
-    )
-    upload.path.touch()
+    with transaction.atomic():
+        upload = Upload.objects.create(
+            owner=owner,
+            length=length,
+            filename=filename,
+            title=title,
+            options=options.as_dict(),
+            metadata=metadata,
+            expires_at=timezone.now() + KEPT,
+        )
+        upload.path.touch()
     return upload
 
 

@@ -36,6 +36,7 @@ WEBHOOK = "api/v1/webhooks/<uuid:pk>"
 STEM = "api/v1/jobs/<uuid:pk>/stems/<slug:name>"
 
 handler404 = problems.not_found
+handler500 = problems.uncaught
 urlpatterns = [
     path("", views.home, name="home"),
     path("jobs/<uuid:pk>/", views.job, name="job"),

@@ -33,12 +33,13 @@ class TestGuests:
 
     def test_several_first_uploads_at_once_meet_in_one_account(self):
         """None of them has a session yet; all have the cookie that the page set, and their page's token."""
-        page = Client(enforce_csrf_checks=True)
-        token = page.get("/accounts/login/").cookies["csrftoken"].value
+        cookies = Client().get("/").cookies
+        token = cookies["csrftoken"].value
         uploads = []
         for _ in range(2):
             client = Client(enforce_csrf_checks=True, headers={"X-CSRFToken": token})
-            client.cookies["csrftoken"] = token
+            for name, cookie in cookies.items():
+                client.cookies[name] = cookie.value
             uploads.append(client)
         assert [upload(client).status_code for client in uploads] == [201, 201]
         assert User.objects.count() == 1
@@ -77,6 +78,46 @@ class TestGuests:
     def test_switched_off_members_still_upload(self, settings, browser):
         settings.GUESTS = False
         assert upload(browser).status_code == 201
+
+
+class TestWhatAGuestIsKnownBy:
+    def test_scripts_cannot_read_it(self, guest):
+        cookie = guest.cookies["guest"]
+        assert cookie["httponly"] and cookie["samesite"] == "Lax" and not cookie["domain"]
+
+    def test_by_https_only_this_site_can_set_it(self, settings):
+        settings.HTTPS = True
+        cookie = Client().get("/", secure=True).cookies["__Host-guest"]
+        assert cookie["secure"] and cookie["httponly"] and cookie["path"] == "/" and not cookie["domain"]
+
+    def test_what_scripts_can_read_is_no_way_in(self, guest):
+        """The CSRF token, which any script of the page has, and the guest's name."""
+        thief = Client()
+        thief.get("/")
+        thief.cookies["csrftoken"] = guest.get("/").cookies["csrftoken"].value
+        upload(thief)
+        assert not {*jobs_seen(guest)} & {*jobs_seen(thief)}
+
+    @pytest.mark.parametrize("forged", ["", "made-up", "made-up:signature", "é:é", "a" * 5000])
+    @pytest.mark.usefixtures("guest")
+    def test_a_forged_one_is_replaced(self, forged):
+        thief = Client()
+        thief.cookies["guest"] = forged
+        thief.get("/")
+        assert thief.cookies["guest"].value != forged
+        upload(thief)
+        assert User.objects.count() == 2
+
+    def test_it_stays_the_same_from_page_to_page(self, guest):
+        before = guest.cookies["guest"].value
+        guest.get("/")
+        upload(guest)
+        assert guest.cookies["guest"].value == before
+
+    def test_logging_out_ends_it(self, guest):
+        before = guest.cookies["guest"].value
+        guest.post("/accounts/logout/")
+        assert guest.cookies["guest"].value != before
 
 
 class TestSignUp:

@@ -96,8 +96,8 @@ class TestRestarts:
         monkeypatch.setattr(serve, "start", start)
         return processes
 
-    def test_a_dead_worker_is_replaced_ever_later(self, clock, started):
-        worker = serve.Worker()
+    def test_a_dead_process_is_replaced_ever_later(self, clock, started):
+        worker = serve.Child("worker", serve.WORKER)
         pauses = []
         for _ in range(8):
             assert worker.tend() == ""
@@ -113,9 +113,21 @@ class TestRestarts:
         assert pauses == [1, 2, 4, 8, 16, 30, 30, 30]
 
     def test_one_that_lived_long_is_replaced_at_once(self, clock, started):
-        worker = serve.Worker()
-        worker.pause = 16.0
+        web = serve.Child("web server", serve.WEB)
+        web.pause = 16.0
         clock.seconds += serve.STEADY + 1
         started[-1].returncode = 1
-        assert "exit status 1" in worker.tend()
-        assert worker.pause == 1.0
+        assert "The web server stopped (exit status 1)" in web.tend()
+        assert web.pause == 1.0
+
+    def test_a_port_that_was_taken_meanwhile_ends_it_with_a_clear_error(self, clock, started):
+        with socket.socket() as other:
+            other.bind(("127.0.0.1", 0))
+            other.listen()
+            port = other.getsockname()[1]
+            web = serve.Child("web server", serve.WEB, lambda: serve._require_free("127.0.0.1", port))
+            started[-1].returncode = 1
+            web.tend()
+            clock.seconds += web.pause
+            with pytest.raises(CommandError, match=f"port {port}.*PORT={port + 1} make serve"):
+                web.tend()

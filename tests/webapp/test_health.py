@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from dataclasses import replace
+from ipaddress import ip_network
 
 import pytest
 from acting import silence
@@ -111,3 +112,9 @@ class TestChecks:
     def test_any_host_is_worth_a_warning_in_production(self, settings):
         settings.ALLOWED_HOSTS = ["*"]
         assert self.found(include_deployment_checks=True) == {"webapp.W003"}
+
+    def test_https_behind_nobody_is_worth_a_warning(self, settings):
+        settings.HTTPS = True
+        assert self.found() == {"webapp.W004"}
+        settings.PROXIES = [ip_network("127.0.0.1")]
+        assert self.found() == set()

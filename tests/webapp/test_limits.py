@@ -31,7 +31,7 @@ async def ask(chunks, announced=None, then="http.disconnect"):
                 return
 
     headers = [] if announced is None else [(b"content-length", str(announced).encode())]
-    await BodyLimit(app, LIMIT)({"type": "http", "path": "/", "headers": headers}, receive, send)
+    await BodyLimit(app, LIMIT)({"type": "http", "path": "/api/v1/jobs/", "headers": headers}, receive, send)
     return sent, b"".join(read)
 
 

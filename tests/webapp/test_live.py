@@ -1,6 +1,7 @@
 """The real thing: `manage.py serve` with its web server and worker, the file queue and, where it is there, the model.
 
-A song is uploaded as a browser does it, its worker is killed in the middle, and the stems come nevertheless.
+A song is uploaded as a browser does it, web server and worker are killed in the middle, and the stems come all the
+same.
 """
 
 import io
@@ -13,6 +14,7 @@ import subprocess
 import sys
 import urllib.request
 import wave
+from contextlib import suppress
 from http.cookiejar import CookieJar
 from pathlib import Path
 from time import monotonic, sleep
@@ -69,6 +71,17 @@ class Site:
         pid = self.process.pid
         return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
+    def web(self):
+        """The process id of the web server, once it answers."""
+        self.wait("the web server", self.answers)
+        return next(pid for pid in self.children() if b"celery" not in Path(f"/proc/{pid}/cmdline").read_bytes())
+
+    def answers(self):
+        try:
+            return self.get("/accounts/login/")
+        except OSError:
+            return b""
+
     def get(self, path):
         with self.browser.open(self.origin + path, timeout=60) as answer:
             return answer.read()
@@ -95,6 +108,11 @@ def site(tmp_path):
     yield site
     site.process.kill()
     site.process.wait()
+
+
+def resident(pid):
+    """Bytes of memory that the process has."""
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 def lives(pid):
@@ -124,12 +142,17 @@ def samples(audio):
 
 
 @pytest.mark.skipif(not all(card.installed for card in model_cards()), reason="the model is not installed")
-def test_a_song_survives_the_death_of_its_worker(site):
+def test_a_song_survives_the_death_of_the_web_server_and_of_its_worker(site):
     site.wait("readiness", lambda: f"SoundScape is ready: {site.origin}" in site.said())
     assert set(site.json("/healthz").values()) == {"ok"}
     job = site.upload("Chord.wav", song(25))
     path = job["api_url"]
     site.wait("separation", lambda: site.json(path)["stage"] == "separate")
+
+    os.kill(site.web(), signal.SIGKILL)
+    site.web()
+    assert site.json(path)["state"] == "running"
+    assert "attempt 2 begins" not in site.said()
 
     os.kill(site.workers()[-1], signal.SIGKILL)
     site.wait("another worker", lambda: len(site.workers()) == 2)
@@ -147,6 +170,30 @@ def test_a_song_survives_the_death_of_its_worker(site):
         assert pieces == [220_500] * 5
         assert len(site.get(stem["peaks_url"])) == 2 * 2500
         assert samples(site.get(stem["download_url"])) == 25 * RATE
+
+
+def test_the_web_server_is_replaced_and_the_worker_works_on(site):
+    site.wait("a worker", site.workers)
+    dead = site.web()
+    (worker,) = site.workers()
+    os.kill(dead, signal.SIGKILL)
+    site.wait("word of it", lambda: "The web server stopped (killed by signal 9)" in site.said())
+    assert site.web() != dead
+    assert site.workers() == [worker] and lives(worker)
+
+
+def test_headers_without_end_are_refused_and_take_no_memory(site):
+    pid = site.web()
+    before = resident(pid)
+    with socket.create_connection(("127.0.0.1", site.port), timeout=60) as stranger:
+        stranger.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n")
+        with suppress(OSError):  # it is hung up on
+            for index in range(100):
+                stranger.sendall(b"X-%d: " % index + b"x" * 1_000_000 + b"\r\n")
+        with suppress(OSError):
+            assert stranger.recv(100).startswith(b"HTTP/1.1 400")
+    assert resident(pid) - before < 20_000_000
+    assert site.answers()
 
 
 def test_it_stops_cleanly_when_asked(site):

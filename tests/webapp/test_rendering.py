@@ -14,7 +14,7 @@ from django.db.utils import OperationalError
 from django.utils import timezone
 
 from pipeline import stems
-from webapp import jobs, rendering
+from webapp import jobs, rendering, storage
 from webapp.models import Export, State
 from webapp.storage import store
 
@@ -158,7 +158,7 @@ class TestFailing:
         ("error", "message"),
         [
             (RuntimeError("index 7 out of range"), rendering.BROKEN),
-            (OSError(28, "No space left on device"), jobs.DISK_FULL),
+            (OSError(28, "No space left on device"), storage.DISK_FULL),
             (FileNotFoundError(), rendering.GONE),
         ],
     )
@@ -179,7 +179,7 @@ class TestFailing:
 
     def test_a_disk_without_room_to_spare(self, job, ask, monkeypatch):
         monkeypatch.setattr(rendering, "SPARE", 2**70)
-        assert ask(job, what="mix").json()["error"] == jobs.DISK_FULL
+        assert ask(job, what="mix").json()["error"] == storage.DISK_FULL
 
     def test_a_fault_leaves_its_trace_in_the_log(self, job, ask, monkeypatch, caplog):
         monkeypatch.delattr(stems, "write")

@@ -7,11 +7,12 @@ import sys
 from datetime import timedelta
 
 import pytest
-from axes.models import AccessAttempt
+from axes.models import AccessAttempt, AccessFailureLog
 from django.conf import settings
 from django.test import Client
 from django.utils import timezone
 
+from webapp import guessing
 from webapp.models import State, User
 
 pytestmark = pytest.mark.django_db
@@ -134,6 +135,87 @@ class TestGuessing:
         for _ in range(settings.AXES_FAILURE_LIMIT):
             answer = browser.post("/accounts/email/", {"email": "", "password": "wrong"})
         assert answer.status_code == 429
+
+
+def elsewhere(index):
+    """What a request from another network comes with."""
+    return {"REMOTE_ADDR": f"198.51.100.{index}"}
+
+
+@pytest.mark.usefixtures("owner")
+class TestGuessingFromManyPlaces:
+    """Each address is far from its own limit."""
+
+    @pytest.fixture
+    def besieged(self):
+        for index in range(guessing.LIMIT):
+            assert Client().post("/accounts/login/", WRONG, **elsewhere(index % 250)).status_code == 200
+
+    @pytest.mark.usefixtures("besieged")
+    def test_the_account_is_locked_for_browsers_that_it_does_not_know(self, stranger):
+        answer = Client().post("/accounts/login/", LOGIN, **elsewhere(251))
+        assert answer.status_code == 429
+        assert 0 < int(answer.headers["Retry-After"]) <= 3600
+        assert "Somebody guesses" in answer.content.decode()
+        other = {"username": stranger.username, "password": "parklife-1994"}
+        assert Client().post("/accounts/login/", other, **elsewhere(251)).status_code == 302
+
+    def test_the_members_own_browser_comes_in(self, request):
+        member = Client()
+        member.post("/accounts/login/", LOGIN)
+        member.post("/accounts/logout/")
+        request.getfixturevalue("besieged")
+        assert member.post("/accounts/login/", LOGIN).status_code == 302
+
+    def test_a_browser_that_knows_another_member_does_not(self, stranger, request):
+        other = Client()
+        other.post("/accounts/login/", {"username": stranger.username, "password": "parklife-1994"})
+        other.post("/accounts/logout/")
+        request.getfixturevalue("besieged")
+        assert other.post("/accounts/login/", LOGIN).status_code == 429
+
+    def test_whoever_reads_the_members_mail_comes_in(self, owner, mailoutbox, request):
+        User.objects.filter(pk=owner.pk).update(email="owner@example.org")
+        request.getfixturevalue("besieged")
+        member = Client()
+        member.post("/accounts/password/forgotten/", {"email": "owner@example.org"})
+        (path,) = re.findall(r"http://testserver(/accounts/password/\S+)", mailoutbox[0].body)
+        form = member.get(path).headers["Location"]
+        member.post(form, {"new_password1": "live-forever-94", "new_password2": "live-forever-94"})
+        assert member.post("/accounts/login/", LOGIN | {"password": "live-forever-94"}).status_code == 302
+
+    @pytest.mark.usefixtures("besieged")
+    def test_it_ends_within_the_hour_and_is_forgotten(self):
+        AccessFailureLog.objects.update(attempt_time=timezone.now() - guessing.WITHIN)
+        assert Client().post("/accounts/login/", LOGIN, **elsewhere(251)).status_code == 302
+        assert not AccessFailureLog.objects.exists()
+
+    def test_one_home_is_one_address(self):
+        for index in range(settings.AXES_FAILURE_LIMIT):
+            answer = Client().post("/accounts/login/", WRONG, REMOTE_ADDR=f"2001:db8::{index}:1")
+        assert answer.status_code == 429
+        assert Client().post("/accounts/login/", WRONG, REMOTE_ADDR="2001:db8:0:1::1").status_code == 200
+
+
+class TestFormsFromOneAddress:
+    @pytest.mark.parametrize(
+        ("path", "most"),
+        [
+            ("/accounts/signup/", 30),
+            ("/accounts/login/", 100),
+            ("/admin/login/", 100),
+            ("/accounts/password/forgotten/", 10),
+        ],
+    )
+    def test_no_more_than_so_many_are_taken_in_an_hour(self, path, most):
+        codes = [Client().post(path, {}).status_code for _ in range(most)]
+        assert {*codes} == {200}
+        answer = Client().post(path, {})
+        assert answer.status_code == 429
+        assert 3500 < int(answer.headers["Retry-After"]) <= 3600
+        assert "Wait 60 minutes" in answer.content.decode()
+        assert Client().post(path, {}, **elsewhere(1)).status_code == 200
+        assert Client().get(path).status_code == 200
 
 
 def test_django_has_nothing_against_the_production_settings(tmp_path):

@@ -14,7 +14,10 @@ VARIABLES = [
     "DATABASE_URL",
     "BROKER_URL",
     "PORT",
-    *(f"SOUNDSCAPE_{name}" for name in ("DEBUG", "HOSTS", "ORIGINS", "HTTPS", "GUESTS", "LOG_LEVEL", "HSTS_DAYS")),
+    *(
+        f"SOUNDSCAPE_{name}"
+        for name in ("DEBUG", "HOSTS", "ORIGINS", "PROXIES", "HTTPS", "GUESTS", "LOG_LEVEL", "HSTS_DAYS")
+    ),
     *(
         f"SOUNDSCAPE_{name}"
         for name in ("GUEST_DAYS", "EXPORT_HOURS", "DRAFT", "X_ACCEL", "WEBHOOKS_PRIVATE", "EMAIL_FROM")
@@ -69,6 +72,7 @@ def test_everything_can_be_changed(load):
         SOUNDSCAPE_DRAFT="off",
         SOUNDSCAPE_HOSTS="a.example, b.example",
         SOUNDSCAPE_ORIGINS="https://a.example",
+        SOUNDSCAPE_PROXIES="127.0.0.1, 2001:db8::/32",
         SOUNDSCAPE_MAX_UPLOAD_MB="20",
         SOUNDSCAPE_MAX_HOURS="0.5",
         SOUNDSCAPE_MINUTES="30",
@@ -89,6 +93,7 @@ def test_everything_can_be_changed(load):
     assert settings["PORT"] == 8123
     assert settings["SECRET_KEY"] == "k" * 50
     assert settings["ALLOWED_HOSTS"] == ["a.example", "b.example"]
+    assert [*map(str, settings["PROXIES"])] == ["127.0.0.1/32", "2001:db8::/32"]
     assert settings["SESSION_COOKIE_SECURE"]
     assert settings["CSRF_COOKIE_SECURE"]
     assert (settings["MAX_UPLOAD_BYTES"], settings["MAX_SECONDS"]) == (20_000_000, 1800)
@@ -118,6 +123,8 @@ def test_everything_can_be_changed(load):
         ("SOUNDSCAPE_DRAFT", "quick"),
         ("SOUNDSCAPE_LOG_LEVEL", "loud"),
         ("SOUNDSCAPE_ORIGINS", "example.org"),
+        ("SOUNDSCAPE_PROXIES", "nginx"),
+        ("SOUNDSCAPE_PROXIES", "10.0.0.1/8"),
         ("PORT", "http"),
         ("PORT", "65536"),
         ("BROKER_URL", "mysql://x"),

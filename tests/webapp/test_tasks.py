@@ -2,6 +2,7 @@
 
 import io
 import json
+import sqlite3
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,12 +16,12 @@ from django.db.utils import OperationalError
 from detector.classifier import KINDS, Detection, Heard
 from ensemble import registry
 from pipeline import segments, separate
-from pipeline.audio import Recording
+from pipeline.audio import Recording, disk_full
 from pipeline.options import InvalidAudio, ModelUnavailable, Options
 from pipeline.report import Progress, Report
 from pipeline.segments import Block
 from pipeline.tags import Tags
-from webapp import jobs, original, tasks, worker
+from webapp import jobs, original, storage, tasks, worker
 from webapp.models import Cause, State
 
 pytestmark = pytest.mark.django_db
@@ -274,8 +275,8 @@ def test_a_bad_file_is_failed_with_the_engines_words(make_job, engine, settings)
     ("error", "message"),
     [
         (RuntimeError("index 7 out of range"), tasks.BROKEN),
-        (MemoryError(), tasks.BROKEN),
-        (OSError(28, "No space left on device"), jobs.DISK_FULL),
+        (MemoryError(), tasks.MEMORY),
+        (OSError(28, "No space left on device"), storage.DISK_FULL),
         (ModelUnavailable("The model is not installed."), "The model is not installed."),
     ],
 )
@@ -288,6 +289,81 @@ def test_our_own_faults_are_said_kindly_and_can_be_retried(make_job, engine, err
     engine()
     tasks.separate()
     assert (fresh(job).state, fresh(job).error, fresh(job).attempts) == (State.DONE, "", 2)
+
+
+def told(error, folder):
+    """As the pipeline raises what went wrong with files in its folder."""
+    found = disk_full(error, folder)
+    found.__cause__ = error
+    return found
+
+
+def no_space(folder):
+    return told(OSError(28, "No space left on device"), folder)
+
+
+def short_write(folder):
+    """NumPy's, of a disk that is really full."""
+    with Path("/dev/full").open("wb") as file, pytest.raises(OSError, match="requested") as caught:
+        np.zeros(100_000).tofile(file)
+    return told(caught.value, folder)
+
+
+def full_database(_folder):
+    """SQLite's, of a database that may not grow."""
+    database = sqlite3.connect(":memory:")
+    database.execute("CREATE TABLE song (sound)")
+    database.execute("PRAGMA max_page_count = 2")
+    with pytest.raises(sqlite3.OperationalError, match="full") as caught:
+        database.execute("INSERT INTO song VALUES (zeroblob(100000))")
+    error = OperationalError(*caught.value.args)
+    error.__cause__ = caught.value
+    return error
+
+
+def forbidden(folder):
+    return told(PermissionError(13, "Permission denied", str(folder)), folder)
+
+
+def gone(folder):
+    return FileNotFoundError(2, "No such file or directory", str(folder / "model.onnx"))
+
+
+@pytest.mark.parametrize(
+    ("fault", "message", "cause"),
+    [
+        (no_space, storage.DISK_FULL, Cause.DISK),
+        (short_write, storage.DISK_FULL, Cause.DISK),
+        (full_database, storage.DISK_FULL, Cause.DISK),
+        (forbidden, tasks.FILES, Cause.OTHER),
+        (gone, tasks.FILES, Cause.OTHER),
+    ],
+)
+def test_faults_of_files_have_their_cause_and_no_path(make_job, engine, tmp_path, fault, message, cause):
+    job = make_job()
+    engine(error=fault(tmp_path))
+    tasks.separate()
+    assert (fresh(job).error, fresh(job).cause) == (message, cause)
+    assert str(tmp_path) not in json.dumps([event.detail for event in job.history.all()])
+
+
+def test_an_upload_that_is_gone_is_told_as_that(make_job, engine, tmp_path):
+    job = make_job()
+    job.track.path.unlink()
+    engine()
+    tasks.separate()
+    assert (fresh(job).error, fresh(job).cause) == (tasks.GONE, Cause.OTHER)
+
+
+def test_a_crash_is_not_blamed_on_memory():
+    assert "memory" not in jobs.LOST
+
+
+def test_the_row_tells_nothing_of_where_files_are(make_job, engine, tmp_path):
+    job = make_job()
+    engine()
+    tasks.separate()
+    assert str(tmp_path) not in json.dumps(fresh(job).report)
 
 
 def test_an_unknown_fault_leaves_its_trace_in_the_log(make_job, engine, caplog):

@@ -253,6 +253,7 @@ class TestRaces:
         def full(*_, **__):
             raise OSError(28, "No space left on device")
 
+        browser.raise_request_exception = False
         send(browser, url, SONG[:10], 0)
         with monkeypatch.context() as patch:
             patch.setattr(uploads.jobs, "create", full)

@@ -14,6 +14,7 @@ from rest_framework.viewsets import GenericViewSet
 
 from webapp import quotas
 from webapp.accounts import become_guest
+from webapp.limits import announced
 from webapp.models import Job, User
 from webapp.permissions import reach
 from webapp.problems import Checked, QuotaExceeded
@@ -70,8 +71,8 @@ def require_may_upload(request: Request, size: int | None = None) -> None:
     """
     if not (request.user.is_authenticated or settings.GUESTS):
         raise PermissionDenied(NO_GUESTS)
-    announced = int(request.headers.get("Content-Length") or 0)
-    if words := quotas.refusal(person(request), announced if size is None else size):
+    coming = announced(request.headers.get("Content-Length", "").encode()) if size is None else size
+    if words := quotas.refusal(person(request), coming):
         raise QuotaExceeded(words)
 
 

@@ -5,7 +5,6 @@ them) as of a job. Once the upload is whole there is a job; a GET of the upload,
 A file that can't be separated is refused with its last piece, and the upload is gone.
 """
 
-import errno
 import hashlib
 from base64 import b64decode
 from functools import wraps
@@ -31,7 +30,7 @@ from webapp.api.common import require_may_upload, uploader
 from webapp.bodies import STREAMED, body
 from webapp.models import Upload
 from webapp.permissions import reach
-from webapp.problems import Conflict, StorageFull
+from webapp.problems import Conflict
 from webapp.schema import of
 from webapp.serializers import Wishes
 from webapp.validators import validate_size
@@ -152,7 +151,7 @@ _item = UploadViewSet.as_view({"get": "retrieve", "patch": "partial_update", "de
 async def upload(request: HttpRequest, pk: UUID) -> HttpResponseBase:
     """One upload. REST framework says who may; a piece is then taken as it arrives, for which it has no way."""
     if request.method == "POST":  # for networks that let no other method pass
-        request.method = request.headers.get("X-HTTP-Method-Override", "POST")
+        request.method = request.headers.get("X-HTTP-Method-Override", "POST").upper()
     response = await sync_to_async(_item)(request, pk=pk)
     if request.method == "PATCH" and response.status_code == status.HTTP_204_NO_CONTENT:
         for name, value in _standing(await _take(request, pk)).items():
@@ -177,8 +176,6 @@ async def _take(request: HttpRequest, pk: UUID) -> Upload:
         raise ValidationError({"file": error.messages}) from error
     except (Upload.DoesNotExist, FileNotFoundError) as error:
         raise Http404 from error
-    except OSError as error:
-        raise (StorageFull() if error.errno == errno.ENOSPC else error) from error
 
 
 def _require_tus(request: Request) -> None:

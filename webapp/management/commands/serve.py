@@ -1,4 +1,4 @@
-"""`manage.py serve`: web server and worker together, until Ctrl-C.
+"""`manage.py serve`: web server and worker together, until Ctrl-C. Either is started again when it ends.
 
 Both are children in sessions of their own, so that Ctrl-C reaches only this process, which then ends them in
 order. Should this process be killed, the kernel ends them (on Linux).
@@ -13,7 +13,7 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from time import monotonic, sleep
 from typing import Any
 
@@ -22,14 +22,13 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 TICK = 0.25  # seconds
 PATIENCE = 15.0  # seconds between two explanations of what is still missing
-STEADY = 60.0  # seconds; a worker that lived so long is replaced at once
+STEADY = 60.0  # seconds; a process that lived so long is replaced at once
 SLOWEST_RESTART = 30.0  # seconds
 GRACE = 4.0  # seconds for both to end by themselves
 PR_SET_PDEATHSIG = 1
 
+WEB = ("webapp",)
 WORKER = ("celery", "--quiet", "-A", "webapp", "worker", "--loglevel", "WARNING")
-# Event streams never end by themselves: without a limit the web server would wait for them when it stops.
-WEB = ("uvicorn", "webapp.asgi:application", "--lifespan", "off", "--timeout-graceful-shutdown", "10")
 
 
 class Command(BaseCommand):
@@ -50,27 +49,28 @@ class Command(BaseCommand):
         for sign in (signal.SIGINT, signal.SIGTERM):
             signal.signal(sign, self._on_signal)
         self._say("Starting SoundScape ...")
-        self.web = start((*WEB, "--host", self.host, "--port", str(self.port), "--log-level", "warning"))
-        self.worker = Worker()
+        web = (*WEB, "--host", self.host, "--port", str(self.port), "--log-level", "warning")
+        self.web = Child("web server", web, lambda: _require_free(self.host, self.port))
+        self.worker = Child("worker", WORKER)
         try:
             self._watch()
         finally:
             self._say("Stopping ... a song in work goes back to the queue.")
-            end(self.web, self.worker.process)
+            end(self.web.process, self.worker.process)
 
     def _on_signal(self, *_: Any) -> None:
         if self._stop:  # asked twice: somebody is in a hurry
-            self.web.kill()
+            self.web.process.kill()
             self.worker.process.kill()
         self._stop = True
 
     def _watch(self) -> None:
         ready, explain_at = False, monotonic() + PATIENCE
         while not self._stop:
-            if self.web.poll() is not None:
-                raise CommandError(f"The web server stopped ({ending(self.web)}). Its messages are above.")
-            if news := self.worker.tend():
-                self._say(news)
+            for child in (self.web, self.worker):
+                if news := child.tend():
+                    ready = False
+                    self._say(news)
             if not ready:
                 missing = missing_parts(self.host, self.port)
                 ready = not missing
@@ -86,10 +86,16 @@ class Command(BaseCommand):
         self.stdout.flush()
 
 
-class Worker:
-    """The worker process; when it ends another is started, later each time one ends early."""
+class Child:
+    """A process; when it ends another is started, later each time one ends early.
 
-    def __init__(self) -> None:
+    before: called before each start but the first. What it raises ends the whole site, for there is no use in going on.
+    """
+
+    def __init__(self, name: str, command: Sequence[str], before: Callable[[], None] = lambda: None) -> None:
+        self.name = name
+        self.command = command
+        self.before = before
         self.pause = 0.0
         self.resume_at: float | None = None
         self._start()
@@ -98,6 +104,7 @@ class Worker:
         """Called again and again. What happened, in words, or nothing."""
         if self.resume_at is not None:
             if monotonic() >= self.resume_at:
+                self.before()
                 self._start()
             return ""
         if self.process.poll() is None:
@@ -105,10 +112,10 @@ class Worker:
         steady = monotonic() - self.started > STEADY
         self.pause = 1.0 if steady else min(max(2 * self.pause, 1.0), SLOWEST_RESTART)
         self.resume_at = monotonic() + self.pause
-        return f"The worker stopped ({ending(self.process)}). Another starts in {self.pause:.0f} s."
+        return f"The {self.name} stopped ({ending(self.process)}). Another starts in {self.pause:.0f} s."
 
     def _start(self) -> None:
-        self.process = start(WORKER)
+        self.process = start(self.command)
         self.started = monotonic()
         self.resume_at = None
 

@@ -1,0 +1,21 @@
+"""What a body of JSON may hold."""
+
+import json
+from typing import Any
+
+from rest_framework.exceptions import ParseError
+from rest_framework.parsers import JSONParser
+
+
+class Json(JSONParser):
+    """REST framework's, which takes no half of a character either: what holds one can't be stored, nor sent back."""
+
+    def parse(self, *args: Any, **named: Any) -> Any:
+        """Raises ParseError."""
+        data = super().parse(*args, **named)
+        try:
+            json.dumps(data, ensure_ascii=False).encode()
+        except UnicodeEncodeError as error:
+            half = error.object[error.start].encode("unicode-escape").decode()
+            raise ParseError(f"A text in the body holds {half}, which is half a character.") from error
+        return data
