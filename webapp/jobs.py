@@ -45,8 +45,15 @@ STALLED = (
 )
 
 WISHES = ("stems", "preset", "format", "bits", "bleed")  # of Options, that a job remembers
+ACTIONS: dict[str, tuple[State, ...]] = {
+    "cancel": LIVE,
+    "retry": (State.FAILED, State.CANCELLED),
+    "reselect": (State.DONE,),
+    "delete": tuple(State),
+}
 IDLE: dict[str, Any] = {
     "stage": "",
+    "stage_progress": None,
     "blocks_done": 0,
     "blocks_total": 0,
     "seconds_left": None,
@@ -114,9 +121,15 @@ def cancel(job: Job, by: User | None = None) -> bool:
     return True
 
 
+def actions_of(job: Job) -> list[str]:
+    """What its owner can do with a job now. Where the file itself is the cause, another try would fail as well."""
+    hopeless = job.state == State.FAILED and job.cause == Cause.FILE
+    return [name for name, states in ACTIONS.items() if job.state in states and not (name == "retry" and hopeless)]
+
+
 def retry(job: Job, by: User | None = None) -> bool:
-    """Queue a failed or cancelled job again, at the end. False if it is neither."""
-    over = Job.objects.filter(pk=job.pk, state__in=[State.FAILED, State.CANCELLED])
+    """Queue a failed or cancelled job again, at the end, whatever the cause. False if it is neither."""
+    over = Job.objects.filter(pk=job.pk, state__in=ACTIONS["retry"])
     return _queue(over, Happened.RETRIED, by, **FRESH)
 
 
@@ -125,7 +138,7 @@ def choose(job: Job, stems: Iterable[str], by: User | None = None) -> bool:
 
     Until then people go on with the stems they have.
     """
-    done = Job.objects.filter(pk=job.pk, state=State.DONE)
+    done = Job.objects.filter(pk=job.pk, state__in=ACTIONS["reselect"])
     options = job.options | {"stems": list(stems)}
     return _queue(done, Happened.CHOSEN, by, {"stems": options["stems"]}, **IDLE, options=options)
 

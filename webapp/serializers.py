@@ -23,6 +23,7 @@ from pipeline.options import (
     stem_choices,
 )
 from webapp import shapes
+from webapp.jobs import actions_of
 from webapp.models import SAMPLE_RATE, Export, Job, State, Stem, Track, User
 from webapp.problems import Checked
 from webapp.queue import Queue
@@ -163,9 +164,11 @@ def job_json(job: Job, queue: Queue | None = None) -> shapes.Job:
         "title": job.track.title,
         "filename": job.track.filename,
         "state": job.state,
+        "actions": actions_of(job),
         "notice": queue.notice(job) or (job.error if job.state in (State.DONE, State.CANCELLED) else ""),
         "position": queue.position(job),
         "stage": job.stage,
+        "stage_progress": job.stage_progress,
         "progress": _progress(job),
         "blocks_done": job.blocks_done,
         "blocks_total": job.blocks_total,

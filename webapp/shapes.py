@@ -105,9 +105,15 @@ class Job(TypedDict):
     title: A[str, "What the song is called.", "Blue Monday"]
     filename: A[str, "What the file was called.", "Blue Monday.flac"]
     state: A[str, "Where it is in its life.", "done", [*State.values]]
+    actions: A[
+        list[str],
+        "What can be done with it now: `retry` is missing where the file itself is why it failed.",
+        ["cancel", "delete"],
+    ]
     notice: A[str, "Why it does not move, in words.", ""]
     position: A[int | None, "How many jobs end before it starts; null if it does not wait.", None]
     stage: A[str, "What is being done.", "encode", ["", "decode", "listen", "draft", "separate", "confirm", "encode"]]
+    stage_progress: A[float | None, "Progress of that stage, 0 to 1; null if it is not known.", 0.25]
     progress: A[float, "0 to 1, by blocks of the song.", 1.0]
     blocks_done: A[int, "Blocks of the song that are separated.", 38]
     blocks_total: A[int, "Of so many; 0 if that is not known yet.", 38]

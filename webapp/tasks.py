@@ -183,7 +183,8 @@ class Note:
     def progress(self, progress: "Progress") -> None:
         """A step is done. In the "separate" stage this follows each block."""
         begins = progress.stage != self.fields.get("stage")
-        self.fields |= {"stage": progress.stage, "seconds_left": progress.seconds_left}
+        known = min(progress.done / progress.total, 1.0) if progress.total else None  # a file may claim to be shorter
+        self.fields |= {"stage": progress.stage, "stage_progress": known, "seconds_left": progress.seconds_left}
         if progress.stage == "separate":
             self.fields |= {"blocks_done": progress.done, "blocks_total": progress.total}
         if begins or monotonic() - self._written >= WRITE_EVERY:
