@@ -115,11 +115,11 @@ class TestDemo:
 
 class TestJson:
     KEYS = (
-        "id url title filename state actions notice stage stage_progress blocks_done blocks_total seconds_left position "
-        "error warnings duration created_at format bleed null_db models provider events_url cancel_url retry_url api_url audio stems "
-        "stems_asked heard detection_url folded choices experimental stems_url zip_url mix_url "
-        "thumbnail_url cover_url exports_url restore_url "
-        "track track_url owner progress started_at finished_at preset bits timings quality"
+        "id url title filename state actions notice stage stage_progress blocks_done blocks_total seconds_left "
+        "position error warnings duration created_at format bleed null_db models provider events_url cancel_url "
+        "retry_url api_url audio stems stems_asked heard detection_url folded choices experimental stems_url "
+        "zip_url mix_url thumbnail_url cover_url exports_url restore_url track track_url owner progress "
+        "started_at finished_at preset bits timings quality"
     )
 
     def test_the_original_can_be_played_before_there_are_stems(self, browser, make_job):
