@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import hashlib
 import os
 import tempfile
 from collections.abc import AsyncIterator, Iterator
@@ -32,10 +33,9 @@ async def stems(request: HttpRequest, pk: UUID) -> HttpResponseBase:
     """Every finished stem in a ZIP file, packed while it is sent."""
     found = await _finished(request, pk)
     title = tame(found[0].job.track.title)
-    try:
-        archive = await asyncio.to_thread(_archive, found, title)
-    except FileNotFoundError as error:  # deleted, or chosen anew, a moment ago
-        raise Http404 from error
+    with _explained():
+        paths = {stem.name: await _in_form(stem, None, None) for stem in found}
+        archive = await asyncio.to_thread(_archive, paths, title)
     headers = {"Content-Length": str(len(archive)), "Content-Type": "application/zip"}
     return as_attachment(StreamingHttpResponse(packed(archive), headers=headers), f"{title}.zip")
 
@@ -69,11 +69,16 @@ async def stem(request: HttpRequest, pk: UUID, name: str) -> HttpResponseBase:
 
 
 async def _in_form(stem: Stem, format: str | None, bits: str | None) -> Path:
-    """Where the stem is in that format. Raises InvalidOption, Busy, FileNotFoundError, OSError."""
+    """Where the stem is in that format, tagged with the song's present title.
+
+    Raises InvalidOption, Busy, FileNotFoundError, OSError.
+    """
     own = {"format": stem.job.options.get("format", "wav"), "bits": stem.job.options.get("bits", "float")}
     asked = own | {name: value for name, value in (("format", format), ("bits", bits)) if value is not None}
     Options(**asked)
-    return stem.path if asked == own else await asyncio.wrap_future(rendering.admit(_converted, stem, **asked))
+    if asked == own and stem.job.report.get("title") == stem.job.track.title:
+        return stem.path
+    return await asyncio.wrap_future(rendering.admit(_converted, stem, **asked))
 
 
 def _converted(stem: Stem, format: str, bits: str) -> Path:
@@ -82,7 +87,8 @@ def _converted(stem: Stem, format: str, bits: str) -> Path:
     from pipeline.stems import Form, write  # noqa: PLC0415
     from webapp.original import tags_of  # noqa: PLC0415
 
-    path = stem.job.published / stem.name / f"{format}-{bits}.{suffix(format)}"
+    title = hashlib.sha256(stem.job.track.title.encode()).hexdigest()[:8]
+    path = stem.job.published / stem.name / f"{format}-{bits}-{title}.{suffix(format)}"
     with suppress(FileNotFoundError):
         store().stat(path)
         return path
@@ -133,11 +139,12 @@ async def _sent(file: IO[bytes], size: int) -> AsyncIterator[bytes]:
             yield chunk
 
 
-def _archive(found: list[Stem], title: str) -> ZipStream:
+def _archive(paths: dict[str, Path], title: str) -> ZipStream:
+    """paths: by stem."""
     archive = ZipStream(compress_type=ZIP_STORED, sized=True)
-    for stem in found:
-        name = f"{title}/{title} - {stem.name}{stem.path.suffix}"
-        archive.add(parts(stem.path), name, size=store().stat(stem.path).size)
+    for stem, path in paths.items():
+        name = f"{title}/{title} - {stem}{path.suffix}"
+        archive.add(parts(path), name, size=store().stat(path).size)
     return archive
 
 

@@ -171,7 +171,7 @@ class Forgotten(SuccessMessageMixin[Any], auth.PasswordResetView):
 
 def _mail_is_logged() -> bool:
     """Whether nobody has set up a mail server, so that what would be sent is printed where the site was started."""
-    return settings.EMAIL_BACKEND == "django.core.mail.backends.console.EmailBackend"
+    return str(settings.EMAIL_BACKEND) == "django.core.mail.backends.console.EmailBackend"
 
 
 class Reset(SuccessMessageMixin[Any], auth.PasswordResetConfirmView):

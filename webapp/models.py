@@ -83,11 +83,16 @@ def track_path(track: "Track", filename: str) -> str:
 
 
 class Track(models.Model):
-    """A file as somebody uploaded it."""
+    """A file as somebody uploaded it.
+
+    named: a person gave it its title, which its tags do not replace. artist: from its tags, once it is decoded.
+    """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     owner = models.ForeignKey(User, on_delete=models.CASCADE, related_name="tracks")
     title = models.CharField(max_length=255)
+    named = models.BooleanField(default=False)
+    artist = models.CharField(max_length=255, blank=True)
     filename = models.CharField(max_length=255)
     file = models.FileField(upload_to=track_path)
     size = models.PositiveBigIntegerField()

@@ -21,7 +21,8 @@ class Track(TypedDict):
     id: ID
     api_url: A[str, "Of this track.", "/api/v1/tracks/6f1d1d3c-6b8e-4d0a-9a57-1f5d3f0a2b11/"]
     owner: Owner
-    title: A[str, "What it is called.", "Blue Monday"]
+    title: A[str, "What it is called: by a person, or else by its tags, or else by its file.", "Blue Monday"]
+    artist: A[str, "Who made it, by its tags; empty if unknown, or not decoded yet.", "New Order"]
     filename: A[str, "What the file was called.", "Blue Monday.flac"]
     size: A[int, "Bytes.", 31_457_280]
     created_at: Moment
@@ -102,7 +103,8 @@ class Job(TypedDict):
     track: ID
     track_url: A[str, "Of its track.", "/api/v1/tracks/6f1d1d3c-6b8e-4d0a-9a57-1f5d3f0a2b11/"]
     owner: Owner
-    title: A[str, "What the song is called.", "Blue Monday"]
+    title: A[str, "What the song is called: by a person, or else by its tags, or else by its file.", "Blue Monday"]
+    artist: A[str, "Who made it, by its tags; empty if unknown, or not decoded yet.", "New Order"]
     filename: A[str, "What the file was called.", "Blue Monday.flac"]
     state: A[str, "Where it is in its life.", "done", [*State.values]]
     actions: A[

@@ -4,6 +4,7 @@ import errno
 import json
 import logging
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from threading import Thread
 from time import monotonic, sleep
@@ -146,7 +147,7 @@ def _chosen_from(finished: Path, job: Job, source: Path, note: "Note") -> "Repor
     return choose_again(
         source,
         finished,
-        report,
+        replace(report, title=job.track.title),
         job.directory,
         options,
         on_progress=note.progress,
@@ -196,6 +197,9 @@ class Note:
 
         self.result |= keep(self.job, recording)
         self.publish()
+        jobs.learn(self.job.track, recording.tags.texts)
+        # Written into every file: the upload itself has an id for a name.
+        recording.tags = replace(recording.tags, title=self.job.track.title)
         self._write()
         require_minutes(self.job, recording.samples / SAMPLE_RATE)
 

@@ -115,10 +115,10 @@ class TestDemo:
 
 class TestJson:
     KEYS = (
-        "id url title filename state actions notice stage stage_progress blocks_done blocks_total seconds_left "
-        "position error warnings duration created_at format bleed null_db models provider events_url cancel_url "
-        "retry_url api_url audio stems stems_asked heard detection_url folded choices experimental stems_url "
-        "zip_url mix_url thumbnail_url cover_url exports_url restore_url track track_url owner progress "
+        "id url title artist filename state actions notice stage stage_progress blocks_done blocks_total "
+        "seconds_left position error warnings duration created_at format bleed null_db models provider events_url "
+        "cancel_url retry_url api_url audio stems stems_asked heard detection_url folded choices experimental "
+        "stems_url zip_url mix_url thumbnail_url cover_url exports_url restore_url track track_url owner progress "
         "started_at finished_at preset bits timings quality"
     )
 
@@ -266,8 +266,8 @@ class TestVerbs:
         assert answer.status_code == 409 and "10 minutes" in answer.json()["detail"]
         assert fresh(job).deleted_at
 
-    def test_rename(self, browser, make_job, fetch, owner):
-        job, other = make_job(State.DONE), make_job()
+    def test_rename(self, browser, real_job, make_job, fetch, owner):
+        job, other = real_job(), make_job()
         stamp = job.updated_at
         answer = rename(browser, job, "  Blue Monday ")
         assert (answer.status_code, answer.json()["title"]) == (200, "Blue Monday")

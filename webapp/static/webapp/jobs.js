@@ -69,6 +69,7 @@
  * @property {string} id
  * @property {string} url
  * @property {string} title
+ * @property {string} artist
  * @property {string} filename
  * @property {"queued" | "running" | "done" | "failed" | "cancelled"} state
  * @property {string[]} actions what can be done with it now
