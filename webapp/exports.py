@@ -1,6 +1,7 @@
 """What programs take along at once: a stem, all of them in one archive, or a mix. Pages ask for the same as exports."""
 
 import asyncio
+import hashlib
 import os
 import tempfile
 from collections.abc import AsyncIterator, Iterator, Mapping
@@ -30,10 +31,9 @@ async def stems(request: HttpRequest, pk: UUID) -> HttpResponseBase:
     """Every finished stem in a ZIP file, packed while it is sent."""
     found = await _finished(request, pk)
     title = tame(found[0].job.track.title)
-    try:
-        archive = await asyncio.to_thread(_archive, found, title)
-    except FileNotFoundError as error:  # deleted, or chosen anew, a moment ago
-        raise Http404 from error
+    with _explained():
+        paths = {stem.name: await _in_form(stem, {}) for stem in found}
+        archive = await asyncio.to_thread(_archive, paths, title)
     headers = {"Content-Length": str(len(archive)), "Content-Type": "application/zip"}
     return as_attachment(StreamingHttpResponse(packed(archive), headers=headers), f"{title}.zip")
 
@@ -67,11 +67,16 @@ async def stem(request: HttpRequest, pk: UUID, name: str) -> HttpResponseBase:
 
 
 async def _in_form(stem: Stem, query: Mapping[str, str]) -> Path:
-    """Where the stem is in the format that a query names. Raises InvalidOption, Busy, FileNotFoundError, OSError."""
+    """Where the stem is in the format that a query names, tagged with the song's present title.
+
+    Raises InvalidOption, Busy, FileNotFoundError, OSError.
+    """
     own = {name: stem.job.options.get(name, getattr(Options(), name)) for name in ("format", "bits", "sample_rate")}
     asked = {name: query.get(name, value) for name, value in own.items()}
     Options(**asked)
-    return stem.path if asked == own else await asyncio.wrap_future(rendering.admit(_converted, stem, **asked))
+    if asked == own and stem.job.report.get("title") == stem.job.track.title:
+        return stem.path
+    return await asyncio.wrap_future(rendering.admit(_converted, stem, **asked))
 
 
 def _converted(stem: Stem, format: str, bits: str, sample_rate: str) -> Path:
@@ -79,7 +84,8 @@ def _converted(stem: Stem, format: str, bits: str, sample_rate: str) -> Path:
     from pipeline.stems import Form, write  # noqa: PLC0415
     from webapp.original import tags_of  # noqa: PLC0415
 
-    path = stem.job.published / stem.name / f"{format}-{bits}-{sample_rate}.{suffix(format)}"
+    title = hashlib.sha256(stem.job.track.title.encode()).hexdigest()[:8]
+    path = stem.job.published / stem.name / f"{format}-{bits}-{sample_rate}-{title}.{suffix(format)}"
     with suppress(FileNotFoundError):
         store().stat(path)
         return path
@@ -128,11 +134,12 @@ async def _sent(file: IO[bytes], size: int) -> AsyncIterator[bytes]:
             yield chunk
 
 
-def _archive(found: list[Stem], title: str) -> ZipStream:
+def _archive(paths: dict[str, Path], title: str) -> ZipStream:
+    """paths: by stem."""
     archive = ZipStream(compress_type=ZIP_STORED, sized=True)
-    for stem in found:
-        name = f"{title}/{title} - {stem.name}{stem.path.suffix}"
-        archive.add(parts(stem.path), name, size=store().stat(stem.path).size)
+    for stem, path in paths.items():
+        name = f"{title}/{title} - {stem}{path.suffix}"
+        archive.add(parts(path), name, size=store().stat(path).size)
     return archive
 
 

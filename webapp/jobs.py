@@ -6,7 +6,7 @@ person, or a worker that everyone took for dead cannot both have their way. A me
 """
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
@@ -45,8 +45,15 @@ STALLED = (
 )
 
 WISHES = ("stems", "preset", "format", "bits", "sample_rate", "bleed")  # of Options, that a job remembers
+ACTIONS: dict[str, tuple[State, ...]] = {
+    "cancel": LIVE,
+    "retry": (State.FAILED, State.CANCELLED),
+    "reselect": (State.DONE,),
+    "delete": tuple(State),
+}
 IDLE: dict[str, Any] = {
     "stage": "",
+    "stage_progress": None,
     "blocks_done": 0,
     "blocks_total": 0,
     "seconds_left": None,
@@ -74,9 +81,9 @@ class JobLost(Exception):
 
 
 def add(owner: User, upload: File[bytes], filename: str, title: str = "") -> Track:
-    """Keep an upload as a track; without a title it is called as its file is."""
-    title = title or Path(filename).stem[:255] or "Untitled"
-    track = Track(owner=owner, title=title, filename=filename[:255], size=upload.size)
+    """Keep an upload as a track; without a title it is called as its file is, until its tags are known."""
+    from_file = " ".join(Path(filename).stem.replace("_", " ").split())[:255] or "Untitled"
+    track = Track(owner=owner, title=title or from_file, named=bool(title), filename=filename[:255], size=upload.size)
     track.file.save(filename, upload, save=False)
     track.save(force_insert=True)
     return track
@@ -114,9 +121,15 @@ def cancel(job: Job, by: User | None = None) -> bool:
     return True
 
 
+def actions_of(job: Job) -> list[str]:
+    """What its owner can do with a job now. Where the file itself is the cause, another try would fail as well."""
+    hopeless = job.state == State.FAILED and job.cause == Cause.FILE
+    return [name for name, states in ACTIONS.items() if job.state in states and not (name == "retry" and hopeless)]
+
+
 def retry(job: Job, by: User | None = None) -> bool:
-    """Queue a failed or cancelled job again, at the end. False if it is neither."""
-    over = Job.objects.filter(pk=job.pk, state__in=[State.FAILED, State.CANCELLED])
+    """Queue a failed or cancelled job again, at the end, whatever the cause. False if it is neither."""
+    over = Job.objects.filter(pk=job.pk, state__in=ACTIONS["retry"])
     return _queue(over, Happened.RETRIED, by, **FRESH)
 
 
@@ -125,7 +138,7 @@ def choose(job: Job, stems: Iterable[str], by: User | None = None) -> bool:
 
     Until then people go on with the stems they have.
     """
-    done = Job.objects.filter(pk=job.pk, state=State.DONE)
+    done = Job.objects.filter(pk=job.pk, state__in=ACTIONS["reselect"])
     options = job.options | {"stems": list(stems)}
     return _queue(done, Happened.CHOSEN, by, {"stems": options["stems"]}, **IDLE, options=options)
 
@@ -144,7 +157,7 @@ def _queue(
 def rename(track: Track, title: str, by: User | None = None) -> None:
     """Give the song another title, on all that is taken along from now on too."""
     with transaction.atomic():
-        Track.objects.filter(pk=track.pk).update(title=title)
+        Track.objects.filter(pk=track.pk).update(title=title, named=True)
         change(Job.objects.filter(track=track), Happened.RENAMED, by, {"title": title})
 
 
@@ -225,6 +238,16 @@ def progress(job: Job, stems: Iterable[str] = (), **fields: Any) -> None:
         if not _held(job).update(**fields, beat_at=now, updated_at=now):
             raise JobLost(str(job.pk))
         Stem.objects.bulk_create([Stem(job=job, name=name) for name in stems], ignore_conflicts=True)
+
+
+def learn(track: Track, tags: Mapping[str, str]) -> None:
+    """Take artist and title from the file's tags; a title that a person gave stays."""
+    with transaction.atomic():
+        Track.objects.filter(pk=track.pk).update(artist=tags.get("artist", ""))
+        if "title" in tags:
+            Track.objects.filter(pk=track.pk, named=False).update(title=tags["title"])
+        track.jobs.update(updated_at=timezone.now())
+    track.refresh_from_db(fields=["title", "artist"])
 
 
 def finish(job: Job, report: dict[str, Any], files: dict[str, Path], **fields: Any) -> None:

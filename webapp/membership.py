@@ -27,6 +27,10 @@ from webapp.throttles import per_address
 
 FORM = "webapp/form.html"  # a card with a title, a sentence, a form and a button
 SENT = "If an account has that address, a link is on its way to it. It works for {hours} hours."
+LOGGED = (
+    "This site sends no e-mail. If an account has that address, its link is now in the log of the server: ask whoever "
+    "runs this site for it. It works for {hours} hours."
+)
 GONE = "Your account is deleted, with everything in it."
 CHANGED = "Your password is changed."
 
@@ -144,15 +148,27 @@ class Forgotten(SuccessMessageMixin[Any], auth.PasswordResetView):
     subject_template_name = "webapp/password_subject.txt"
     email_template_name = "webapp/password_mail.txt"
     success_url = reverse_lazy("login")
-    extra_context = {
-        "title": "Forgot your password?",
-        "intro": "Type the e-mail address of your account. You get a link to choose another password.",
-        "button": "Send the link",
-    }
+    extra_context = {"title": "Forgot your password?"}
+
+    def get_context_data(self, **more: Any) -> dict[str, Any]:
+        """Says where the link goes."""
+        if _mail_is_logged():
+            intro = (
+                "This site sends no e-mail. Type the e-mail address of your account, then ask whoever runs this site "
+                "for the link to choose another password: the log of the server will have it."
+            )
+            return super().get_context_data(intro=intro, button="Make the link", **more)
+        intro = "Type the e-mail address of your account. You get a link to choose another password."
+        return super().get_context_data(intro=intro, button="Send the link", **more)
 
     def get_success_message(self, _: dict[str, str]) -> str:
         """How long the link lives."""
-        return SENT.format(hours=settings.PASSWORD_RESET_TIMEOUT // 3600)
+        return (LOGGED if _mail_is_logged() else SENT).format(hours=settings.PASSWORD_RESET_TIMEOUT // 3600)
+
+
+def _mail_is_logged() -> bool:
+    """Whether nobody has set up a mail server, so that what would be sent is printed where the site was started."""
+    return str(settings.EMAIL_BACKEND) == "django.core.mail.backends.console.EmailBackend"
 
 
 class Reset(SuccessMessageMixin[Any], auth.PasswordResetConfirmView):

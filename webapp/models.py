@@ -83,11 +83,16 @@ def track_path(track: "Track", filename: str) -> str:
 
 
 class Track(models.Model):
-    """A file as somebody uploaded it."""
+    """A file as somebody uploaded it.
+
+    named: a person gave it its title, which its tags do not replace. artist: from its tags, once it is decoded.
+    """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     owner = models.ForeignKey(User, on_delete=models.CASCADE, related_name="tracks")
     title = models.CharField(max_length=255)
+    named = models.BooleanField(default=False)
+    artist = models.CharField(max_length=255, blank=True)
     filename = models.CharField(max_length=255)
     file = models.FileField(upload_to=track_path)
     size = models.PositiveBigIntegerField()
@@ -179,6 +184,7 @@ class Job(models.Model):
     A job with deleted_at is gone for everyone but its owner's undo. review is the last verdict, "" if nobody is asked
     for one. trial_of is the job that a reviewer ran again with other settings: a trial is not shown to the owner.
     size: bytes of all files of the finished attempt. draft_done: segments that can be heard as a draft meanwhile.
+    stage_progress: how far the stage is, 0 to 1; None if that is not known.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -192,6 +198,7 @@ class Job(models.Model):
     size = models.PositiveBigIntegerField(default=0)
 
     stage = models.CharField(max_length=16, blank=True)
+    stage_progress = models.FloatField(null=True, blank=True)
     blocks_done = models.PositiveIntegerField(default=0)
     blocks_total = models.PositiveIntegerField(default=0)
     seconds_left = models.FloatField(null=True, blank=True)

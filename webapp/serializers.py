@@ -25,6 +25,7 @@ from pipeline.options import (
     stem_choices,
 )
 from webapp import shapes
+from webapp.jobs import actions_of
 from webapp.models import SAMPLE_RATE, Export, Job, State, Stem, Track, User
 from webapp.problems import Checked
 from webapp.queue import Queue
@@ -134,6 +135,7 @@ def track_json(track: Track) -> shapes.Track:
         "api_url": reverse("api-track", args=[track.pk]),
         "owner": _name(track.owner),
         "title": track.title,
+        "artist": track.artist,
         "filename": track.filename,
         "size": track.size,
         "created_at": track.created_at.isoformat(),
@@ -164,11 +166,14 @@ def job_json(job: Job, queue: Queue | None = None) -> shapes.Job:
         "track_url": reverse("api-track", args=[job.track_id]),
         "owner": _name(job.track.owner),
         "title": job.track.title,
+        "artist": job.track.artist,
         "filename": job.track.filename,
         "state": job.state,
+        "actions": actions_of(job),
         "notice": queue.notice(job) or (job.error if job.state in (State.DONE, State.CANCELLED) else ""),
         "position": queue.position(job),
         "stage": job.stage,
+        "stage_progress": job.stage_progress,
         "progress": _progress(job),
         "blocks_done": job.blocks_done,
         "blocks_total": job.blocks_total,

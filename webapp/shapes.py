@@ -21,7 +21,8 @@ class Track(TypedDict):
     id: ID
     api_url: A[str, "Of this track.", "/api/v1/tracks/6f1d1d3c-6b8e-4d0a-9a57-1f5d3f0a2b11/"]
     owner: Owner
-    title: A[str, "What it is called.", "Blue Monday"]
+    title: A[str, "What it is called: by a person, or else by its tags, or else by its file.", "Blue Monday"]
+    artist: A[str, "Who made it, by its tags; empty if unknown, or not decoded yet.", "New Order"]
     filename: A[str, "What the file was called.", "Blue Monday.flac"]
     size: A[int, "Bytes.", 31_457_280]
     created_at: Moment
@@ -102,12 +103,19 @@ class Job(TypedDict):
     track: ID
     track_url: A[str, "Of its track.", "/api/v1/tracks/6f1d1d3c-6b8e-4d0a-9a57-1f5d3f0a2b11/"]
     owner: Owner
-    title: A[str, "What the song is called.", "Blue Monday"]
+    title: A[str, "What the song is called: by a person, or else by its tags, or else by its file.", "Blue Monday"]
+    artist: A[str, "Who made it, by its tags; empty if unknown, or not decoded yet.", "New Order"]
     filename: A[str, "What the file was called.", "Blue Monday.flac"]
     state: A[str, "Where it is in its life.", "done", [*State.values]]
+    actions: A[
+        list[str],
+        "What can be done with it now: `retry` is missing where the file itself is why it failed.",
+        ["cancel", "delete"],
+    ]
     notice: A[str, "Why it does not move, in words.", ""]
     position: A[int | None, "How many jobs end before it starts; null if it does not wait.", None]
     stage: A[str, "What is being done.", "encode", ["", "decode", "listen", "draft", "separate", "confirm", "encode"]]
+    stage_progress: A[float | None, "Progress of that stage, 0 to 1; null if it is not known.", 0.25]
     progress: A[float, "0 to 1, by blocks of the song.", 1.0]
     blocks_done: A[int, "Blocks of the song that are separated.", 38]
     blocks_total: A[int, "Of so many; 0 if that is not known yet.", 38]

@@ -4,6 +4,7 @@ import json
 import logging
 import os
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from threading import Thread
 from time import monotonic, sleep
@@ -161,7 +162,7 @@ def _chosen_from(finished: Path, job: Job, source: Path, note: "Note") -> "Repor
     return choose_again(
         source,
         finished,
-        report,
+        replace(report, title=job.track.title),
         job.directory,
         options,
         on_progress=note.progress,
@@ -198,7 +199,8 @@ class Note:
     def progress(self, progress: "Progress") -> None:
         """A step is done. In the "separate" stage this follows each block."""
         begins = progress.stage != self.fields.get("stage")
-        self.fields |= {"stage": progress.stage, "seconds_left": progress.seconds_left}
+        known = min(progress.done / progress.total, 1.0) if progress.total else None  # a file may claim to be shorter
+        self.fields |= {"stage": progress.stage, "stage_progress": known, "seconds_left": progress.seconds_left}
         if progress.stage == "separate":
             self.fields |= {"blocks_done": progress.done, "blocks_total": progress.total}
         if begins or monotonic() - self._written >= WRITE_EVERY:
@@ -210,6 +212,9 @@ class Note:
 
         self.result |= keep(self.job, recording)
         self.publish()
+        jobs.learn(self.job.track, recording.tags.texts)
+        # Written into every file: the upload itself has an id for a name.
+        recording.tags = replace(recording.tags, title=self.job.track.title)
         self._write()
         require_minutes(self.job, recording.samples / SAMPLE_RATE)
 

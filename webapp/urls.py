@@ -40,6 +40,7 @@ handler500 = problems.uncaught
 urlpatterns = [
     path("", views.home, name="home"),
     path("jobs/<uuid:pk>/", views.job, name="job"),
+    path("help/", views.help_page, name="help"),
     path("accounts/", membership.account, name="account"),
     path("accounts/signup/", membership.SignUp.as_view(), name="signup"),
     path("accounts/login/", membership.Login.as_view(), name="login"),

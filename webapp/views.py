@@ -11,7 +11,8 @@ from django.views.decorators.csrf import ensure_csrf_cookie
 from django.views.decorators.http import require_safe
 from drf_spectacular.views import SpectacularSwaggerSplitView
 
-from pipeline.options import DEFAULT_BLEED, bleeds, experimental_stems, model_cards, stem_choices
+from pipeline.options import DEFAULT_BLEED, FORMATS, bleeds, experimental_stems, model_cards, stem_choices
+from webapp import __version__
 from webapp.serializers import job_json, jobs_json, jobs_of
 
 FIRST = 100  # songs that come with the page
@@ -48,6 +49,18 @@ def job(request: HttpRequest, pk: UUID) -> HttpResponse:
     """Progress, then the mixer."""
     found = get_object_or_404(jobs_of(request.user), pk=pk)
     return render(request, "webapp/job.html", {"job": found, "data": job_json(found)})
+
+
+@require_safe
+def help_page(request: HttpRequest) -> HttpResponse:
+    """Formats, words, keys, and whom to ask."""
+    limits = {"max_bytes": settings.MAX_UPLOAD_BYTES, "max_hours": settings.MAX_SECONDS / 3600}
+    return render(request, "webapp/help.html", limits | {"formats": FORMATS.values(), "bleeds": bleeds()})
+
+
+def about(_: HttpRequest) -> dict[str, str]:
+    """What every template knows: the version, for the footer."""
+    return {"version": __version__}
 
 
 @method_decorator(csp_update({"img-src": ["data:"]}), "dispatch")  # its icons

@@ -54,6 +54,7 @@ class Wish:
     seconds: float
     stems: list[str]
     title: str = "Seeded song"
+    artist: str = ""
     filename: str = ""
     owner: str = "listener"
     state: str = State.DONE
@@ -79,12 +80,14 @@ def session_of(owner: User) -> str:
 def make(wish: Wish) -> Job:
     """The rows and all files."""
     owner, _ = User.objects.get_or_create(username=wish.owner)
-    track = Track(owner=owner, title=wish.title, filename=wish.filename or f"{wish.title}.flac", size=0)
+    called = {"title": wish.title, "artist": wish.artist, "filename": wish.filename or f"{wish.title}.flac"}
+    track = Track(owner=owner, size=0, **called)
     track.file.name = f"tracks/{track.pk}.flac"
     job = Job(track=track, attempts=1, finished=1 if wish.state == State.DONE else None)
     fields = write(wish, job, Path(track.file.path)) | STATES[wish.state] | wish.job
     for name, value in fields.items():
         setattr(job, name, value)
+    job.report = job.report | {"title": wish.title}
     track.size = Path(track.file.path).stat().st_size
     track.save(force_insert=True)
     job.state = wish.state

@@ -65,6 +65,7 @@ PAGES = {
     "forgotten password": ("", "/accounts/password/forgotten/", "form.card"),
     "tokens": ("listener", "/accounts/tokens/", "form"),
     "webhooks": ("listener", "/accounts/webhooks/", "form"),
+    "help": ("", "/help/", "article.settings"),
     "problems": ("", "/api/v1/problems/", "#throttled"),
     "farewell": ("listener", "/accounts/delete/", "form.card"),
     "nothing there": ("", "/nowhere/", ".card"),

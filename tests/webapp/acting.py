@@ -47,7 +47,14 @@ def finish(job: Job, stems: tuple[str, ...] = ("vocals", "drums"), **more: Any) 
         original = write_original(job)
         publish()
     models = [{"name": "m", "licence": "MIT"}]
-    report = {"asked": [], "provider": "CPU", "null_db": -120.0, "warnings": ["Quiet."], "models": models} | more
+    report = {
+        "title": job.track.title,
+        "asked": [],
+        "provider": "CPU",
+        "null_db": -120.0,
+        "warnings": ["Quiet."],
+        "models": models,
+    } | more
     files = {stem: job.directory / f"{stem}.wav" for stem in stems}
     done = {"segments_done": 2, "blocks_done": 3, "blocks_total": 3, "heard": HEARD}
     jobs.finish(job, report, files, **original, **done)

@@ -12,7 +12,7 @@ from django.utils import timezone
 from ensemble import registry
 from pipeline.options import FORMATS, STEMS
 from webapp import jobs
-from webapp.models import Job, State, Track, User
+from webapp.models import Cause, Job, State, Track, User
 
 pytestmark = pytest.mark.django_db
 
@@ -115,11 +115,11 @@ class TestDemo:
 
 class TestJson:
     KEYS = (
-        "id url title filename state notice stage blocks_done blocks_total seconds_left position error warnings "
-        "duration created_at format bleed null_db models provider events_url cancel_url retry_url api_url audio stems "
-        "stems_asked heard detection_url folded choices experimental stems_url zip_url mix_url "
-        "thumbnail_url cover_url exports_url restore_url "
-        "track track_url owner progress started_at finished_at preset bits sample_rate timings quality"
+        "id url title artist filename state actions notice stage stage_progress blocks_done blocks_total "
+        "seconds_left position error warnings duration created_at format bleed null_db models provider events_url "
+        "cancel_url retry_url api_url audio stems stems_asked heard detection_url folded choices experimental "
+        "stems_url zip_url mix_url thumbnail_url cover_url exports_url restore_url track track_url owner progress "
+        "started_at finished_at preset bits sample_rate timings quality"
     )
 
     def test_the_original_can_be_played_before_there_are_stems(self, browser, make_job):
@@ -214,6 +214,28 @@ class TestVerbs:
         assert browser.post(f"/api/v1/jobs/{job.pk}/retry/").status_code == 409
         assert fresh(job).state == State.QUEUED
 
+    @pytest.mark.parametrize("cause", [cause for cause in Cause if cause != Cause.FILE])
+    def test_what_may_go_well_next_time_can_be_tried_again(self, browser, make_job, cause):
+        job = claimed(make_job())
+        jobs.fail(job, "No good.", cause)
+        assert browser.get(f"/api/v1/jobs/{job.pk}/").json()["actions"] == ["retry", "delete"]
+        assert browser.post(f"/api/v1/jobs/{job.pk}/retry/").json()["actions"] == ["cancel", "delete"]
+
+    def test_a_file_that_cannot_be_separated_is_not_tried_again(self, browser, make_job):
+        job = claimed(make_job())
+        jobs.fail(job, "This file holds no sound.", Cause.FILE)
+        assert browser.get(f"/api/v1/jobs/{job.pk}/").json()["actions"] == ["delete"]
+        answer = browser.post(f"/api/v1/jobs/{job.pk}/retry/")
+        assert answer.status_code == 409
+        assert "Upload another one" in answer.json()["detail"]
+        assert fresh(job).state == State.FAILED
+
+    def test_other_stems_of_a_finished_song_can_be_asked_for_though_the_last_time_failed(self, browser, make_job):
+        job = make_job(State.DONE)
+        jobs.choose(job, ["vocals"])
+        jobs.fail(claimed(job), "This file holds no sound.", Cause.FILE)
+        assert browser.get(f"/api/v1/jobs/{job.pk}/").json()["actions"] == ["reselect", "delete"]
+
     def test_deleted_is_gone_from_everywhere(self, browser, make_job, fetch, owner):
         job = make_job(State.DONE)
         drafted(job)
@@ -244,8 +266,8 @@ class TestVerbs:
         assert answer.status_code == 409 and "10 minutes" in answer.json()["detail"]
         assert fresh(job).deleted_at
 
-    def test_rename(self, browser, make_job, fetch, owner):
-        job, other = make_job(State.DONE), make_job()
+    def test_rename(self, browser, real_job, make_job, fetch, owner):
+        job, other = real_job(), make_job()
         stamp = job.updated_at
         answer = rename(browser, job, "  Blue Monday ")
         assert (answer.status_code, answer.json()["title"]) == (200, "Blue Monday")

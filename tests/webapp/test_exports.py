@@ -2,6 +2,7 @@
 
 import io
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -194,7 +195,7 @@ class TestStem:
         before = files_below(settings.MEDIA_ROOT)
         fetch(f"/api/v1/jobs/{job.pk}/stems/vocals/download?format=opus", owner)
         made = {*files_below(settings.MEDIA_ROOT)} - {*before}
-        assert [name.rpartition("/")[2] for name in made] == ["opus-float-source.opus"]
+        assert [Path(name).suffix for name in made] == [".opus"]
 
     def test_its_own_format_is_the_file_itself(self, make_job, owner, fetch):
         address = f"/api/v1/jobs/{make_job(State.DONE).pk}/stems/vocals/download"

@@ -158,6 +158,7 @@ class TestNames:
     )
     def test_downloads_are_named_for_the_song(self, get, stem, title, header):
         Track.objects.update(title=title)
+        Job.objects.update(report={"title": title})
         assert get(f"{stem}/download").headers["Content-Disposition"] == header
 
 

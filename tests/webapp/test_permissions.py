@@ -60,6 +60,7 @@ metrics                 GET     401   403   403   403   200
 problems                GET     200
 schema                  GET     200
 docs                    GET     200
+help                    GET     200
 takeout                 GET     302   200
 farewell                GET     302   200
 farewell                POST    302   302   200

@@ -130,6 +130,24 @@ def test_a_song_that_is_longer_than_what_is_left_is_not_separated(make_job, engi
     assert not fresh(job).track.owner.usage.exists()
 
 
+def test_how_far_a_file_is_read_is_noted_where_its_length_is_known(make_job, browser, monkeypatch):
+    job, noted = make_job(), []
+
+    def separate_file(*_, on_progress, **__):
+        for done, total in [(0, 0), (0, 200), (50, 200), (210, 200)]:
+            on_progress(Progress("decode", done, total))
+            noted.append(browser.get(f"/api/v1/jobs/{job.pk}/").json())
+        on_progress(Progress("listen"))
+        noted.append(browser.get(f"/api/v1/jobs/{job.pk}/").json())
+        raise InvalidAudio("Enough.")
+
+    monkeypatch.setattr(separate, "separate_file", separate_file)
+    tasks.separate()
+    assert [row["stage_progress"] for row in noted] == [None, 0.0, 0.25, 1.0, None]
+    assert [row["progress"] for row in noted] == [0.0] * 5
+    assert fresh(job).stage_progress is None
+
+
 def test_a_song_becomes_stems(make_job, engine):
     seen = []
     job = make_job()

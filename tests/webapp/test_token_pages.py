@@ -6,6 +6,7 @@ from datetime import timedelta
 import pytest
 from acting import upload
 from django.test import Client
+from django.urls import reverse
 from django.utils import timezone
 
 from webapp.models import Scope, Token
@@ -161,3 +162,7 @@ def test_the_models_with_their_licences(browser):
     assert all(card["licence"] and card["origin"] and card["title"] for card in cards.values())
     assert "default" in cards["htdemucs"]["presets"]
     assert cards["musicnn"]["presets"] == cards["musicnn"]["stems"] == []
+
+
+def test_the_api_that_tokens_are_for_is_documented_a_click_away(browser):
+    assert f'<a href="{reverse("docs")}">API</a>' in browser.get("/accounts/").content.decode().partition("<footer")[0]

@@ -48,6 +48,7 @@ class TestTracks:
             "api_url": f"{TRACKS}{track.pk}/",
             "owner": owner.username,
             "title": "Blue Monday",
+            "artist": "",
             "filename": "Song.mp3",
             "size": len(SONG),
             "created_at": track.created_at.isoformat(),

@@ -9,7 +9,7 @@ from webapp.models import Job, State, Track
 class _Filters(filters.FilterSet):
     created_after = filters.IsoDateTimeFilter("created_at", "gte", help_text="Made then or later.")
     created_before = filters.IsoDateTimeFilter("created_at", "lt", help_text="Made before that moment.")
-    search = filters.CharFilter(method="by_words", help_text="Words, each of which is in title or file name.")
+    search = filters.CharFilter(method="by_words", help_text="Words, each of which is in title, artist or file name.")
 
     def is_valid(self) -> bool:
         """Also that nothing is left empty, by which anything could be meant. To search for nothing is to find all."""
@@ -27,9 +27,9 @@ class TrackFilters(_Filters):
         fields: list[str] = []
 
     def by_words(self, tracks: QuerySet[Track], _: str, text: str) -> QuerySet[Track]:
-        """Those in whose title or file name every word is."""
+        """Those in whose title, artist or file name every word is."""
         for word in text.split():
-            tracks = tracks.filter(Q(title__icontains=word) | Q(filename__icontains=word))
+            tracks = tracks.filter(_holding(word))
         return tracks
 
 
@@ -47,5 +47,10 @@ class JobFilters(_Filters):
     def by_words(self, jobs: QuerySet[Job], _: str, text: str) -> QuerySet[Job]:
         """Those whose track is found."""
         for word in text.split():
-            jobs = jobs.filter(Q(track__title__icontains=word) | Q(track__filename__icontains=word))
+            jobs = jobs.filter(_holding(word, "track__"))
         return jobs
+
+
+def _holding(word: str, track: str = "") -> Q:
+    """track: the way to the track."""
+    return Q(*((f"{track}{field}__icontains", word) for field in ("title", "artist", "filename")), _connector=Q.OR)

@@ -20,7 +20,7 @@ from webapp.api.common import Resource, Whose, of_everyone, own, person, require
 from webapp.api.filters import JobFilters
 from webapp.api.pagination import JobPages
 from webapp.idempotency import KeyReused, known, once
-from webapp.models import Job, User
+from webapp.models import Job, State, User
 from webapp.problems import Conflict, Unavailable
 from webapp.schema import of
 from webapp.serializers import (
@@ -150,7 +150,10 @@ class JobViewSet(Resource[Job]):
     @action(detail=True, methods=["post"])
     def retry(self, request: Request, pk: UUID) -> Response:
         """Try again."""
-        if not jobs.retry(own(request, pk), person(request)):
+        job = own(request, pk)
+        if job.state == State.FAILED and "retry" not in jobs.actions_of(job):
+            raise Conflict("The file itself cannot be separated, so another try would fail too. Upload another one.")
+        if not jobs.retry(job, person(request)):
             raise Conflict("Only a failed or cancelled job can be tried again.")
         return Response(job_json(own(request, pk)))
 

@@ -6,13 +6,6 @@ import { describe, showFraction } from "./status.js";
 
 /** @typedef {import("./jobs.js").Job} Job */
 
-/** Which buttons make sense when. @type {Record<string, Job["state"][]>} */
-const ACTIONS = {
-  cancel: ["queued", "running"],
-  retry: ["failed", "cancelled"],
-  delete: ["queued", "running", "done", "failed", "cancelled"],
-};
-
 /**
  * @template {Element} [T=HTMLElement]
  * @param {ParentNode} root @param {string} selector @returns {T}
@@ -30,7 +23,7 @@ export function fromTemplate(selector) {
   return /** @type {HTMLElement} */ (content.firstElementChild);
 }
 
-/** The buttons that fit a job's state. A failure is told beside them. */
+/** The buttons for what can be done with a job now. A failure is shown beside them. */
 export class JobActions {
   /**
    * @param {HTMLElement} root holds [data-problem] and some of the [data-action] buttons
@@ -55,7 +48,7 @@ export class JobActions {
   /** @param {Job} job */
   update(job) {
     this.job = job;
-    for (const button of this.#buttons()) button.hidden = !ACTIONS[button.dataset.action ?? ""].includes(job.state);
+    for (const button of this.#buttons()) button.hidden = !job.actions.includes(button.dataset.action ?? "");
   }
 
   /** @returns {NodeListOf<HTMLElement>} */

@@ -69,10 +69,14 @@
  * @property {string} id
  * @property {string} url
  * @property {string} title
+ * @property {string} artist
  * @property {string} filename
  * @property {"queued" | "running" | "done" | "failed" | "cancelled"} state
+ * @property {string[]} actions what can be done with it now
  * @property {string} notice
  * @property {"" | "decode" | "listen" | "draft" | "separate" | "confirm" | "encode"} stage
+ * @property {number | null} stage_progress 0 to 1
+ * @property {number} progress of the separation, 0 to 1
  * @property {number} blocks_done
  * @property {number} blocks_total
  * @property {number | null} seconds_left

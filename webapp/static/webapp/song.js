@@ -7,7 +7,7 @@ import { pageData, watch } from "./jobs.js";
 import { Memory } from "./memory.js";
 import { Mixer } from "./mixer.js";
 import { Rename } from "./rename.js";
-import { clock, decibels, isLive } from "./status.js";
+import { clock, decibels, isLive, percent } from "./status.js";
 import { Take } from "./take.js";
 
 /** @typedef {import("./jobs.js").Job} Job */
@@ -44,6 +44,8 @@ function show(job) {
   actions.update(job);
   showMixer(job);
   write(find(page, "#title"), job.title);
+  write(find(page, "#artist"), job.artist);
+  document.title = windowTitle(job);
   if (job.duration !== null) write(find(page, "#duration"), clock(job.duration));
   find(page, "#status").hidden = job.state === "done" && !job.notice;
   find(page, "#patience").hidden = mixer !== undefined || !isLive(job);
@@ -52,6 +54,11 @@ function show(job) {
   heardList.update(job, mixer?.lanes.map(({ name }) => name) ?? []);
   choice.update(job);
   take.update(job);
+}
+
+/** In the browser's tab the progress comes first: there is room for little. @param {Job} job */
+function windowTitle({ state, progress, title }) {
+  return state === "running" && progress > 0 ? `${percent(progress)} · ${title}` : `${title} · SoundScape`;
 }
 
 /** Another list of stems, or the same made anew, takes another mixer; it goes on where the last one was. @param {Job} job */

@@ -17,7 +17,7 @@ import { offerUndo } from "./undo.js";
 
 const STORED_SORT = "soundscape.sort";
 /** What places and searches depend on: other news, such as progress, move nothing. @type {(keyof Job)[]} */
-const ARRANGED_BY = ["title", "state", "duration"];
+const ARRANGED_BY = ["title", "artist", "state", "duration"];
 /** What needs somebody comes first. @type {Job["state"][]} */
 const BY_STATE = ["failed", "running", "queued", "cancelled", "done"];
 const { compare } = new Intl.Collator(document.documentElement.lang, { numeric: true, sensitivity: "base" });
@@ -156,7 +156,7 @@ export class SongList {
   }
 }
 
-/** Title, length, stems, and links and buttons that say which song they are of. */
+/** Title, artist, length, stems, and links and buttons that say which song they are of. */
 class Description {
   /** @param {HTMLElement} root */
   constructor(root) {
@@ -166,6 +166,7 @@ class Description {
   /** @param {Job} job */
   update(job) {
     write(find(this.root, "h3 a"), job.title);
+    write(find(this.root, "[data-artist]"), job.artist);
     write(find(this.root, "[data-length]"), job.duration === null ? "" : clock(job.duration));
     for (const link of this.root.querySelectorAll("a")) link.href = job.url;
     for (const button of this.root.querySelectorAll("[data-says]")) {
@@ -201,9 +202,9 @@ function words(text) {
   return text.normalize("NFD").replace(/\p{M}/gu, "").toLowerCase().split(/\s+/).filter(Boolean);
 }
 
-/** @param {Job} job @param {string[]} wanted @returns {boolean} whether title and file name hold every word, or its beginning */
-function matches({ title, filename }, wanted) {
-  const text = words(`${title} ${filename}`).join(" ");
+/** @param {Job} job @param {string[]} wanted @returns {boolean} whether title, artist and file name hold every word, or its beginning */
+function matches({ title, artist, filename }, wanted) {
+  const text = words(`${title} ${artist} ${filename}`).join(" ");
   return wanted.every((word) => text.includes(word));
 }
 

@@ -46,8 +46,13 @@ function running(job) {
     const label = `Separating: ${job.blocks_done} of ${job.blocks_total} parts`;
     return { label, detail: left, fraction: job.blocks_done / job.blocks_total };
   }
-  return { label: STAGES[job.stage], detail: left, fraction: null };
+  const label = STAGES[job.stage];
+  if (job.stage_progress === null) return { label, detail: left, fraction: null };
+  return { label: `${label}: ${percent(job.stage_progress)}`, detail: left, fraction: job.stage_progress };
 }
+
+/** Rounded down: nothing is complete before it is over. @param {number} fraction @returns {string} */
+export const percent = (fraction) => `${Math.floor(100 * fraction)} %`;
 
 /** @param {number | null} seconds */
 function timeLeft(seconds) {
