@@ -111,6 +111,8 @@ def heard_line(heard: Detection) -> str:
 
 def folded_line(stem: Folded) -> str:
     """Why a stem that was not ruled out by the caller did not come out, and how to get it."""
+    if stem.empty:
+        return f"{stem.name} is hardly there; its sound is in other"
     why = "was not expected, but is there" if stem.offered else "is hardly there"
     return f"{stem.name} {why}; it was left in other (--stems {stem.name} gives it)"
 

@@ -1,27 +1,33 @@
 """Which stems come out, and where the sound of the others goes: to `other`, never to nothing. Pure functions.
 
-Vocals come always, and `other`, because what is ruled out must be somewhere. Beyond that a caller's wish is law;
-without one the song decides, twice: listening to the mixture rules out what is clearly absent, which may save a network
-its work; then the separated stems are listened to, and one that proves empty is folded back into `other`. Vocals that
-prove empty come as silence.
+Vocals come always, and `other`, because what is ruled out must be somewhere. Beyond that those come that the caller
+asks for, or, if nothing is asked for, those that listening to the mixture does not rule out, which may save a network
+its work. What was separated is judged either way: a stem that is empty, by its level or by the detector, is merged back
+into `other`. Vocals that are empty come as silence.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from detector.classifier import ABSENT, PRESENT, Detection
 from ensemble.registry import STEMS
 
 ALWAYS = ("vocals", "other")
+EMPTY_DB = -40.0  # energy of a stem against the mixture's, from which on nobody would miss it
 
 
 @dataclass(frozen=True, slots=True)
 class Folded:
-    """A stem whose sound is in `other`. presence: of the separated stem, "" if unheard. offered: there after all."""
+    """A stem whose sound is in `other`.
+
+    presence: of the separated stem, "" if it was not listened to. offered: there after all. empty: nothing came out of
+    the separation, so that asking for it again gives nothing.
+    """
 
     name: str
     presence: str
     offered: bool
+    empty: bool = False
 
 
 def wanted(asked: Sequence[str], heard: Detection | None, experimental: Collection[str] = ()) -> list[str]:
@@ -40,19 +46,31 @@ def delivered(sources: Sequence[str], wanted: Collection[str]) -> list[str]:
     return [stem for stem in sources if stem in wanted]
 
 
-def proven(stems: Sequence[str], asked: Sequence[str], confirmed: Detection | None) -> list[str]:
-    """Those of the delivered stems that stay, now that they have been listened to."""
-    if asked or confirmed is None:
-        return list(stems)
-    return [stem for stem in stems if stem in ALWAYS or confirmed.stems[stem].presence != ABSENT]
+def empty(stem: str, confirmed: Detection | None, levels: Mapping[str, float]) -> bool:
+    """Whether a separated stem holds nothing of its kind. levels: of each in dB against the mixture.
+
+    For vocals only the level counts here; see `silent`.
+    """
+    absent = confirmed is not None and stem not in ALWAYS and confirmed.stems[stem].presence == ABSENT
+    return absent or levels[stem] <= EMPTY_DB
 
 
-def silent(asked: Sequence[str], mixture: Detection | None, confirmed: Detection | None) -> list[str]:
+def proven(stems: Sequence[str], confirmed: Detection | None, levels: Mapping[str, float]) -> list[str]:
+    """Those of the delivered stems that stay, now that they are separated."""
+    return [stem for stem in stems if stem in ALWAYS or not empty(stem, confirmed, levels)]
+
+
+def silent(
+    asked: Sequence[str], mixture: Detection | None, confirmed: Detection | None, levels: Mapping[str, float]
+) -> list[str]:
     """Those of the stems that always come whose sound is in `other` nevertheless: vocals that nobody sings.
 
     What a network takes for a voice in an instrumental is another instrument. One stage must hear no voice at all, and
-    the other none for sure, because a voice that isn't where people look for it is the worse fault.
+    the other none for sure, because a voice that isn't where people look for it is the worse fault. Who asks for vocals
+    gets what there is, unless it is next to nothing.
     """
+    if levels["vocals"] <= EMPTY_DB:
+        return ["vocals"]
     if "vocals" in asked or mixture is None or confirmed is None:
         return []
     found = [heard.stems["vocals"].presence for heard in (mixture, confirmed)]
@@ -60,12 +78,19 @@ def silent(asked: Sequence[str], mixture: Detection | None, confirmed: Detection
 
 
 def folded(
-    sources: Sequence[str], stems: Sequence[str], asked: Sequence[str], confirmed: Detection | None
+    sources: Sequence[str],
+    stems: Collection[str],
+    asked: Sequence[str],
+    confirmed: Detection | None,
+    levels: Mapping[str, float],
 ) -> list[Folded]:
     """The separated stems that aren't among those heard. What the caller left out on purpose is not offered."""
     presence = {stem: confirmed.stems[stem].presence if confirmed else "" for stem in sources}
+    gone = {stem: empty(stem, confirmed, levels) for stem in sources}
     return [
-        Folded(stem, presence[stem], not asked and presence[stem] == PRESENT) for stem in sources if stem not in stems
+        Folded(stem, presence[stem], not asked and presence[stem] == PRESENT and not gone[stem], gone[stem])
+        for stem in sources
+        if stem not in stems
     ]
 
 

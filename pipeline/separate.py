@@ -108,7 +108,7 @@ def choose_again(
         stems = routing.delivered(sources, _wanted(options.stems, report.preset, report.heard))
         blocks = segments.replay(finished)
         null_db = work.timed("separate", lambda: work.through(blocks, len(found.starts), recording, sources, stems))
-        passing = [_lowered(report.gain_db), *map(_unseparated, STEMS)]
+        passing = [_lowered(report.gain_db), *map(_unseparated, STEMS), *map(_not_found, STEMS)]
         warnings = [warning for warning in report.warnings if warning not in passing]
         chosen = replace(
             report,
@@ -119,7 +119,7 @@ def choose_again(
             null_db=null_db,
             warnings=[*warnings, *(_unseparated(stem) for stem in options.stems if stem not in sources)],
         )
-        _settle(chosen, sources)
+        _settle(chosen, sources, work.levels)
         return work.finish(chosen, recording)
 
 
@@ -134,13 +134,17 @@ def separate(recording: Recording, separator: Separator) -> Iterator[Block]:
 
 @dataclass
 class _Work:
-    """One song being worked on: what was asked, who is told, the spooled stems, and the seconds spent by stage."""
+    """One song being worked on: what was asked, who is told, the spooled stems, and the seconds spent by stage.
+
+    levels: of the separated stems, in dB against the mixture.
+    """
 
     directory: Path
     options: Options
     on_progress: OnProgress
     on_block: OnBlock
     spool: Spool
+    levels: dict[str, float] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
 
     @property
@@ -162,7 +166,7 @@ class _Work:
 
         Returns the energy that the stems miss of the recording, relative to its own, in dB.
         """
-        began, missed = time.monotonic(), 0.0
+        began, missed, energy = time.monotonic(), 0.0, dict.fromkeys(sources, 0.0)
         folded = [stem for stem in sources if stem not in stems]
         self.on_progress(Progress("separate", 0, count))
         with self.spool:
@@ -171,8 +175,11 @@ class _Work:
                 self.on_block(_folded(block, folded))
                 summed = np.sum(list(block.stems.values()), axis=0, dtype=np.float64)
                 missed += float(np.square(recording.read(block.start, block.stop) - summed).sum())
+                for stem in sources:
+                    energy[stem] += float(np.square(block.stems[stem], dtype=np.float64).sum())
                 left = (time.monotonic() - began) / done * (count - done)
                 self.on_progress(Progress("separate", done, count, left))
+        self.levels = {stem: decibels(energy[stem], recording.energy) for stem in sources}
         return decibels(missed, recording.energy)
 
     def telling(self, stage: str, read: features.Read, total: int, before: int = 0, of: int = 1) -> features.Read:
@@ -280,7 +287,7 @@ def _separate(work: _Work, recording: Recording, separator: Separator, wanted: l
         null_db=null_db,
         warnings=_shortcomings(separator, work.options.stems),
     )
-    _settle(report, separator.sources)
+    _settle(report, separator.sources, work.levels)
     return report
 
 
@@ -299,17 +306,19 @@ def _confirm(work: _Work, recording: Recording, report: Report, on_heard: OnHear
     # One stem after the other is read and let go, so that there are never more than two in memory.
     confirmed = classifier.confirm(mixture, zip(sources, spectrograms, strict=True), recording.samples / RATE)
     report.heard[CONFIRMED] = confirmed
-    _settle(report, sources)
+    _settle(report, sources, work.levels)
     on_heard(CONFIRMED, confirmed)
 
 
-def _settle(report: Report, sources: list[str]) -> None:
-    """Decide by what is known of the stems which of them stay; the rest is folded."""
+def _settle(report: Report, sources: list[str], levels: dict[str, float]) -> None:
+    """Decide by what is known of the stems which of them stay; the rest is merged into `other`."""
     confirmed = report.heard.get(CONFIRMED)
-    report.stems = routing.proven(report.stems, report.asked, confirmed)
-    silent = routing.silent(report.asked, report.heard.get(MIXTURE), confirmed)
+    report.stems = routing.proven(report.stems, confirmed, levels)
+    silent = routing.silent(report.asked, report.heard.get(MIXTURE), confirmed, levels)
     heard = [stem for stem in report.stems if stem not in silent]
-    report.folded = routing.folded(sources, heard, report.asked, confirmed)
+    report.folded = routing.folded(sources, heard, report.asked, confirmed, levels)
+    missed = [_not_found(stem.name) for stem in report.folded if stem.name in report.asked]
+    report.warnings += [warning for warning in missed if warning not in report.warnings]
 
 
 def _folded(block: Block, names: list[str]) -> Block:
@@ -338,6 +347,10 @@ def _shortcomings(separator: Separator, asked: tuple[str, ...]) -> list[str]:
 
 def _unseparated(stem: str) -> str:
     return f"No installed model separates {stem}: its sound is in other."
+
+
+def _not_found(stem: str) -> str:
+    return f"No {stem} could be separated from this song: its sound stays in other."
 
 
 def _lowered(gain_db: float) -> str:

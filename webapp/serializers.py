@@ -206,7 +206,7 @@ def job_json(job: Job, queue: Queue | None = None) -> shapes.Job:
         "api_url": _url("api-job", job),
         "audio": _audio(job) if stems or job.original_done else None,
         "stems": stems,
-        "folded": job.report.get("folded", []),
+        "folded": [{"empty": False} | row for row in job.report.get("folded", [])],  # older reports don't say
         "warnings": job.report.get("warnings", []),
         "null_db": job.report.get("null_db"),
         "quality": job.report.get("evidence", {}),

@@ -87,11 +87,12 @@ class Quality(TypedDict):
 
 
 class Folded(TypedDict):
-    """A stem whose sound was put into `other`."""
+    """A stem whose sound was put into `other`. One that is among `stems` all the same is silent there."""
 
     name: A[str, "Which.", "piano"]
     presence: A[str, "What the detector says.", "absent", ["present", "uncertain", "absent", ""]]
     offered: A[bool, "Whether the evidence says that it is there after all.", False]
+    empty: A[bool, "Whether nothing came out of its separation: asking for it gives nothing.", True]
 
 
 class Job(TypedDict):
@@ -135,7 +136,7 @@ class Job(TypedDict):
     choices: A[list[str], "Stems that can be asked for.", ["vocals", "drums", "bass", "guitar", "piano", "other"]]
     experimental: A[list[str], "Those of them that come only when asked for.", ["guitar", "piano"]]
     stems: A[list[Stem], "Those that can be heard already."]
-    folded: A[list[Folded], "What is not among them, and why."]
+    folded: A[list[Folded], "What is in `other` though it was separated, and why."]
     heard: A[Heard | None, "What the detector found."]
     models: A[
         list[dict[str, Any]],

@@ -10,6 +10,7 @@ from sounds import RATE, music, read
 from detector import classifier
 from detector.classifier import ABSENT, KINDS, PRESENT, UNCERTAIN, Detection, Heard
 from ensemble import registry
+from ensemble.errors import ModelUnavailable
 from ensemble.registry import STEMS
 from pipeline import __main__ as command_line
 from pipeline import routing, segments
@@ -24,6 +25,7 @@ from pipeline.separate import choose_again, reusable, separate_file
 FOUR = ["vocals", "drums", "bass", "other"]
 SHARES = {"vocals": 0.4, "drums": 0.3, "bass": 0.2, "other": 0.1}
 SECONDS = 23
+LEVELS = dict.fromkeys(STEMS, -10.0)
 
 
 def detection(**presences):
@@ -32,7 +34,7 @@ def detection(**presences):
     return Detection(SECONDS, {kind: Heard(0.5, said, (0.5,) * SECONDS, ()) for kind, said in heard.items()})
 
 
-def test_a_wish_is_law_and_vocals_and_other_come_always():
+def test_what_is_asked_for_is_separated_and_vocals_and_other_come_always():
     nothing = detection(**dict.fromkeys(KINDS, ABSENT))
     assert routing.wanted(["drums"], nothing) == ["vocals", "drums", "other"]
     assert routing.wanted([], nothing) == ["vocals", "other"]
@@ -71,19 +73,25 @@ def test_the_choice_of_stems_follows_the_models_and_tells_what_is_experimental(s
     assert presets_of("unmix_split") == presets_of("htdemucs_6s") == ["default", "fine"]
 
 
-def test_only_what_the_song_decided_is_revised():
-    empty = detection(bass=ABSENT, vocals=ABSENT, other=ABSENT)
-    assert routing.proven(FOUR, [], empty) == ["vocals", "drums", "other"]
-    assert routing.proven(FOUR, ["bass"], empty) == FOUR
-    assert routing.proven(FOUR, [], None) == FOUR
+def test_what_is_judged_empty_goes_but_vocals_and_other():
+    nothing = detection(bass=ABSENT, vocals=ABSENT, other=ABSENT)
+    assert routing.proven(FOUR, nothing, LEVELS) == ["vocals", "drums", "other"]
+    assert routing.proven(FOUR, None, LEVELS) == FOUR
+    assert routing.proven(FOUR, detection(), dict.fromkeys(FOUR, -40.0)) == ["vocals", "other"]
+    assert routing.proven(FOUR, detection(), dict.fromkeys(FOUR, -39.9)) == FOUR
 
 
-def test_a_missed_stem_is_offered_but_not_one_left_out_on_purpose():
+def test_a_missed_stem_is_offered_but_not_one_left_out_on_purpose_nor_one_that_is_empty():
     stems = ["vocals", "other"]
     found = detection(bass=ABSENT)
-    assert routing.folded(FOUR, stems, [], found) == [Folded("drums", PRESENT, True), Folded("bass", ABSENT, False)]
-    assert not any(stem.offered for stem in routing.folded(FOUR, stems, ["vocals"], found))
-    assert routing.folded(FOUR, stems, [], None)[0] == Folded("drums", "", False)
+    assert routing.folded(FOUR, stems, [], found, LEVELS) == [
+        Folded("drums", PRESENT, True),
+        Folded("bass", ABSENT, False, empty=True),
+    ]
+    assert not any(stem.offered for stem in routing.folded(FOUR, stems, ["vocals"], found, LEVELS))
+    assert routing.folded(FOUR, stems, [], None, LEVELS)[0] == Folded("drums", "", False)
+    faint = LEVELS | {"drums": -45.0}
+    assert routing.folded(FOUR, stems, [], found, faint)[0] == Folded("drums", PRESENT, False, empty=True)
 
 
 class Shares:
@@ -141,7 +149,8 @@ def shares(report, song):
         ((), {"drums": ABSENT}, {"drums": ABSENT}, {"vocals": 0.4, "bass": 0.2, "other": 0.4}),
         ((), {}, {"bass": ABSENT, "other": ABSENT}, {"vocals": 0.4, "drums": 0.3, "other": 0.3}),
         (("vocals",), {}, {}, {"vocals": 0.4, "other": 0.6}),
-        (("drums",), {"drums": ABSENT}, {"drums": ABSENT}, {"vocals": 0.4, "drums": 0.3, "other": 0.3}),
+        (("drums",), {"drums": ABSENT}, {"drums": UNCERTAIN}, {"vocals": 0.4, "drums": 0.3, "other": 0.3}),
+        (("drums",), {"drums": PRESENT}, {"drums": ABSENT}, {"vocals": 0.4, "other": 0.6}),
     ],
 )
 def test_what_does_not_come_out_stays_in_other(decide, song, tmp_path, asked, mixture, stems, expected):
@@ -250,6 +259,54 @@ def test_without_a_detector_every_stem_comes_and_the_report_says_why(decide, son
     assert any("Nobody listened" in warning and "umxhq" in warning for warning in report.warnings)
 
 
+def silent_detector(*_):
+    raise ModelUnavailable("It is not installed.")
+
+
+FAINT = {"vocals": 0.694, "drums": 0.005, "bass": 0.3, "other": 0.001}  # drums at -46 dB
+
+
+@pytest.mark.parametrize("asked", [(), ("drums",)])
+@pytest.mark.parametrize("detecting", [True, False])
+def test_a_stem_40_db_under_the_mixture_is_merged_into_other(decide, song, tmp_path, monkeypatch, asked, detecting):
+    decide(detection())
+    monkeypatch.setitem(globals(), "SHARES", FAINT)
+    if not detecting:
+        monkeypatch.setattr(classifier, "listen", silent_detector)
+    report = separate_file(song, tmp_path / "out", Options(stems=asked))
+    assert "drums" not in report.stems and shares(report, song)["other"] == round(0.006 + (0.3 if asked else 0), 3)
+    drums = next(stem for stem in report.folded if stem.name == "drums")
+    assert drums.empty and not drums.offered
+    assert ("No drums could be separated from this song: its sound stays in other." in report.warnings) == bool(asked)
+
+
+def test_vocals_40_db_under_the_mixture_come_as_silence_even_if_asked_for(decide, song, tmp_path, monkeypatch):
+    decide(detection())
+    monkeypatch.setitem(globals(), "SHARES", {"vocals": 0.005, "drums": 0.5, "bass": 0.3, "other": 0.195})
+    report = separate_file(song, tmp_path / "out", Options(stems=("vocals",)))
+    assert shares(report, song) == {"vocals": 0.0, "other": 1.0}
+    assert any("No vocals could be separated" in warning for warning in report.warnings)
+
+
+def test_a_stem_that_was_asked_for_in_vain_is_put_back_and_named(decide, song, tmp_path):
+    """The first time and at another choice, on the command line too; when it is over, the sentence is gone."""
+    decide(detection(), detection(bass=ABSENT))
+    sentence = "No bass could be separated from this song: its sound stays in other."
+    first = segmented(song, tmp_path / "1", Options(stems=("bass", "drums")))
+    assert shares(first, song) == {"vocals": 0.4, "drums": 0.3, "other": 0.3} and first.warnings == [sentence]
+    segments.fold(tmp_path / "1", ["bass"])
+    second = choose_again(song, tmp_path / "1", first, tmp_path / "2", Options(stems=("drums",)))
+    assert (second.stems, second.warnings) == (["vocals", "drums", "other"], [])
+    third = choose_again(song, tmp_path / "1", first, tmp_path / "3", Options(stems=("bass",)))
+    assert (third.stems, third.warnings) == (["vocals", "other"], [sentence])
+
+
+def test_command_line_says_what_was_asked_for_in_vain(decide, song, tmp_path, capsys):
+    decide(detection(), detection(bass=ABSENT))
+    assert command_line.main([str(song), "-o", str(tmp_path / "out"), "--stems", "bass"]) == 0
+    assert "note: No bass could be separated from this song" in capsys.readouterr().err
+
+
 def test_asking_for_what_no_model_gives_is_answered(decide, splitters, song, tmp_path):
     splitters()
     decide(detection())
@@ -335,18 +392,19 @@ def test_another_choice_needs_no_separation(decide, song, tmp_path, monkeypatch)
     first = segmented(song, tmp_path / "1")
     segments.fold(tmp_path / "1", ["bass"])
     assert first.stems == ["vocals", "other"]
-    assert first.folded == [Folded("drums", PRESENT, True), Folded("bass", ABSENT, False)]
+    assert first.folded == [Folded("drums", PRESENT, True), Folded("bass", ABSENT, False, empty=True)]
     np.testing.assert_allclose(joined(tmp_path / "1", "other"), 0.6 * read(song), atol=1e-5)
 
     monkeypatch.setattr(module, "Separator", None)
     told = Report.from_dict(json.loads(json.dumps(first.as_dict())))
     with SegmentWriter(tmp_path / "2") as writer:
-        options = Options(stems=("drums", "bass"), format="flac", bits="24")
+        options = Options(stems=("drums",), format="flac", bits="24")
         second = choose_again(song, tmp_path / "1", told, tmp_path / "2", options, on_block=writer.write)
         writer.close()
-    assert shares(second, song) == SHARES
-    assert second.folded == [] and second.models == first.models and second.asked == ["drums", "bass"]
-    np.testing.assert_allclose(joined(tmp_path / "2", "other"), 0.1 * read(song), atol=1e-5)
+    assert shares(second, song) == {"vocals": 0.4, "drums": 0.3, "other": 0.3}
+    assert [stem.name for stem in second.folded] == ["bass"]
+    assert second.models == first.models and second.asked == ["drums"]
+    np.testing.assert_allclose(joined(tmp_path / "2", "other"), 0.3 * read(song), atol=1e-5)
 
     third = choose_again(song, tmp_path / "2", second, tmp_path / "3", Options())
     assert shares(third, song) == {"vocals": 0.4, "other": 0.6}
@@ -394,7 +452,7 @@ def test_vocals_that_nobody_sings_come_as_silence_and_can_be_had_back(decide, so
     ("mixture", "confirmed"), [(UNCERTAIN, ABSENT), (ABSENT, UNCERTAIN), (ABSENT, ABSENT)], ids="-".join
 )
 def test_vocals_are_silenced_when_one_stage_hears_none_and_the_other_none_for_sure(mixture, confirmed):
-    assert routing.silent((), detection(vocals=mixture), detection(vocals=confirmed)) == ["vocals"]
+    assert routing.silent((), detection(vocals=mixture), detection(vocals=confirmed), LEVELS) == ["vocals"]
 
 
 @pytest.mark.parametrize(
@@ -409,4 +467,4 @@ def test_vocals_are_silenced_when_one_stage_hears_none_and_the_other_none_for_su
 )
 def test_vocals_are_kept_where_a_stage_hears_them_or_none_is_sure_or_somebody_asked(asked, mixture, confirmed):
     heard = confirmed and detection(vocals=confirmed)
-    assert routing.silent(asked, detection(vocals=mixture), heard) == []
+    assert routing.silent(asked, detection(vocals=mixture), heard, LEVELS) == []

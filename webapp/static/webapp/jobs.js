@@ -64,6 +64,7 @@
  * @property {string} name
  * @property {Presence | ""} presence
  * @property {boolean} offered whether the evidence says that it is there after all
+ * @property {boolean} empty whether nothing came out of its separation
  *
  * @typedef {object} Job
  * @property {string} id
