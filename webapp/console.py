@@ -8,6 +8,7 @@ from django.template.response import TemplateResponse
 from django.utils.decorators import method_decorator
 
 from webapp.figures import figures
+from webapp.guessing import know
 from webapp.throttles import per_address
 
 
@@ -21,7 +22,10 @@ class Console(admin.AdminSite):
     @method_decorator(per_address("login", "100/hour", "Too many log-ins"))
     def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         """Counted together with the site's."""
-        return super().login(request, extra_context)
+        response = super().login(request, extra_context)
+        if request.user.is_authenticated:
+            know(response, request.user.get_username())
+        return response
 
     def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> TemplateResponse:
         """The first page."""

@@ -38,6 +38,14 @@ class Guesses(AxesDatabaseHandler):  # type: ignore[misc]
         by_address: bool = super().is_locked(request, credentials)
         return by_address or locked_until(request, credentials) is not None
 
+    def reset_attempts(self, **whose: Any) -> int:
+        """What `manage.py axes_reset` and `axes_reset_username` free."""
+        if not whose.get("ip_address"):
+            only = {"username": whose["username"]} if whose.get("username") else {}
+            AccessFailureLog.objects.filter(**only).delete()
+        count: int = super().reset_attempts(**whose)
+        return count
+
     def clean_expired_user_attempts(self, *args: Any, **kwargs: Any) -> int:
         """Called at each attempt: forget what counts no more."""
         AccessFailureLog.objects.filter(attempt_time__lt=timezone.now() - WITHIN).delete()

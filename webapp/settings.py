@@ -336,7 +336,8 @@ elif CELERY_BROKER_URL.startswith("filesystem"):
         "control_folder": str(_folder(BROKER_FOLDER / "control")),
     }
 # What several web processes must know of each other: how many requests came. Without Redis each counts for itself.
-CACHES: dict[str, Any] = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
+LOCAL_MEMORY = "django.core.cache.backends.locmem.LocMemCache"
+CACHES: dict[str, Any] = {"default": {"BACKEND": LOCAL_MEMORY, "OPTIONS": {"MAX_ENTRIES": 10_000}}}  # people at once
 if CELERY_BROKER_URL.startswith("redis"):
     IN_TIME = {"socket_connect_timeout": 1, "socket_timeout": 1}  # seconds
     REDIS = "django.core.cache.backends.redis.RedisCache"

@@ -79,8 +79,8 @@ def work(job: Job) -> None:
         _lost(job)
     except Exception as error:
         message, cause = _told(error)
-        if isinstance(error, SeparationError):
-            log.info("Job %s: %s", job.pk, error.message)
+        if isinstance(error, SeparationError) and error.message == message:
+            log.info("Job %s: %s", job.pk, message)
         else:
             log.exception("Job %s failed.", job.pk)
         _fail(job, message, cause)

@@ -9,6 +9,7 @@ from datetime import timedelta
 import pytest
 from axes.models import AccessAttempt, AccessFailureLog
 from django.conf import settings
+from django.core.management import call_command
 from django.test import Client
 from django.utils import timezone
 
@@ -160,9 +161,11 @@ class TestGuessingFromManyPlaces:
         other = {"username": stranger.username, "password": "parklife-1994"}
         assert Client().post("/accounts/login/", other, **elsewhere(251)).status_code == 302
 
-    def test_the_members_own_browser_comes_in(self, request):
+    @pytest.mark.parametrize("door", ["/accounts/login/", "/admin/login/"])
+    def test_the_members_own_browser_comes_in(self, door, request):
+        User.objects.update(is_staff=True)
         member = Client()
-        member.post("/accounts/login/", LOGIN)
+        member.post(door, LOGIN)
         member.post("/accounts/logout/")
         request.getfixturevalue("besieged")
         assert member.post("/accounts/login/", LOGIN).status_code == 302
@@ -189,6 +192,12 @@ class TestGuessingFromManyPlaces:
         AccessFailureLog.objects.update(attempt_time=timezone.now() - guessing.WITHIN)
         assert Client().post("/accounts/login/", LOGIN, **elsewhere(251)).status_code == 302
         assert not AccessFailureLog.objects.exists()
+
+    @pytest.mark.usefixtures("besieged")
+    @pytest.mark.parametrize("command", [("axes_reset",), ("axes_reset_username", "owner")])
+    def test_whoever_runs_the_site_can_end_it(self, command):
+        call_command(*command)
+        assert Client().post("/accounts/login/", LOGIN, **elsewhere(251)).status_code == 302
 
     def test_one_home_is_one_address(self):
         for index in range(settings.AXES_FAILURE_LIMIT):
