@@ -121,6 +121,39 @@ def test_an_upload_asks_for_stems_only_if_they_were_chosen(song: "Page", site: s
     page.close()
 
 
+def test_the_lane_of_vocals_that_nobody_sings_is_a_line_until_it_is_wanted(early: "Page", job: dict[str, Any]) -> None:
+    tell(early, job | {"folded": [merged("vocals")]})
+    line = early.locator(".lane[data-stem=vocals] .absent", has_text="Vocals: nobody sings in this song.")
+    line.wait_for()
+    lane, mute = early.locator(".lane[data-stem=vocals]"), early.get_by_role("button", name="Mute vocals")
+    assert not mute.is_visible() and not early.locator(".lane[data-stem=drums] .absent").is_visible()
+    folded, other = (early.locator(f".lane[data-stem={stem}]").bounding_box() for stem in ("vocals", "drums"))
+    assert folded and other and folded["height"] < other["height"] / 2
+    early.get_by_role("button", name="Show vocals").click()
+    mute.wait_for()
+    opened = lane.bounding_box()
+    assert not line.is_visible() and opened and opened["height"] == other["height"]
+    assert lane.evaluate("(lane) => lane.querySelector('.waveform').firstElementChild.clientWidth") > 100
+    tell(early, job | {"folded": [merged("vocals")], "title": "Renamed"})
+    early.get_by_text("Renamed").first.wait_for()
+    assert mute.is_visible()
+
+
+def test_what_came_out_empty_is_said_and_not_offered_again(early: "Page", job: dict[str, Any]) -> None:
+    sentence = "No guitar could be separated from this song: its sound stays in other."
+    guitar, piano = merged("guitar", empty=True), merged("piano", presence="uncertain")
+    kinds = {"choices": [*job["choices"], "guitar", "piano"], "experimental": ["guitar", "piano"]}
+    tell(early, job | kinds | {"folded": [guitar, piano], "warnings": [sentence]})
+    early.get_by_text(sentence).wait_for()
+    early.get_by_role("button", name="Separate it anyway: piano").wait_for()
+    assert early.get_by_role("button", name="Separate it anyway: guitar").count() == 0
+
+
+def merged(name: str, *, empty: bool = False, presence: str = "absent") -> dict[str, Any]:
+    """A stem whose sound is in `other`."""
+    return {"name": name, "presence": presence, "offered": False, "empty": empty}
+
+
 def before_separation(job: dict[str, Any]) -> dict[str, Any]:
     nothing_yet: dict[str, Any] = {"state": "running", "stage": "separate", "audio": None, "stems": [], "folded": []}
     return nothing_yet | {"heard": job["heard"] | {"stage": "mixture"}}

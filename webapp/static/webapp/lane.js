@@ -25,6 +25,8 @@ const HINTS = {
 export class Lane {
   /** @type {import("./spectrogram.js").Spectrogram | null} */
   #spectrogram = null;
+  /** Whether it stays in sight though nothing is in it. */
+  #kept = false;
 
   /**
    * @param {HTMLElement} place where lanes are
@@ -63,10 +65,17 @@ export class Lane {
     return sounding === "stems" || (sounding === "draft" && this.drafted);
   }
 
-  /** @param {JobStem} stem */
-  update(stem) {
+  /** @param {JobStem} stem @param {boolean} silent whether its sound is in `other`: then a line stands for the lane */
+  update(stem, silent) {
     this.stem = stem;
+    this.#collapse(silent && !this.#kept);
     find(this.root, ".download").hidden = find(this.root, ".spectrum").hidden = stem.download_url === null; // of finished stems
+  }
+
+  /** @param {boolean} collapsed */
+  #collapse(collapsed) {
+    this.root.classList.toggle("collapsed", collapsed);
+    find(this.root, ".absent").hidden = !collapsed;
   }
 
   /** What is finished of it is about to be made anew. */
@@ -91,6 +100,11 @@ export class Lane {
     find(root, ".mute").addEventListener("click", () => onMute(name));
     find(root, ".solo").addEventListener("click", (event) => {
       onSolo(name, event.ctrlKey || event.metaKey || event.shiftKey || event.altKey);
+    });
+    find(root, ".absent button").addEventListener("click", () => {
+      this.#kept = true;
+      this.#collapse(false);
+      root.focus({ preventScroll: true }); // the button is gone
     });
     find(root, ".spectrum").addEventListener("click", () => this.#toggleSpectrogram(signal));
     wireFader(find(root, ".fader"), (db) => onChange(name, { db }), signal);

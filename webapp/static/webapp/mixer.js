@@ -89,7 +89,7 @@ export class Mixer {
     this.engine.setAvailable(audio.segments_done, audio.original_done, audio.draft_done);
     showDraft(this.root, job.stems, audio);
     this.peaks.update(audio);
-    job.stems.forEach((stem, index) => this.lanes[index].update(stem));
+    job.stems.forEach((stem, index) => this.lanes[index].update(stem, job.folded.some(({ name }) => name === stem.name)));
   }
 
   /** The server makes the stems anew: what is loaded can still be heard, nothing else can be had. */
