@@ -63,8 +63,8 @@ def engine(monkeypatch):
         for path in files.values():
             path.write_bytes(path.stem.encode() * 1000)
         return Report(
-            title="Song", samples=total, asked=[], stems=[*stems], heard={}, residual=False, preset="default", bleed="off",
-            models=[], provider="CPU", files=files, null_db=-120,
+            title="Song", samples=total, asked=[], stems=[*stems], heard={}, residual=False, preset="default",
+            bleed="off", models=[], provider="CPU", files=files, null_db=-120,
         )  # fmt: skip
 
     monkeypatch.setattr(tasks, "WRITE_EVERY", 0.0)
