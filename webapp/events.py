@@ -32,12 +32,16 @@ RETRY_MS = 2000
 
 @require_GET
 async def my_jobs(request: HttpRequest) -> StreamingHttpResponse:
-    """Events of all my jobs. A visitor's stream waits for the guest that the first upload will make."""
+    """Events of all my jobs; with ?changes=true without a first one of each job that is over.
+
+    A visitor's stream waits for the guest that the first upload will make.
+    """
     user = await user_of(request)
-    if user.is_authenticated:
-        return _stream(jobs_of(user))
     guest = {"track__owner__username": guest_name(request), "track__owner__is_guest": True}
-    return _stream(all_jobs().filter(**guest))
+    watch = Watch(jobs_of(user) if user.is_authenticated else all_jobs().filter(**guest))
+    if request.GET.get("changes") == "true":
+        await sync_to_async(watch.skip)()  # before the answer begins: who then asks how things are misses nothing
+    return _stream(watch)
 
 
 @require_GET
@@ -46,7 +50,7 @@ async def one_job(request: HttpRequest, pk: UUID) -> StreamingHttpResponse:
     mine = all_jobs().filter(reach(await user_of(request), request.method), pk=pk)
     if not await mine.aexists():
         raise Http404
-    return _stream(mine)
+    return _stream(Watch(mine))
 
 
 class Watch:
@@ -54,7 +58,11 @@ class Watch:
 
     def __init__(self, jobs: QuerySet[Job]):
         self._jobs = jobs
-        self._told: dict[UUID, tuple[datetime, shapes.Job]] = {}
+        self._told: dict[UUID, tuple[datetime, shapes.Job | None]] = {}
+
+    def skip(self) -> None:
+        """Take jobs that are over as known."""
+        self._told = {pk: (updated, None) for pk, (updated, state) in self._stamps().items() if state not in LIVE}
 
     def news(self) -> list[tuple[str, Mapping[str, Any]]]:
         """Events since the last call: (name, data)."""
@@ -93,12 +101,12 @@ class Watch:
         return data if before is None or before[1] != data else None
 
 
-def _stream(jobs: QuerySet[Job]) -> StreamingHttpResponse:
+def _stream(watch: Watch) -> StreamingHttpResponse:
     headers = {
         "Cache-Control": "no-cache",
         "X-Accel-Buffering": "no",
     }  # nginx would collect events in a buffer
-    return StreamingHttpResponse(_events(Watch(jobs)), content_type="text/event-stream", headers=headers)
+    return StreamingHttpResponse(_events(watch), content_type="text/event-stream", headers=headers)
 
 
 async def _events(watch: Watch) -> AsyncIterator[str]:

@@ -152,7 +152,12 @@ JSON = "application/json"
 ANY = "*/*"
 FILES = {
     "track-file": File("The song as it was uploaded.", ANY),
-    "jobs-events": File("News of all my jobs: `job` with a Job, or `deleted`.", EVENTS, parts=False),
+    "jobs-events": File(
+        "News of all my jobs: `job` with a Job, or `deleted`. changes=true: of jobs that are over only changes.",
+        EVENTS,
+        {"changes": {"type": "boolean", "default": False}},
+        parts=False,
+    ),
     "job-events": File("News of one job.", EVENTS, parts=False),
     "job-detection": File("What was heard, second by second.", JSON, parts=False),
     "export-file": File("The file, once the export is done.", ANY),

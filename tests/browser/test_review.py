@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Page
 
 SONG = {"seconds": 20, "stems": ["vocals", "drums"], "title": "Reviewed"}
+IN_WORK = {"seconds": 1, "stems": ["vocals"], "title": "In work", "state": "running"}
 LOGIN = {"DJANGO_SUPERUSER_PASSWORD": "wonderwall-1995"}
 
 
@@ -18,7 +19,7 @@ LOGIN = {"DJANGO_SUPERUSER_PASSWORD": "wonderwall-1995"}
 def review(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[Page]":
     """A reviewer's page of the song."""
     data = tmp_path_factory.mktemp("review")
-    with shelf(data, [SONG]) as web, browser_context() as context:
+    with shelf(data, [SONG, IN_WORK]) as web, browser_context() as context:
         admin = ["createsuperuser", "--noinput", "--username=admin", "--email=a@example.org"]
         running.manage(data, *admin, **LOGIN)
         page = context.new_page()
@@ -60,3 +61,19 @@ def test_a_click_in_a_waveform_goes_there(review: "Page") -> None:
     assert box
     review.mouse.click(box["x"] + box["width"] / 2, box["y"] + 5)
     assert place(review) == pytest.approx(10, abs=0.5)
+
+
+def test_a_result_in_work_is_followed_without_a_stream(review: "Page") -> None:
+    page, streams = review.context.new_page(), []
+    page.on("request", lambda request: streams.append(request.url) if "/events/" in request.url else None)
+    page.goto(review.url.partition("/job/")[0] + "/job/")
+    page.get_by_role("link", name="In work").click()
+    page.get_by_text("Separating: 3 of 8 parts").wait_for()
+    api = page.evaluate("JSON.parse(document.querySelector('[data-result] script').textContent).api_url")
+    job = page.evaluate("async (url) => (await fetch(url)).json()", api)
+    page.route(f"**{api}", lambda route: route.fulfill(json=job | {"blocks_done": 5}))
+    page.get_by_text("Separating: 5 of 8 parts").wait_for()
+    page.route(f"**{api}", lambda route: route.fulfill(status=404, json={"detail": "Not found."}))
+    page.get_by_text("deleted by its owner").wait_for()
+    assert streams == []
+    page.close()

@@ -168,13 +168,20 @@ def show_instead(page: "Page", job: dict[str, Any]) -> None:
         route.fulfill(response=response, body=JOB_DATA.sub(lambda tags: tags[1] + data + tags[2], response.text()))
 
     page.route(f"**{job['url']}", answer)
-    tell(page, job)
+    know(page, job)
+
+
+def know(page: "Page", job: dict[str, Any]) -> None:
+    """Let the page hear the same whenever it asks."""
+    page.route(f"**{job['api_url']}", lambda route: route.fulfill(json=job))
 
 
 def tell(page: "Page", job: dict[str, Any]) -> None:
-    """Give the page news of the job; it asks again at once."""
-    stream = f"retry: 100\n\nevent: job\ndata: {json.dumps(job)}\n\n"
-    page.route(f"**{job['events_url']}", lambda route: route.fulfill(content_type="text/event-stream", body=stream))
+    """Give the page news of the job, as from the page that listens to the server."""
+    know(page, job)
+    page.evaluate(
+        "(job) => new BroadcastChannel(`soundscape.news.${document.body.dataset.account}`).postMessage({ job })", job
+    )
 
 
 def choose(page: "Page", button: str) -> None:

@@ -134,6 +134,33 @@ def test_all_my_jobs_and_nobody_elses(make_job, owner, stranger):
     run_async(follow())
 
 
+def test_a_stream_of_changes_begins_with_what_goes_on(make_job, owner):
+    over, waiting = make_job(State.DONE), make_job()
+    track = over.track
+
+    async def follow():
+        stream = await listen("/api/v1/jobs/events/?changes=true", owner)
+        await sync_to_async(jobs.rename)(track, "Changed before the first look")
+        first = {data["id"]: data["title"] for _, data in [await stream.next() for _ in range(2)]}
+        assert first == {str(over.pk): "Changed before the first look", str(waiting.pk): "Song"}
+        await sync_to_async(jobs.delete)(over)
+        assert await stream.next() == ("deleted", {"id": str(over.pk)})
+
+    run_async(follow())
+
+
+def test_a_stream_of_changes_says_nothing_of_what_is_over(make_job, owner, monkeypatch):
+    make_job(State.DONE)
+
+    async def follow():
+        stream = await listen("/api/v1/jobs/events/?changes=true", owner)
+        return await stream.next()
+
+    monkeypatch.setattr(events, "KEEP_ALIVE", 1e9)
+    with pytest.raises(TimeoutError):
+        run_async(asyncio.wait_for(follow(), 0.3))
+
+
 def test_a_visitors_stream_sees_the_first_upload():
     """The page listens before there is an account; the upload that makes it comes by another request."""
     browser = Client()

@@ -1,7 +1,8 @@
 /** The front page: wires uploads, the demo song and the list of songs to the server's news. */
 
 import { find, write } from "./card.js";
-import { listJobs, pageData, startDemo, watch } from "./jobs.js";
+import { listJobs, pageData, startDemo } from "./jobs.js";
+import { News } from "./news.js";
 import { SongList } from "./songs.js";
 import { Uploads } from "./uploads.js";
 
@@ -20,7 +21,7 @@ if (page.querySelector("#drop")) {
 }
 wireDemo();
 if ("known" in page.dataset) watchSongs();
-if ("more" in page.dataset) fetchSongs();
+if ("more" in page.dataset) void catchUp().catch(() => undefined);
 
 /** A song that has just been uploaded. @param {Job} job */
 function welcome(job) {
@@ -33,19 +34,19 @@ function watchSongs() {
   if (watching) return;
   watching = true;
   document.querySelector("#keep")?.removeAttribute("hidden");
-  const listener = { onJob: songs.show.bind(songs), onDeleted: songs.forget.bind(songs), onConnection };
-  watch(page.dataset.eventsUrl ?? "", listener);
+  new News(page.dataset.eventsUrl ?? "", {
+    isLive: () => !document.hidden,
+    catchUp,
+    onJob: songs.show.bind(songs),
+    onDeleted: songs.forget.bind(songs),
+    onConnection: (connected) => {
+      find(page, "#connection").hidden = connected;
+    },
+  });
 }
 
-function fetchSongs() {
-  void listJobs(jobsUrl).then((jobs) => songs.showAll(jobs), () => undefined);
-}
-
-/** News missed while the line was down are fetched. @param {boolean} connected */
-function onConnection(connected) {
-  const banner = find(page, "#connection");
-  if (connected && !banner.hidden) fetchSongs();
-  banner.hidden = connected;
+async function catchUp() {
+  songs.showAll(await listJobs(jobsUrl));
 }
 
 /** The fields of a disabled fieldset are not sent, so that the server gets a list only if one was chosen. */

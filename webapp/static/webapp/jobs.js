@@ -1,7 +1,9 @@
 /**
- * The network: what the server can be asked about jobs, and how their news arrives.
+ * The network: what the server can be asked about jobs.
  * Every failure is an Error whose message can be shown as it is.
  */
+
+import { share } from "./news.js";
 
 /**
  * @typedef {object} JobStem
@@ -114,9 +116,6 @@
 
 const UNREACHABLE = "The server cannot be reached. Check your connection and try again.";
 
-/** Pauses between tries to hear news again, milliseconds; the last one repeats. */
-const RECONNECT = [1000, 2000, 5000, 10000];
-
 /** Jobs at once: the most that the server gives. */
 const PAGE = 200;
 
@@ -137,7 +136,7 @@ async function request(method, url, data) {
     throw new Error(UNREACHABLE);
   });
   const text = await response.text();
-  if (!response.ok) throw new Error(complaint(response.status, text));
+  if (!response.ok) throw new Refusal(response.status, text);
   return text ? JSON.parse(text) : null;
 }
 
@@ -154,22 +153,37 @@ export async function listJobs(url) {
   return jobs;
 }
 
+/** @param {string} url @returns {Promise<Job | null>} null: it was deleted, or isn't ours any more */
+export async function fetchJob(url) {
+  return request("GET", url).catch((error) => {
+    if (error instanceof Refusal && error.status === 404) return null;
+    throw error;
+  });
+}
+
 /** @param {string} url @returns {Promise<Job>} */
 export const startDemo = (url) => request("POST", url);
 /** @param {Job} job @returns {Promise<Job>} */
-export const cancelJob = (job) => request("POST", job.cancel_url);
+export const cancelJob = (job) => changed(request("POST", job.cancel_url));
 /** @param {Job} job @returns {Promise<Job>} */
-export const retryJob = (job) => request("POST", job.retry_url);
+export const retryJob = (job) => changed(request("POST", job.retry_url));
 /** @param {Job} job @param {string[]} stems empty: as the song has them @returns {Promise<Job>} */
-export const chooseStems = (job, stems) => request("POST", job.stems_url, { stems });
+export const chooseStems = (job, stems) => changed(request("POST", job.stems_url, { stems }));
 /** @param {string} url @returns {Promise<Detection>} */
 export const fetchDetection = (url) => request("GET", url);
 /** @param {Job} job @param {string} title @returns {Promise<Job>} */
-export const renameJob = (job, title) => request("PATCH", job.api_url, { title });
-/** @param {Job} job @returns {Promise<null>} */
-export const deleteJob = (job) => request("DELETE", job.api_url);
+export const renameJob = (job, title) => changed(request("PATCH", job.api_url, { title }));
+/** @param {Job} job @returns {Promise<void>} */
+export const deleteJob = (job) => request("DELETE", job.api_url).then(() => share({ deleted: job.id }));
 /** @param {Job} job deleted a few minutes ago at most @returns {Promise<Job>} */
-export const restoreJob = (job) => request("POST", job.restore_url);
+export const restoreJob = (job) => changed(request("POST", job.restore_url));
+
+/** Other pages of this browser learn it from here: of what is over no page asks the server. @param {Promise<Job>} answer */
+async function changed(answer) {
+  const job = await answer;
+  share({ job });
+  return job;
+}
 
 /** @param {string} url @param {URLSearchParams} order @returns {Promise<ExportJob>} */
 export const startExport = (url, order) => request("POST", url, order);
@@ -226,33 +240,12 @@ export function upload(url, file, wishes, onProgress, signal) {
   });
 }
 
-/**
- * Follows a stream of job events, for as long as the page lives. A browser repeats a stream that broke, but gives up on
- * one that was refused, as while the server restarts; then we repeat it.
- * @param {string} url
- * @param {object} listener
- * @param {(job: Job) => void} listener.onJob
- * @param {(id: string) => void} listener.onDeleted
- * @param {(connected: boolean) => void} listener.onConnection
- */
-export function watch(url, { onJob, onDeleted, onConnection }) {
-  let failures = 0;
-  const connect = () => {
-    const source = new EventSource(url);
-    source.addEventListener("job", (event) => onJob(JSON.parse(event.data)));
-    source.addEventListener("deleted", (event) => onDeleted(JSON.parse(event.data).id));
-    source.onopen = () => {
-      failures = 0;
-      onConnection(true);
-    };
-    source.onerror = () => {
-      onConnection(false);
-      if (source.readyState !== EventSource.CLOSED) return;
-      setTimeout(connect, RECONNECT[Math.min(failures, RECONNECT.length - 1)]);
-      failures += 1;
-    };
-  };
-  connect();
+class Refusal extends Error {
+  /** @param {number} status @param {string} text of the answer */
+  constructor(status, text) {
+    super(complaint(status, text));
+    this.status = status;
+  }
 }
 
 /**

@@ -6,7 +6,7 @@
 import { find, write } from "./card.js";
 import { Engine } from "./engine.js";
 import { showInstrument } from "./instrument.js";
-import { fetchDetection, fetchPeaks, pageData, watch } from "./jobs.js";
+import { fetchDetection, fetchJob, fetchPeaks, pageData } from "./jobs.js";
 import { commonScale } from "./peaks.js";
 import { clock, describe, isLive } from "./status.js";
 import { waveform } from "./thumbnail.js";
@@ -18,6 +18,8 @@ import { waveform } from "./thumbnail.js";
 
 const MIX = "mix";
 const ORIGINAL = "original";
+/** How often the server is asked how far a result is, milliseconds. */
+const ASK = 1000;
 /** Columns of a waveform. */
 const COLUMNS = 600;
 
@@ -176,24 +178,29 @@ function showHeard(list, job) {
   );
 }
 
-/** A result that is still being made: how far it is, and the page anew once it is there. @param {HTMLElement} root @param {Job} job */
-function follow(root, job) {
+/**
+ * A result that is still being made: how far it is, and the page anew once it is there. It asks, because it may be another
+ * person's song, of which no news comes with those of one's own.
+ * @param {HTMLElement} root @param {Job} job
+ */
+async function follow(root, job) {
   const line = find(root, "[data-progress]");
-  watch(job.events_url, {
-    onJob: (now) => {
-      const { label, detail } = describe(now);
-      write(line, `${label}. ${detail}`);
-      if (!isLive(now)) location.reload();
-    },
-    onDeleted: () => location.reload(),
-    onConnection: () => undefined,
-  });
+  /** @type {Job | null} */
+  let now = job;
+  while (now && isLive(now)) {
+    const { label, detail } = describe(now);
+    write(line, `${label}. ${detail}`);
+    await new Promise((resolve) => setTimeout(resolve, ASK));
+    if (!document.hidden) now = await fetchJob(job.api_url).catch(() => now);
+  }
+  if (now) location.reload();
+  else write(line, "This song was deleted by its owner.");
 }
 
 for (const root of /** @type {NodeListOf<HTMLElement>} */ (document.querySelectorAll("[data-result]"))) {
   /** @type {Job} */
   const job = pageData(root.dataset.result ?? "");
-  if (isLive(job)) follow(root, job);
+  if (isLive(job)) void follow(root, job);
   find(root, "[data-player]").hidden = !job.audio;
   if (job.audio) new Player(root, job, job.audio);
   showHeard(find(root, "[data-heard]"), job);

@@ -3,9 +3,10 @@
 import { JobActions, JobCard, find, write } from "./card.js";
 import { Choice } from "./choice.js";
 import { HeardList } from "./heard.js";
-import { pageData, watch } from "./jobs.js";
+import { fetchJob, pageData } from "./jobs.js";
 import { Memory } from "./memory.js";
 import { Mixer } from "./mixer.js";
+import { News } from "./news.js";
 import { Rename } from "./rename.js";
 import { clock, decibels, isLive, percent } from "./status.js";
 import { Take } from "./take.js";
@@ -30,9 +31,19 @@ memory.onChange = () => take.showHint();
 const heardList = new HeardList(find(page, "#heard"), (heard, detection) => mixer?.showHeard(heard, detection));
 
 show(initial);
-watch(initial.events_url, {
-  onJob: show,
-  onDeleted: goHome,
+new News(page.dataset.eventsUrl ?? "", {
+  isLive: () => isLive(card.job),
+  catchUp: async () => {
+    const job = await fetchJob(initial.api_url);
+    if (job) show(job);
+    else goHome();
+  },
+  onJob: (job) => {
+    if (job.id === initial.id) show(job);
+  },
+  onDeleted: (id) => {
+    if (id === initial.id) goHome();
+  },
   onConnection: (connected) => {
     find(page, "#connection").hidden = connected;
   },
