@@ -50,7 +50,7 @@ HEADERS = [
     {"Accept": "text/html"}, {"Accept": "\x00/\xff;q=x"}, {"Authorization": "Bearer \xff"}, {"Authorization": "Bearer"},
     {"Authorization": "Bearer scape_" + "x" * 999}, {"Cookie": "sessionid=\x80; csrftoken=\0; guest=%00:é"},
     {"Host": "a b"}, {"Host": "localhost:99999999"}, {"Idempotency-Key": "\x80" * 99}, {"Idempotency-Key": "x" * 999},
-    {"X-HTTP-Method-Override": "patch"}, {"X-HTTP-Method-Override": "\x80"}, {"Content-Length": DIGITS},
+    {"X-HTTP-Method-Override": "patch"}, {"X-HTTP-Method-Override": "\x80"},
     {"Tus-Resumable": "1.0.0", "Upload-Length": DIGITS}, {"Tus-Resumable": "1.0.0", "Upload-Length": "-1"},
     {"Tus-Resumable": "1.0.0", "Upload-Length": "5", "Upload-Metadata": "filename " + base64.b64encode(b"\0").decode()},
     {"Tus-Resumable": "1.0.0", "Upload-Length": "5", "Upload-Metadata": "filename \xff, title YQ==, , x y z"},
@@ -58,7 +58,7 @@ HEADERS = [
     {"Tus-Resumable": "1.0.0", "Upload-Offset": DIGITS}, {"Referer": "\x80"}, {"User-Agent": "\x80" * 999},
     {"X-Forwarded-For": "\x80"}, {"X-CSRFToken": "\x80"}, {"Accept-Encoding": "\x80"}, {"Origin": "null"},
 ]  # fmt: skip
-SEED = 6
+SEED = 7
 MISSING = ("healthz", "api/v1/jobs/demo/")  # what they say is not there isn't
 
 
