@@ -46,6 +46,18 @@ COLOURS = """(canvas) => {
   const { data } = canvas.getContext('2d').getImageData(0, 0, 64, canvas.height);
   return new Set(new Uint32Array(data.buffer)).size;
 }"""
+# Follows the playhead until it has turned back so many times, or gone far beyond: how often, and where it was at most.
+TURNS = """async (wanted) => {
+  const { engine } = document.querySelector('#mixer');
+  let [turns, farthest, last] = [0, engine.position, engine.position];
+  while (turns < wanted && engine.position < 10) {
+    await new Promise((resolve) => setTimeout(resolve, 10));
+    if (engine.position < last) turns++;
+    last = engine.position;
+    farthest = Math.max(farthest, last);
+  }
+  return [turns, farthest];
+}"""
 TOOLS = ["loop", "in", "out", "tempo", "tempo-reset", "pitch", "pitch-reset", "wider", "fit", "closer", "link", "help"]
 STRIP = ["spectrum", "mute", "solo", "download", "fader", "pan"]
 # An export that never ends, as the server tells of it.
@@ -177,6 +189,42 @@ def test_keys_set_and_switch_the_loop(mixer: "Page") -> None:
     assert engine(mixer, "loop") is None
     mixer.keyboard.press("l")
     assert engine(mixer, "loop") == {"start": 12, "end": 15.5}
+
+
+def test_a_loop_that_is_set_while_it_plays_is_played_again_and_again(mixer: "Page") -> None:
+    mixer.keyboard.press("Space")
+    play_to(mixer, 1)
+    mixer.keyboard.press("i")
+    play_to(mixer, 2)
+    mixer.keyboard.press("o")
+    turns, farthest = mixer.evaluate(TURNS, 3)
+    loop = engine(mixer, "loop")
+    assert turns == 3
+    assert farthest <= loop["end"]
+    mixer.locator("#position").fill("30")  # and from there on behind the loop
+    play_to(mixer, 31)
+    mixer.keyboard.press("Space")
+    mixer.keyboard.press("Space")
+    play_to(mixer, loop["start"])
+    assert engine(mixer, "position") < loop["end"]
+
+
+def test_switching_the_loop_on_brings_a_playhead_behind_it_to_its_start(mixer: "Page") -> None:
+    mixer.evaluate("() => document.querySelector('#mixer').engine.setLoop(2, 4)")
+    mixer.keyboard.press("l")
+    seek(mixer, 8)
+    mixer.keyboard.press("l")
+    assert engine(mixer, "position") == 2
+
+
+def play_to(page: "Page", seconds: float) -> None:
+    page.wait_for_function(
+        """(seconds) => {
+          const { position, state } = document.querySelector('#mixer').engine;
+          return state === 'playing' && position >= seconds;
+        }""",
+        arg=seconds,
+    )
 
 
 def test_the_first_loop_is_what_is_in_sight(mixer: "Page") -> None:

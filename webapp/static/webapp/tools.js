@@ -50,10 +50,12 @@ export class Tools {
     this.#last = loop ?? this.#last;
   }
 
-  /** Off, or on again; the first time it is what is in sight. */
+  /** Off, or on again; the first time it is what is in sight. A playhead behind it goes to where it will play from. */
   toggleLoop() {
-    if (this.engine.loop) this.engine.setLoop(null);
-    else this.setLoop(this.#last ?? { start: this.view.start, end: this.view.end });
+    if (this.engine.loop) return this.engine.setLoop(null);
+    this.setLoop(this.#last ?? { start: this.view.start, end: this.view.end });
+    const { loop, position } = /** @type {Engine} */ (this.engine);
+    if (loop && position >= loop.end) this.engine.seek(loop.start);
   }
 
   /** The loop begins at the playhead. */
