@@ -10,6 +10,7 @@ from urllib.parse import urljoin
 
 import av
 import pytest
+import running
 from browser.conftest import Web, chromium, shelf, visit
 from browser.player import STEMS, engine, wait_for_sound
 from browser.test_stems import show_instead, tell
@@ -29,7 +30,9 @@ SONGS: list[dict[str, Any]] = [
         "state": "running",
         "separated": 0.5,
     },
+    {"title": "Guest's", "seconds": 5, "stems": STEMS, "owner": "visitor"},
 ]
+MAKE_GUEST = "from webapp.models import User; User.objects.filter(username='visitor').update(is_guest=True)"
 # Milliseconds before a tap: what follows a swipe or scrolling sooner, as no finger can, is taken for a part of it.
 LIFT = 400.0
 REST = 200.0  # milliseconds before a finger is lifted: lifted while moving, it throws, and the next tap only stops that
@@ -71,6 +74,7 @@ def web(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Web]:
     """No worker runs: nothing changes but by what a test does."""
     data = tmp_path_factory.mktemp("controls")
     with shelf(data, SONGS) as web:
+        running.manage(data, "shell", "-c", MAKE_GUEST)
         yield web
 
 
@@ -161,7 +165,7 @@ def test_where_sound_cannot_be_processed_the_page_says_why(page: "Page", web: We
     assert page.get_by_role("button", name="Limiter").is_disabled()
     page.get_by_role("button", name="Mute drums").click()
     page.get_by_role("button", name="Copy link").click()
-    page.get_by_text("Copy this link:").wait_for()
+    page.get_by_text("Copy this link.").wait_for()
     assert "mute=drums" in page.get_by_label("Link to this mix").input_value()
 
 
@@ -332,7 +336,7 @@ def test_a_link_says_it_all_and_wins_over_what_is_remembered(mixer: "Page", web:
     mixer.evaluate("() => document.querySelector('#mixer').engine.setLoop(4.2, 5.8)")
     mixer.get_by_role("slider", name="Tempo").fill("80")
     mixer.get_by_role("button", name="Copy link").click()
-    mixer.get_by_text("Link copied").wait_for()
+    mixer.get_by_text("Link copied. It opens this mix on every device on which you are logged in").wait_for()
     link = mixer.evaluate("() => navigator.clipboard.readText()")
     assert link.startswith(f"{web.address}{web.songs['Whole'].path}#")
     mixer.get_by_role("button", name="Mute vocals").click()
@@ -344,6 +348,15 @@ def test_a_link_says_it_all_and_wins_over_what_is_remembered(mixer: "Page", web:
     assert "#" in mixer.url
     mixer.get_by_role("button", name="Solo bass").click()  # from here on the link is not what is heard
     assert "#" not in mixer.url
+
+
+def test_a_guests_link_says_that_it_opens_in_this_browser_only(browser: "Browser", web: Web) -> None:
+    song = web.songs["Guest's"]
+    with visit(browser, storage_state=song.visitor, base_url=web.address) as context:
+        context.grant_permissions(["clipboard-read", "clipboard-write"])
+        page = opened(context.new_page(), song.path)
+        page.get_by_role("button", name="Copy link").click()
+        page.get_by_text("Link copied. It opens this mix in this browser only").wait_for()
 
 
 def test_a_link_that_makes_no_sense_is_as_good_as_none(page: "Page", web: Web) -> None:
