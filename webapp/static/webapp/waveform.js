@@ -16,12 +16,14 @@ export class Waveform extends Pane {
    * @param {number} height pixels
    */
   constructor(container, duration, onSeek, height = container.clientHeight) {
-    const swipes = matchMedia("(pointer: coarse)").matches; // they scroll
     super(container, duration, {
       height,
       peaks: toChannels(new Int8Array(), duration, SMALLEST_SCALE),
-      dragToSeek: swipes ? false : { debounceTime: 0 },
+      dragToSeek: { debounceTime: 0 },
     });
+    container.addEventListener("pointerdown", (event) => {
+      if (event.pointerType === "touch") event.stopPropagation(); // a swipe scrolls, it does not drag
+    }, { capture: true });
     this.onClick(onSeek);
     this.wave.on("dragend", (fraction) => onSeek(fraction * duration));
   }
