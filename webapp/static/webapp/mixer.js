@@ -66,7 +66,7 @@ export class Mixer {
     this.ruler = new Ruler(find(root, "#ruler"), duration, (seconds) => engine.seek(seconds), (loop) => this.tools.setLoop(loop));
     this.panes = [this.ruler, ...this.waveforms];
     this.minimap = new Minimap(find(root, "#minimap"), duration, (start) => this.view.scrollTo(start), signal);
-    this.view = new View(this.panes, duration, (start, end) => this.minimap.showVisible(start, end));
+    this.view = new View(this.panes, duration, (start, end) => this.#showVisible(start, end));
     this.transport = new Transport(root, engine, signal);
     this.tools = new Tools(root, engine, this.view, signal);
     const urls = [audio.original_peaks_url, ...job.stems.map(({ peaks_url }) => peaks_url)].filter((url) => url !== null);
@@ -216,6 +216,14 @@ export class Mixer {
   #onSeek() {
     this.view.show(this.engine.position);
     this.#showPosition();
+  }
+
+  /** What is no pane but has their time axis is drawn from these two by the style sheet. @param {number} start @param {number} end seconds */
+  #showVisible(start, end) {
+    const { duration } = this.engine;
+    this.root.style.setProperty("--first", String(start / duration));
+    this.root.style.setProperty("--share", String((end - start) / duration));
+    this.minimap.showVisible(start, end);
   }
 
   #showMix() {
