@@ -12,6 +12,7 @@ import { showInstrument } from "./instrument.js";
 import { command } from "./keyboard.js";
 import { Lane } from "./lane.js";
 import { Minimap } from "./minimap.js";
+import { NowPlaying } from "./nowplaying.js";
 import { OriginalLane } from "./original.js";
 import { Peaks, commonScale, energy } from "./peaks.js";
 import { Ruler } from "./ruler.js";
@@ -69,6 +70,7 @@ export class Mixer {
     this.view = new View(this.panes, duration, (start, end) => this.#showVisible(start, end));
     this.transport = new Transport(root, engine, signal);
     this.tools = new Tools(root, engine, this.view, signal);
+    this.nowPlaying = new NowPlaying(engine, signal);
     const urls = [audio.original_peaks_url, ...job.stems.map(({ peaks_url }) => peaks_url)].filter((url) => url !== null);
     this.peaks = new Peaks(urls, (peaks) => this.#showPeaks(peaks), signal);
     this.#wire();
@@ -87,6 +89,7 @@ export class Mixer {
   update(job, audio) {
     this.audio = audio;
     this.engine.setAvailable(audio.segments_done, audio.original_done, audio.draft_done);
+    this.nowPlaying.describe(job);
     showDraft(this.root, job.stems, audio);
     this.peaks.update(audio);
     job.stems.forEach((stem, index) => this.lanes[index].update(stem));
