@@ -319,6 +319,7 @@ STORAGES = {
     "staticfiles": {"BACKEND": "servestatic.storage.CompressedStaticFilesStorage"},
 }
 SERVESTATIC_MAX_AGE = 0
+SERVESTATIC_MIMETYPES = {".webmanifest": "application/manifest+json", ".flac": "audio/flac"}
 
 # -- the queue and the worker --------------------------------------------------------------------------------
 

@@ -25,20 +25,29 @@ if TYPE_CHECKING:
 
 Audio = NDArray[np.float32]
 
+TOOLS = settings.BASE_DIR / "webapp" / "templates" / "webapp" / "_tools.html"
 LEAD = 1323  # frames from the call of play() at time 0 to the first frame of the song
 LOOKAHEAD = 220  # frames by which the limiter is late
 
 # Acts at the given context times and every few seconds sees to it that all that is needed next is loaded, as it is in
-# real time. Sends what was heard, float32, left before right; returns what the engine said at each stop.
-RENDER = f"""async ({{ song, stems, seconds, actions }}) => {{
+# real time. What the engine cannot do is done at the mixer's tools. Sends what was heard, float32, left before right;
+# returns what the engine said at each stop.
+RENDER = f"""async ({{ song, stems, seconds, actions, controls }}) => {{
   const {{ Engine }} = await import('/static/webapp/engine.js');
+  const {{ Tools }} = await import('/static/webapp/tools.js');
   const loaded = {LOADED};
   const context = new OfflineAudioContext(2, Math.round(seconds * song.rate), song.rate);
   const engine = new Engine(stems, song, context);
   const notes = [];
+  document.body.innerHTML = controls;
+  const end = new AbortController();
+  const tools = new Tools(document.body, engine, {{ start: 0, end: engine.duration }}, end.signal);
+  engine.addEventListener('mix', () => tools.show());
   const step = async (time) => {{
     await loaded(engine);
-    for (const [at, method, ...values] of actions) if (at === time) await engine[method](...values);
+    for (const [at, method, ...values] of actions) if (at === time) {{
+      await (method in engine ? engine : tools)[method](...values);
+    }}
     await loaded(engine);
     const {{ position, state, sounding, latency, canProcess }} = engine;
     const [now, levels] = [context.currentTime, engine.levels()];
@@ -54,6 +63,7 @@ RENDER = f"""async ({{ song, stems, seconds, actions }}) => {{
   await step(0);
   const heard = await context.startRendering();
   await engine.close();
+  end.abort();
   const channels = [0, 1].map((channel) => heard.getChannelData(channel));
   await fetch('/heard', {{ method: 'POST', body: new Blob(channels) }});
   return notes;
@@ -142,8 +152,9 @@ class Player:
         self._server = server
 
     def render(self, song: Song, seconds: float, *actions: tuple[Any, ...]) -> Heard:
-        """What is heard in `seconds` from the start. actions: (context time, engine's method, its arguments...)."""
+        """What is heard in `seconds` from the start. actions: (context time, method of engine or tools, values...)."""
         wish = song.described() | {"seconds": seconds, "actions": [list(action) for action in actions]}
+        wish["controls"] = TOOLS.read_text("utf-8")
         notes = self.page.evaluate(RENDER, wish)
         audio = np.frombuffer(self._server.heard, np.float32).reshape(2, -1)
         return Heard(audio, notes)

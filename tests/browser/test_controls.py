@@ -10,6 +10,7 @@ from urllib.parse import urljoin
 
 import av
 import pytest
+import running
 from browser.conftest import Web, chromium, shelf, visit
 from browser.player import STEMS, engine, wait_for_sound
 from browser.test_stems import show_instead, tell
@@ -29,7 +30,9 @@ SONGS: list[dict[str, Any]] = [
         "state": "running",
         "separated": 0.5,
     },
+    {"title": "Guest's", "seconds": 5, "stems": STEMS, "owner": "visitor"},
 ]
+MAKE_GUEST = "from webapp.models import User; User.objects.filter(username='visitor').update(is_guest=True)"
 # Milliseconds before a tap: what follows a swipe or scrolling sooner, as no finger can, is taken for a part of it.
 LIFT = 400.0
 REST = 200.0  # milliseconds before a finger is lifted: lifted while moving, it throws, and the next tap only stops that
@@ -46,6 +49,18 @@ COLOURS = """(canvas) => {
   const { data } = canvas.getContext('2d').getImageData(0, 0, 64, canvas.height);
   return new Set(new Uint32Array(data.buffer)).size;
 }"""
+# Follows the playhead until it has turned back so many times, or gone far beyond: how often, and where it was at most.
+TURNS = """async (wanted) => {
+  const { engine } = document.querySelector('#mixer');
+  let [turns, farthest, last] = [0, engine.position, engine.position];
+  while (turns < wanted && engine.position < 10) {
+    await new Promise((resolve) => setTimeout(resolve, 10));
+    if (engine.position < last) turns++;
+    last = engine.position;
+    farthest = Math.max(farthest, last);
+  }
+  return [turns, farthest];
+}"""
 TOOLS = ["loop", "in", "out", "tempo", "tempo-reset", "pitch", "pitch-reset", "wider", "fit", "closer", "link", "help"]
 STRIP = ["spectrum", "mute", "solo", "download", "fader", "pan"]
 # An export that never ends, as the server tells of it.
@@ -59,6 +74,7 @@ def web(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Web]:
     """No worker runs: nothing changes but by what a test does."""
     data = tmp_path_factory.mktemp("controls")
     with shelf(data, SONGS) as web:
+        running.manage(data, "shell", "-c", MAKE_GUEST)
         yield web
 
 
@@ -149,7 +165,7 @@ def test_where_sound_cannot_be_processed_the_page_says_why(page: "Page", web: We
     assert page.get_by_role("button", name="Limiter").is_disabled()
     page.get_by_role("button", name="Mute drums").click()
     page.get_by_role("button", name="Copy link").click()
-    page.get_by_text("Copy this link:").wait_for()
+    page.get_by_text("Copy this link.").wait_for()
     assert "mute=drums" in page.get_by_label("Link to this mix").input_value()
 
 
@@ -177,6 +193,42 @@ def test_keys_set_and_switch_the_loop(mixer: "Page") -> None:
     assert engine(mixer, "loop") is None
     mixer.keyboard.press("l")
     assert engine(mixer, "loop") == {"start": 12, "end": 15.5}
+
+
+def test_a_loop_that_is_set_while_it_plays_is_played_again_and_again(mixer: "Page") -> None:
+    mixer.keyboard.press("Space")
+    play_to(mixer, 1)
+    mixer.keyboard.press("i")
+    play_to(mixer, 2)
+    mixer.keyboard.press("o")
+    turns, farthest = mixer.evaluate(TURNS, 3)
+    loop = engine(mixer, "loop")
+    assert turns == 3
+    assert farthest <= loop["end"]
+    mixer.locator("#position").fill("30")  # and from there on behind the loop
+    play_to(mixer, 31)
+    mixer.keyboard.press("Space")
+    mixer.keyboard.press("Space")
+    play_to(mixer, loop["start"])
+    assert engine(mixer, "position") < loop["end"]
+
+
+def test_switching_the_loop_on_brings_a_playhead_behind_it_to_its_start(mixer: "Page") -> None:
+    mixer.evaluate("() => document.querySelector('#mixer').engine.setLoop(2, 4)")
+    mixer.keyboard.press("l")
+    seek(mixer, 8)
+    mixer.keyboard.press("l")
+    assert engine(mixer, "position") == 2
+
+
+def play_to(page: "Page", seconds: float) -> None:
+    page.wait_for_function(
+        """(seconds) => {
+          const { position, state } = document.querySelector('#mixer').engine;
+          return state === 'playing' && position >= seconds;
+        }""",
+        arg=seconds,
+    )
 
 
 def test_the_first_loop_is_what_is_in_sight(mixer: "Page") -> None:
@@ -284,7 +336,7 @@ def test_a_link_says_it_all_and_wins_over_what_is_remembered(mixer: "Page", web:
     mixer.evaluate("() => document.querySelector('#mixer').engine.setLoop(4.2, 5.8)")
     mixer.get_by_role("slider", name="Tempo").fill("80")
     mixer.get_by_role("button", name="Copy link").click()
-    mixer.get_by_text("Link copied").wait_for()
+    mixer.get_by_text("Link copied. It opens this mix on every device on which you are logged in").wait_for()
     link = mixer.evaluate("() => navigator.clipboard.readText()")
     assert link.startswith(f"{web.address}{web.songs['Whole'].path}#")
     mixer.get_by_role("button", name="Mute vocals").click()
@@ -296,6 +348,15 @@ def test_a_link_says_it_all_and_wins_over_what_is_remembered(mixer: "Page", web:
     assert "#" in mixer.url
     mixer.get_by_role("button", name="Solo bass").click()  # from here on the link is not what is heard
     assert "#" not in mixer.url
+
+
+def test_a_guests_link_says_that_it_opens_in_this_browser_only(browser: "Browser", web: Web) -> None:
+    song = web.songs["Guest's"]
+    with visit(browser, storage_state=song.visitor, base_url=web.address) as context:
+        context.grant_permissions(["clipboard-read", "clipboard-write"])
+        page = opened(context.new_page(), song.path)
+        page.get_by_role("button", name="Copy link").click()
+        page.get_by_text("Link copied. It opens this mix in this browser only").wait_for()
 
 
 def test_a_link_that_makes_no_sense_is_as_good_as_none(page: "Page", web: Web) -> None:

@@ -29,10 +29,16 @@ function missing(stems) {
   return names.length > 0 ? `Until then other holds ${names.join(" and ")} too.` : "";
 }
 
-/** Draws what is not separated yet paler. @param {import("./pane.js").Pane} pane */
+/** Draws what is not separated yet paler, and hatches where there is no draft either. @param {import("./pane.js").Pane} pane */
 export function veil({ wave }) {
-  const cover = document.createElement("div");
-  Object.assign(cover.style, { position: "absolute", inset: "0 0 0 var(--separated, 0%)", zIndex: LAYER, pointerEvents: "none" });
-  cover.style.background = "color-mix(in srgb, var(--surface) 50%, transparent)";
-  wave.getWrapper().append(cover);
+  cover(wave, "--separated", "color-mix(in srgb, var(--surface) 50%, transparent)");
+  cover(wave, "--drafted", "repeating-linear-gradient(-45deg, var(--line) 0 1px, transparent 1px 7px)");
+}
+
+/** Within the drawing, so that it is zoomed and scrolled with it. @param {import("wavesurfer.js").default} wave @param {string} from custom property @param {string} background */
+function cover(wave, from, background) {
+  const element = document.createElement("div");
+  const place = { position: "absolute", inset: `0 0 0 var(${from}, 0%)`, zIndex: LAYER, pointerEvents: "none" };
+  Object.assign(element.style, place, { background });
+  wave.getWrapper().append(element);
 }

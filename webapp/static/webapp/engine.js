@@ -230,14 +230,15 @@ export class Engine extends EventTarget {
   }
 
   /**
-   * Playback that comes to the loop's end goes on at its start; what is behind the loop plays on to the song's end.
+   * Playback that comes to the loop's end goes on at its start; so does, at once, what plays behind it, and later what is
+   * paused there. Only a seek leads out of the loop, and on to the song's end.
    * @param {number | null} start seconds, or null for none @param {number} [end] seconds; at least SHORTEST_LOOP later
    */
   setLoop(start, end = Infinity) {
     const shortest = Math.round(SHORTEST_LOOP * this.song.rate);
     const from = start === null ? 0 : Math.min(this.#frameOf(start), this.song.samples - shortest);
     this.#deck.loop = start === null ? null : { start: from, end: Math.max(this.#frameOf(end), from + shortest) };
-    this.#playback.layAnew();
+    this.#playback.enterLoop();
     this.#dispatch("mix");
   }
 

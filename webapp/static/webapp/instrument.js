@@ -56,7 +56,7 @@ function percent(probability) {
 function drawTimeline(canvas, seconds, { timeline, spans }, text) {
   canvas.width = timeline.length;
   canvas.height = STEPS;
-  canvas.style.width = `${(100 * timeline.length) / seconds}%`; // the last second may reach beyond the end
+  canvas.style.setProperty("--length", String(timeline.length / seconds)); // the last second may reach beyond the end
   canvas.role = "img"; // not before it has a name
   canvas.ariaLabel = canvas.title = text;
   const pen = canvas.getContext("2d");

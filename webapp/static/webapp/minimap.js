@@ -12,6 +12,8 @@ const STEP = 0.25;
 
 export class Minimap {
   #visible = { start: 0, end: 0 };
+  /** How far from its start the visible part is held, seconds. */
+  #held = 0;
 
   /**
    * @param {HTMLElement} root a role="scrollbar" with .whole and .visible
@@ -29,6 +31,7 @@ export class Minimap {
     root.ariaValueMax = String(Math.round(duration));
     root.addEventListener("pointerdown", (event) => this.#grab(event), { signal });
     root.addEventListener("pointermove", (event) => this.#drag(event), { signal });
+    root.addEventListener("click", (event) => this.#onClick(/** @type {PointerEvent} */ (event)), { signal });
     root.addEventListener("keydown", (event) => this.#onKey(event), { signal });
   }
 
@@ -47,18 +50,29 @@ export class Minimap {
     this.root.hidden = true;
   }
 
-  /** @param {PointerEvent} event */
+  /** A mouse goes there at once; a finger may be about to scroll the page, and goes there by a tap. @param {PointerEvent} event */
   #grab(event) {
     this.root.setPointerCapture(event.pointerId);
-    this.#drag(event);
+    const { start, end } = this.#visible;
+    this.#held = event.pointerType === "touch" ? this.#under(event) - start : (end - start) / 2;
+    if (event.pointerType !== "touch") this.#drag(event);
   }
 
   /** @param {PointerEvent} event */
   #drag(event) {
-    if (!this.root.hasPointerCapture(event.pointerId)) return;
-    const { left, width } = this.root.getBoundingClientRect();
+    if (this.root.hasPointerCapture(event.pointerId)) this.onMove(this.#under(event) - this.#held);
+  }
+
+  /** @param {PointerEvent} event */
+  #onClick(event) {
     const { start, end } = this.#visible;
-    this.onMove(((event.clientX - left) / width) * this.duration - (end - start) / 2);
+    if (event.pointerType === "touch") this.onMove(this.#under(event) - (end - start) / 2);
+  }
+
+  /** @param {PointerEvent} event @returns {number} seconds */
+  #under({ clientX }) {
+    const { left, width } = this.root.getBoundingClientRect();
+    return ((clientX - left) / width) * this.duration;
   }
 
   /** @param {KeyboardEvent} event */

@@ -12,6 +12,7 @@ import { showInstrument } from "./instrument.js";
 import { command } from "./keyboard.js";
 import { Lane } from "./lane.js";
 import { Minimap } from "./minimap.js";
+import { NowPlaying } from "./nowplaying.js";
 import { OriginalLane } from "./original.js";
 import { Peaks, commonScale, energy } from "./peaks.js";
 import { Ruler } from "./ruler.js";
@@ -66,9 +67,10 @@ export class Mixer {
     this.ruler = new Ruler(find(root, "#ruler"), duration, (seconds) => engine.seek(seconds), (loop) => this.tools.setLoop(loop));
     this.panes = [this.ruler, ...this.waveforms];
     this.minimap = new Minimap(find(root, "#minimap"), duration, (start) => this.view.scrollTo(start), signal);
-    this.view = new View(this.panes, duration, (start, end) => this.minimap.showVisible(start, end));
+    this.view = new View(this.panes, duration, (start, end) => this.#showVisible(start, end));
     this.transport = new Transport(root, engine, signal);
     this.tools = new Tools(root, engine, this.view, signal);
+    this.nowPlaying = new NowPlaying(engine, signal);
     const urls = [audio.original_peaks_url, ...job.stems.map(({ peaks_url }) => peaks_url)].filter((url) => url !== null);
     this.peaks = new Peaks(urls, (peaks) => this.#showPeaks(peaks), signal);
     this.#wire();
@@ -87,6 +89,7 @@ export class Mixer {
   update(job, audio) {
     this.audio = audio;
     this.engine.setAvailable(audio.segments_done, audio.original_done, audio.draft_done);
+    this.nowPlaying.describe(job);
     showDraft(this.root, job.stems, audio);
     this.peaks.update(audio);
     job.stems.forEach((stem, index) => this.lanes[index].update(stem, job.folded.some(({ name }) => name === stem.name)));
@@ -216,6 +219,14 @@ export class Mixer {
   #onSeek() {
     this.view.show(this.engine.position);
     this.#showPosition();
+  }
+
+  /** What is no pane but has their time axis is drawn from these two by the style sheet. @param {number} start @param {number} end seconds */
+  #showVisible(start, end) {
+    const { duration } = this.engine;
+    this.root.style.setProperty("--first", String(start / duration));
+    this.root.style.setProperty("--share", String((end - start) / duration));
+    this.minimap.showVisible(start, end);
   }
 
   #showMix() {

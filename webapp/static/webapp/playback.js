@@ -77,7 +77,7 @@ export class Playback {
   }
 
   async play() {
-    if (this.frame >= this.song.samples) this.#at = 0;
+    if (!this.#wanted) this.#at = this.#entered(this.frame) % this.song.samples; // once more from its end
     this.#wanted = true;
     this.#timer ??= setInterval(() => this.update(), TICK);
     if (this.context instanceof AudioContext) await this.context.resume();
@@ -93,25 +93,34 @@ export class Playback {
     this.update();
   }
 
-  /** @param {number} frame */
+  /** @param {number} frame also behind the loop: somebody wants to listen there, so it plays on to the song's end */
   seek(frame) {
     this.halt();
     this.#at = frame;
     this.update();
   }
 
+  /** What plays stays in the loop: if it is behind it, or about to be before it can be turned back, it goes to the start. */
+  enterLoop() {
+    const ahead = this.#run ? Math.round(this.#run.frameAt(this.context.currentTime + LEAD)) : this.#at;
+    const entered = this.#entered(ahead);
+    if (this.#wanted && entered !== ahead) this.seek(entered);
+    else this.layAnew();
+  }
+
   /** Looks at the clock and at what is loaded, and does what is due. Safe to call at any time. */
   update() {
     this.#need();
     if (this.#run) this.#continue(this.#run);
+    else if (this.#wanted && this.#at >= this.song.samples) this.pause();
     else if (this.#wanted && this.#ready()) this.#begin();
     this.#tell();
   }
 
   /** What is to be heard has changed: so does all that has not begun. */
   layAnew() {
-    const time = this.context.currentTime + LEAD;
-    if (this.#run && time > this.#run.time) {
+    if (this.#run) {
+      const time = Math.max(this.context.currentTime + LEAD, this.#run.time);
       this.#run.cut(time);
       this.bus.shift(time);
     }
@@ -131,6 +140,12 @@ export class Playback {
   /** Context time at which what is heard now came in. */
   get #heardTime() {
     return this.context.currentTime - this.bus.latency;
+  }
+
+  /** Where playing a frame begins: what is behind the loop is left for its start. @param {number} frame */
+  #entered(frame) {
+    const { loop } = this.deck;
+    return loop && frame >= loop.end ? loop.start : frame;
   }
 
   #need() {
@@ -174,12 +189,15 @@ export class Playback {
 
   /** Whether enough is loaded to begin. */
   #ready() {
-    return this.bus.ready && this.#playable(this.#at) && this.#playable(this.#needed);
+    return this.bus.ready && this.#first.every((frame) => this.#playable(frame));
   }
 
-  /** The last frame without which it doesn't begin. */
-  get #needed() {
-    return Math.min(this.#at + RESUME_AHEAD * this.song.rate, this.song.samples) - 1;
+  /** Frames of what plays at first, without which it doesn't begin. */
+  get #first() {
+    const { loop } = this.deck;
+    const looping = loop !== null && this.#at < loop.end;
+    const [last, end] = [this.#at + RESUME_AHEAD * this.song.rate, looping ? loop.end : this.song.samples];
+    return [this.#at, Math.min(last, end) - 1, ...(looping && last >= end ? [loop.start] : [])];
   }
 
   /** @param {number} frame */
@@ -208,7 +226,7 @@ export class Playback {
   #currentState() {
     if (!this.#wanted) return this.frame >= this.song.samples ? "ended" : "paused";
     if (this.#run) return "playing";
-    return bestOf(this.deck, this.#column(this.#needed)) ? "buffering" : "waiting";
+    return this.#first.every((frame) => bestOf(this.deck, this.#column(frame))) ? "buffering" : "waiting";
   }
 
   /** @returns {Sounding} */

@@ -9,6 +9,7 @@ import { showInstrument } from "./instrument.js";
 import { fetchDetection, fetchJob, fetchPeaks, pageData } from "./jobs.js";
 import { commonScale } from "./peaks.js";
 import { clock, describe, isLive } from "./status.js";
+import "./touch.js";
 import { waveform } from "./thumbnail.js";
 
 /**

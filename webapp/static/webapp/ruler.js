@@ -29,6 +29,8 @@ export class Ruler extends Pane {
     const times = { height: HEIGHT, secondaryLabelOpacity: 0.6, formatTimeCallback: clock };
     super(container, duration, { height: 0, peaks: [[0]], plugins: [Timeline.create(times)] });
     this.onClick(onSeek);
+    const scroller = /** @type {HTMLElement} */ (this.wave.getWrapper().parentElement);
+    scroller.style.touchAction = "pan-y pinch-zoom"; // a finger marks a loop, also where the ruler could be scrolled
     this.wave.registerPlugin(this.#regions);
     this.#regions.enableDragSelection({ color: COLOUR, minLength: SHORTEST });
     this.#regions.on("region-created", (region) => {

@@ -50,10 +50,12 @@ export class Tools {
     this.#last = loop ?? this.#last;
   }
 
-  /** Off, or on again; the first time it is what is in sight. */
+  /** Off, or on again; the first time it is what is in sight. A playhead behind it goes to where it will play from. */
   toggleLoop() {
-    if (this.engine.loop) this.engine.setLoop(null);
-    else this.setLoop(this.#last ?? { start: this.view.start, end: this.view.end });
+    if (this.engine.loop) return this.engine.setLoop(null);
+    this.setLoop(this.#last ?? { start: this.view.start, end: this.view.end });
+    const { loop, position } = /** @type {Engine} */ (this.engine);
+    if (loop && position >= loop.end) this.engine.seek(loop.start);
   }
 
   /** The loop begins at the playhead. */
@@ -94,16 +96,22 @@ export class Tools {
     }, this.signal);
   }
 
+  /** Whom a link is for: songs are shared with nobody yet. */
+  get #opens() {
+    if ("guest" in this.root.dataset) return "It opens this mix in this browser only: your songs belong to it until you sign up.";
+    return "It opens this mix on every device on which you are logged in, and for nobody else.";
+  }
+
   /** Where the browser keeps the clipboard from us, as without https, the link is shown to be copied by hand. */
   async #copyLink() {
     const [said, shown] = [find(this.root, "#link-said"), /** @type {HTMLInputElement} */ (find(this.root, "#link-text"))];
     const link = linkTo(toQuery(this.engine));
     try {
       await navigator.clipboard.writeText(link);
-      write(said, "Link copied. It opens this mix for everyone who may see the song.");
+      write(said, `Link copied. ${this.#opens}`);
       shown.hidden = true;
     } catch {
-      write(said, "Copy this link:");
+      write(said, `Copy this link. ${this.#opens}`);
       shown.hidden = false;
       shown.value = link;
       shown.select();

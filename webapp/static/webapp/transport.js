@@ -76,6 +76,8 @@ export class Transport {
     find(root, "#play").addEventListener("click", () => this.toggle(), { signal });
     find(root, "#start").addEventListener("click", () => engine.seek(0), { signal });
     position.addEventListener("change", () => engine.seek(Number(position.value)), { signal });
+    // Sliders do not follow a touch (see touch.js); this one plays from there.
+    position.addEventListener("tap", (event) => engine.seek(engine.duration * /** @type {CustomEvent<number>} */ (event).detail), { signal });
     wireFader(find(root, "#master"), (db) => engine.setMaster(db), signal);
     this.limiter.addEventListener("click", () => engine.setLimiter(!engine.limiter), { signal });
     engine.addEventListener("problem", (event) => {

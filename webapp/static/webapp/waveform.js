@@ -16,12 +16,15 @@ export class Waveform extends Pane {
    * @param {number} height pixels
    */
   constructor(container, duration, onSeek, height = container.clientHeight) {
-    const swipes = matchMedia("(pointer: coarse)").matches; // they scroll
     super(container, duration, {
       height,
       peaks: toChannels(new Int8Array(), duration, SMALLEST_SCALE),
-      dragToSeek: swipes ? false : { debounceTime: 0 },
+      renderFunction: drawColumns,
+      dragToSeek: { debounceTime: 0 },
     });
+    container.addEventListener("pointerdown", (event) => {
+      if (event.pointerType === "touch") event.stopPropagation(); // a swipe scrolls, it does not drag
+    }, { capture: true });
     this.onClick(onSeek);
     this.wave.on("dragend", (fraction) => onSeek(fraction * duration));
   }
@@ -48,4 +51,26 @@ function toChannels(peaks, duration, scale) {
     highs[column] = Math.max(highs[column], peaks[2 * pair + 1] / scale);
   }
   return [highs, lows];
+}
+
+/**
+ * One of the canvases that wavesurfer draws side by side. Its own line comes down to the middle at their ends, a notch wherever
+ * two of them meet.
+ * @param {(Float32Array | number[])[]} peaks highs and lows @param {CanvasRenderingContext2D} pen
+ */
+function drawColumns([highs, lows], pen) {
+  const { width, height } = pen.canvas;
+  const middle = height / 2;
+  const peakAt = (/** @type {number} */ x) => Math.floor((x * highs.length) / width);
+  pen.beginPath();
+  for (let x = 0; x < width; x++) {
+    let [high, low] = [0, 0];
+    for (let peak = peakAt(x); peak < Math.max(peakAt(x + 1), peakAt(x) + 1); peak++) {
+      high = Math.max(high, highs[peak]);
+      low = Math.min(low, lows[peak]);
+    }
+    const top = Math.min(middle * (1 - high), middle - 1); // silence is a line
+    pen.rect(x, top, 1, Math.max(middle * (1 - low), middle + 1) - top);
+  }
+  pen.fill();
 }
