@@ -44,7 +44,8 @@ class TestCreate:
         )
         assert track.file.read() == SONG
         assert track.file.name == f"tracks/{track.pk}.flac"
-        wish = {"stems": [], "preset": "default", "format": "flac", "bits": "float", "bleed": "strong"}
+        coding = {"format": "flac", "bits": "float", "sample_rate": "source"}
+        wish = {"stems": [], "preset": "default", "bleed": "strong"} | coding
         assert (fresh(job).state, fresh(job).options) == (State.QUEUED, wish)
         assert sent == ["webapp.tasks.separate"]
 
