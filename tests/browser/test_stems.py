@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 KINDS = ["vocals", "drums", "bass", "guitar", "piano", "other", "strings", "winds", "synth"]
 LIKELY_AT_BEST = KINDS[4:]
 REMAKING = 120_000.0  # milliseconds for another choice on a slow, busy machine
+DRAWN = "(lane) => lane.querySelector('.waveform').lastElementChild.getBoundingClientRect().width"  # pixels
 JOB_DATA = re.compile(r'(<script id="job-data"[^>]*>).*?(</script>)', re.DOTALL)
 
 
@@ -133,7 +134,7 @@ def test_the_lane_of_vocals_that_nobody_sings_is_a_line_until_it_is_wanted(early
     mute.wait_for()
     opened = lane.bounding_box()
     assert not line.is_visible() and opened and opened["height"] == other["height"]
-    assert lane.evaluate("(lane) => lane.querySelector('.waveform').firstElementChild.clientWidth") > 100
+    assert lane.evaluate(DRAWN) == early.locator(".lane[data-stem=drums]").evaluate(DRAWN) > 100
     tell(early, job | {"folded": [merged("vocals")], "title": "Renamed"})
     early.get_by_text("Renamed").first.wait_for()
     assert mute.is_visible()
