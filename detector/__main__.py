@@ -9,7 +9,7 @@ from pathlib import Path
 import av
 import numpy as np
 
-from detector import classifier, levels
+from detector import classifier, draft_features
 from detector.classifier import Detection
 from detector.features import Array
 from ensemble.errors import InvalidAudio, SeparationError
@@ -66,28 +66,28 @@ def evaluate(argv: Sequence[str]) -> None:
 
 def train(argv: Sequence[str]) -> None:
     """Fit the head anew."""
-    from detector import train as training  # noqa: PLC0415  needs FluidSynth and recordings, which only it uses
+    from detector.training import train as training  # noqa: PLC0415  needs FluidSynth and recordings, which only it uses
 
     training.main(argv)
 
 
 def refine(argv: Sequence[str]) -> None:
     """Fit anew what tells of mixtures."""
-    from detector import train as training  # noqa: PLC0415  only this command and the last fit anything
+    from detector.training import train as training  # noqa: PLC0415  only this command and the last fit anything
 
     training.refine_main(argv)
 
 
 def compose(argv: Sequence[str]) -> None:
     """Write songs in stems."""
-    from detector import compose as songs  # noqa: PLC0415  needs FluidSynth, which only it uses
+    from detector.training import compose as songs  # noqa: PLC0415  needs FluidSynth, which only it uses
 
     songs.main(argv)
 
 
 def load(path: Path) -> Array:
     """Decode any audio file to (2, samples) at levels.RATE. Raises InvalidAudio."""
-    resampler = av.AudioResampler(format="fltp", layout="stereo", rate=levels.RATE)
+    resampler = av.AudioResampler(format="fltp", layout="stereo", rate=draft_features.SAMPLE_RATE)
     try:
         with av.open(str(path), metadata_errors="ignore") as container:
             frames = [part for frame in container.decode(audio=0) for part in resampler.resample(frame)]

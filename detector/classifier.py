@@ -1,9 +1,9 @@
 """Which instruments sound, how sure that is, and when: a published tagger's features and a small head of our own.
 
-The tagger (musicnn, see ensemble/musicnn.py) hears windows of 3 s, one about every second; the head is a logistic
-regression per kind of stem (head.npz, made by `python -m detector train`). In a mixture, how loud each stem is there
-(levels.py) is evidence too. Probabilities are calibrated on real music: of all seconds called 0.7, about seven in ten
-hold the instrument.
+The tagger (musicnn, see ensemble/conversion/musicnn.py) hears windows of 3 s, one about every second; the head is a
+logistic regression per kind of stem (head.npz, made by `python -m detector train`). In a mixture, how loud each stem
+is there (levels.py) is evidence too. Probabilities are calibrated on real music: of all seconds called 0.7, about
+seven in ten hold the instrument.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -18,9 +18,10 @@ import scipy.special
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from detector import features, levels
+from detector import draft_features, features
 from detector.features import Array, Read, Spectrogram
-from ensemble import registry, runtime
+from ensemble import registry
+from ensemble.networks import runtime
 
 HEAD = Path(__file__).with_name("head.npz")
 KINDS = ("vocals", "drums", "bass", "guitar", "piano", "other", "strings", "winds", "synth")
@@ -52,7 +53,7 @@ lie all cases that hold the instrument, but one of `other`."""
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
+class Detected:
     """One kind of stem. timeline: a probability a second. spans: (start, stop) in seconds where it is present."""
 
     probability: float
@@ -61,7 +62,7 @@ class Heard:
     spans: tuple[tuple[int, int], ...]
 
     @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> "Heard":
+    def from_dict(cls, data: Mapping[str, Any]) -> "Detected":
         """What as_dict gave, also after JSON, which knows no tuples."""
         spans = tuple((start, stop) for start, stop in data["spans"])
         return cls(data["probability"], data["presence"], tuple(data["timeline"]), spans)
@@ -72,7 +73,7 @@ class Detection:
     """What a song holds, by kind of stem."""
 
     seconds: float
-    stems: dict[str, Heard]
+    stems: dict[str, Detected]
 
     def named(self, presence: str) -> tuple[str, ...]:
         """The kinds that are PRESENT, UNCERTAIN or ABSENT."""
@@ -85,7 +86,7 @@ class Detection:
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> "Detection":
         """What as_dict gave, also after JSON."""
-        return cls(data["seconds"], {kind: Heard.from_dict(heard) for kind, heard in data["stems"].items()})
+        return cls(data["seconds"], {kind: Detected.from_dict(heard) for kind, heard in data["stems"].items()})
 
 
 @dataclass(frozen=True)
@@ -136,32 +137,36 @@ def head() -> Head:
 
 def networks() -> list[str]:
     """The models that listen to a mixture."""
-    return [registry.TAGGER, *([levels.NETWORK] if levels.installed() else [])]
+    return [registry.TAGGER, *([draft_features.NETWORK] if draft_features.installed() else [])]
 
 
-def listen(read: Read, samples: int, on_heard: levels.Heard = lambda _: None) -> Detection:
+def listen(read: Read, samples: int, on_heard: draft_features.Heard = lambda _: None) -> Detection:
     """Hear a whole song. read(start, stop) gives (channels, stop - start) at levels.RATE. Raises ModelUnavailable.
 
     on_heard: told, in this thread, how many samples have been heard so far.
     """
-    spectrogram = features.spectrogram(read, samples, levels.RATE)
+    spectrogram = features.spectrogram(read, samples, draft_features.SAMPLE_RATE)
     probabilities = hear_mixture(spectrogram, read, samples, on_heard)
-    return detection(spectrogram, probabilities, samples / levels.RATE, MIXTURE)
+    return detection(spectrogram, probabilities, samples / draft_features.SAMPLE_RATE, MIXTURE)
 
 
-def hear_mixture(spectrogram: Spectrogram, read: Read, samples: int, on_heard: levels.Heard = lambda _: None) -> Array:
+def hear_mixture(
+    spectrogram: Spectrogram, read: Read, samples: int, on_heard: draft_features.Heard = lambda _: None
+) -> Array:
     """The same as hear() of a mixture that can be read, from more evidence, unless its network is missing."""
-    if not levels.installed():
+    if not draft_features.installed():
         return hear(spectrogram)
     return _audible(spectrogram, expit(head().mixed(evidence(spectrogram, read, samples, on_heard))))
 
 
-def evidence(spectrogram: Spectrogram, read: Read, samples: int, on_heard: levels.Heard = lambda _: None) -> Array:
+def evidence(
+    spectrogram: Spectrogram, read: Read, samples: int, on_heard: draft_features.Heard = lambda _: None
+) -> Array:
     """What the tagger, the head and the draft's network hear in a mixture, a row per window, as Head.mixed takes it."""
     starts = window_starts(spectrogram) * FRAME
     with ThreadPoolExecutor(1) as thread:  # the networks share the cores better than either uses them
         tagging = thread.submit(tag, spectrogram)
-        drafted = levels.hear(read, samples, spectrogram.rms, starts, starts + WINDOW * FRAME, on_heard)
+        drafted = draft_features.hear(read, samples, spectrogram.rms, starts, starts + WINDOW * FRAME, on_heard)
         return head().evidence(tagging.result(), drafted)
 
 
@@ -225,13 +230,13 @@ def detection(spectrogram: Spectrogram, probabilities: Array, seconds: float, st
     return Detection(seconds, stems)
 
 
-def judge(timeline: NDArray[np.floating], sure: float, maybe: float) -> Heard:
+def judge(timeline: NDArray[np.floating], sure: float, maybe: float) -> Detected:
     """Decide by a timeline: the song is as sure as its surest seconds, SURE of it but SHORTEST at least."""
     surest = np.sort(timeline)[::-1]
     whole = float(surest[min(len(surest), max(SHORTEST, round(SURE * len(surest)))) - 1])
     presence = PRESENT if whole >= sure else UNCERTAIN if whole >= maybe else ABSENT
     spans = tuple(hysteresis(timeline, sure, maybe)) if presence == PRESENT else ()
-    return Heard(round(whole, 4), presence, tuple(round(float(value), 3) for value in timeline), spans)
+    return Detected(round(whole, 4), presence, tuple(round(float(value), 3) for value in timeline), spans)
 
 
 def hysteresis(timeline: NDArray[np.floating], sure: float, maybe: float) -> Iterator[tuple[int, int]]:

@@ -10,17 +10,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detector.features import SILENCE, Array, Read
-from ensemble import registry, runtime
+from ensemble import registry
+from ensemble.networks import runtime
+from ensemble.networks.draft import STARTS, Unmix
 from ensemble.stft import HOP, stft
-from ensemble.unmix import STARTS, Unmix
 
 NETWORK = "unmix"
-RATE = 44_100  # Hz, of the network
+SAMPLE_RATE = 44_100  # Hz, of the network
 STEMS = registry.model(NETWORK).stems
 UNITS = 256  # of its recurrent layers
 HEARD = len(STEMS) + UNITS  # numbers a window: a level for each stem, the mean of each unit
 LEVEL_DB = -20.0  # full-scale RMS: the network too hears quiet music differently
-FRAME = HOP / RATE  # seconds
+FRAME = HOP / SAMPLE_RATE  # seconds
 FRAMES = 432  # heard at once, ten seconds
 AUDIBLE = 2  # bins below it, up to 20 Hz, are no sound
 FAINTEST, LOUDEST = -30.0, 3.0  # dB: beyond them levels tell nothing more, nor may they, of what the network mishears

@@ -20,11 +20,11 @@ from detector import classifier, features
 from detector.classifier import ABSENT, FRAME, KINDS, MIXTURE, PRESENT, UNCERTAIN, WINDOW, Detection
 from detector.features import Array, Spectrogram
 from ensemble import registry
-from ensemble.demucs import Level
 from ensemble.errors import InvalidOption
+from ensemble.networks.demucs import Level
 from ensemble.separator import Separator
 
-RATE = 44_100
+SAMPLE_RATE = 44_100
 SEGMENT = 343_980  # samples of a case: what HTDemucs takes at once, 7.8 s
 GAIN_DB = 6.0  # stems are made louder or softer by up to so much
 LOUD_DB, FAINT_DB = -25.0, -40.0  # relative to the mixture: above sounding, below silent, between them nobody can say
@@ -170,8 +170,8 @@ def moment(files: Sequence[Path], rng: np.random.Generator) -> int:
 def segment(path: Path, start: int) -> Array:
     """(2, SEGMENT) of a stem from a sample on, or fewer where it ends. Raises InvalidOption."""
     audio, rate = soundfile.read(path, SEGMENT, start, dtype="float32", always_2d=True)
-    if rate != RATE:
-        raise InvalidOption(f"{path} is at {rate} Hz. Convert it to {RATE} Hz first.")
+    if rate != SAMPLE_RATE:
+        raise InvalidOption(f"{path} is at {rate} Hz. Convert it to {SAMPLE_RATE} Hz first.")
     return np.broadcast_to(audio.T, (2, len(audio)))
 
 
@@ -181,27 +181,29 @@ def segment(path: Path, start: int) -> Array:
 def listen_stage(case: Case, found: Tallies) -> None:
     """What the mixture tells: by window, for the case, and the timeline second by second."""
     mixture = case.mixture
-    spectrogram = features.from_array(mixture, RATE)
+    spectrogram = features.from_array(mixture, SAMPLE_RATE)
     probabilities = classifier.hear_mixture(spectrogram, lambda start, stop: mixture[:, start:stop], mixture.shape[1])
     for truths, row in zip(window_truths(case, spectrogram), probabilities, strict=True):
         for kind, truth, value in zip(KINDS, truths, row, strict=True):
             found.windows[kind].add(case.song, truth, float(value))
-    whole = classifier.detection(spectrogram, probabilities, mixture.shape[1] / RATE, MIXTURE)
+    whole = classifier.detection(spectrogram, probabilities, mixture.shape[1] / SAMPLE_RATE, MIXTURE)
     _count(case, whole, found.wholes, found.seconds)
 
 
 def window_truths(case: Case, spectrogram: Spectrogram) -> list[list[Truth]]:
     """Of each kind in each window."""
     frames = [(first, first + WINDOW) for first in classifier.window_starts(spectrogram)]
-    places = [[round(frame * FRAME * RATE) for frame in window] for window in frames]
+    places = [[round(frame * FRAME * SAMPLE_RATE) for frame in window] for window in frames]
     return [[case.truth(kind, start, stop) for kind in KINDS] for start, stop in places]
 
 
 def confirm_stage(case: Case, separate: Separate, found: Tallies) -> None:
     """What the separated stems tell."""
     mixture = case.mixture
-    stems = {name: features.from_array(stem, RATE) for name, stem in separate(mixture).items()}
-    confirmed = classifier.confirm(features.from_array(mixture, RATE), stems.items(), mixture.shape[1] / RATE)
+    stems = {name: features.from_array(stem, SAMPLE_RATE) for name, stem in separate(mixture).items()}
+    confirmed = classifier.confirm(
+        features.from_array(mixture, SAMPLE_RATE), stems.items(), mixture.shape[1] / SAMPLE_RATE
+    )
     _count(case, confirmed, found.confirmed, found.confirmed_seconds)
 
 
@@ -211,7 +213,7 @@ def _count(case: Case, heard: Detection, wholes: dict[str, Tally], seconds: dict
         wholes[kind].add(case.song, case.truth(kind), stem.probability, stem.presence)
         for second, value in enumerate(stem.timeline):
             inside = any(start <= second < stop for start, stop in stem.spans)
-            truth = case.truth(kind, second * RATE, (second + 1) * RATE)
+            truth = case.truth(kind, second * SAMPLE_RATE, (second + 1) * SAMPLE_RATE)
             seconds[kind].add(case.song, truth, value, PRESENT if inside else ABSENT)
 
 

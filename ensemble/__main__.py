@@ -7,13 +7,13 @@ from typing import Any
 
 from tqdm import tqdm
 
-from ensemble import registry
+from ensemble import download, registry
 from ensemble.errors import SeparationError
 
 HEAVY = {  # loaded when asked for: what the others need, and in the export's case PyTorch, takes a while to import
-    "evaluate": ("ensemble.evaluate", "separate songs whose stems are known and say how good the answer is"),
-    "fit": ("ensemble.fitting", "fit the weights of a blend on songs whose stems are known"),
-    "export": ("ensemble.export", "make a model from its official PyTorch checkpoint"),
+    "evaluate": ("ensemble.evaluation.evaluate", "separate songs whose stems are known and say how good the answer is"),
+    "fit": ("ensemble.evaluation.fitting", "fit the weights of a blend on songs whose stems are known"),
+    "export": ("ensemble.conversion.export", "make a model from its official PyTorch checkpoint"),
 }
 
 
@@ -74,7 +74,7 @@ def show() -> None:
 def pull(names: list[str]) -> None:
     """Fetch each, with a progress bar."""
     for name in names:
-        print(f"{name}: {registry.pull(name, Bar())}")
+        print(f"{name}: {download.pull(name, Bar())}")
 
 
 class Bar:

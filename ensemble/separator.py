@@ -5,14 +5,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ensemble import chunking, registry, runtime, wiener
+from ensemble import bleed as bleed_filter
+from ensemble import chunking, registry
 from ensemble.blend import Weights, blend, share_residual, split
-from ensemble.demucs import Demucs, Level, Reader, centred
 from ensemble.errors import ModelUnavailable
-from ensemble.openunmix import OpenUnmix
+from ensemble.networks import runtime
+from ensemble.networks.demucs import Demucs, Level, Reader, centred
+from ensemble.networks.draft import Unmix
+from ensemble.networks.openunmix import OpenUnmix
 from ensemble.registry import MIXTURE, RESIDUAL, STEMS, Ensemble, Model
 from ensemble.stft import Audio
-from ensemble.unmix import Unmix
 
 SPLIT = ("guitar", "piano", "other")  # what `other` is divided into
 DIVIDED = frozenset(SPLIT) - {"other"}
@@ -156,5 +158,5 @@ def finish(mixture: Audio, estimates: Audio, bleed: registry.Bleed) -> Audio:
     """Apply a bleed setting: (sources, 2, samples), and the residual behind them if the setting filters."""
     if not bleed.filters:
         return share_residual(mixture, estimates)
-    filtered, residual = wiener.remove_bleed(mixture, estimates, bleed)
+    filtered, residual = bleed_filter.remove_bleed(mixture, estimates, bleed)
     return np.concatenate([filtered, residual[None]])

@@ -11,11 +11,11 @@ from typing import Any, TextIO
 from tqdm import tqdm
 
 from detector.classifier import MIXTURE, PRESENT, UNCERTAIN, Detection
+from pipeline.audio.probe import clock
 from pipeline.options import BITS, DEFAULT_BLEED, FORMATS, SAMPLE_RATES, SOURCE, STEMS, Options, SeparationError, bleeds
-from pipeline.probe import clock
 from pipeline.report import Progress, Report
-from pipeline.routing import Folded
 from pipeline.separate import separate_file
+from pipeline.stem_selection import Merged
 
 NAME_BYTES = 200  # of a folder's name; file systems take 255
 SECONDS_BETWEEN_LINES = 5.0
@@ -109,7 +109,7 @@ def heard_line(heard: Detection) -> str:
     return f"heard {sure}" + (f"; perhaps {', '.join(maybe)}" if maybe else "")
 
 
-def folded_line(stem: Folded) -> str:
+def folded_line(stem: Merged) -> str:
     """Why a stem that was not ruled out by the caller did not come out, and how to get it."""
     if stem.empty:
         return f"{stem.name} is hardly there; its sound is in other"

@@ -16,15 +16,16 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import signal
 
-from pipeline.audio import RATE, Audio, Encoder
-from pipeline.tags import Tags
+from pipeline.audio.encode import Encoder
+from pipeline.audio.recording import SAMPLE_RATE, Audio
+from pipeline.audio.tags import Tags
 
 Signal = NDArray[np.float64]
 Random = np.random.Generator
 
 BEAT = 60 / 96
 SECONDS = 30.0  # twelve bars of four beats
-SAMPLES = int(SECONDS * RATE)
+SAMPLES = int(SECONDS * SAMPLE_RATE)
 LEAD_IN = 0.06  # before the first beat, so that an early player is not cut off
 PEAK = 10 ** (-1.5 / 20)  # of the mixture: -1.5 dBFS
 
@@ -169,7 +170,7 @@ def hertz(pitch: float | Signal) -> Signal:
 
 def smooth(curve: Signal, seconds: float) -> Signal:
     """Round the corners of a control curve (one value a HOP)."""
-    half = round(seconds * RATE / HOP / 2)
+    half = round(seconds * SAMPLE_RATE / HOP / 2)
     window = np.hanning(2 * half + 3)[1:-1]
     return np.asarray(signal.convolve(np.pad(curve, half, mode="edge"), window / window.sum(), mode="valid"))
 
@@ -202,13 +203,13 @@ def steps(notes: list[Note], rng: Random) -> list[tuple[float, ...]]:
 
 def sing(notes: list[Note], rng: Random) -> Signal:
     """Sing: a glottal wave and breath go through the vocal tract; hiss is made at the teeth."""
-    table, time = np.array(steps(notes, rng)), np.arange(POINTS) * HOP / RATE
+    table, time = np.array(steps(notes, rng)), np.arange(POINTS) * HOP / SAMPLE_RATE
     aims = table[np.searchsorted(table[:, 0], time, side="right") - 1, 1:].T
     curves = [smooth(aim, seconds) for aim, seconds in zip(aims, INERTIA, strict=True)]
     sway = np.sin(2 * np.pi * (5.4 * time + 0.1 * wander(rng, 0.4)))
     curves[0] += curves[1] * sway + 0.06 * wander(rng, 0.2) + 0.05 * wander(rng, 0.02)
     curves[2] *= (1 + 0.06 * wander(rng, 0.08)) * (1 + 0.06 * sway)
-    fine = np.arange(SAMPLES) / RATE
+    fine = np.arange(SAMPLES) / SAMPLE_RATE
     pitch, _, voice, hiss, breath = (np.interp(fine, time, curve) for curve in curves[:5])
     air = rng.standard_normal(SAMPLES)
     source = glottis(hertz(pitch), voice) + (breath + 0.03 * voice) * air
@@ -224,7 +225,7 @@ def even(sound: Signal) -> Signal:
 
 def glottis(frequency: Signal, effort: Signal) -> Signal:
     """The sum of r**k * sin(k * phase) over all k hardly aliases; effort makes it louder and brighter."""
-    phase = 2 * np.pi * np.cumsum(frequency) / RATE
+    phase = 2 * np.pi * np.cumsum(frequency) / SAMPLE_RATE
     r = 0.74 + 0.16 * effort
     return np.asarray(effort * r * np.sin(phase) / (1 - 2 * r * np.cos(phase) + r**2))
 
@@ -240,8 +241,8 @@ def tract(source: Signal, formants: Signal) -> Signal:
 
 def resonators(formants: Signal) -> Signal:
     """Klatt's two-pole resonators with unit gain at 0 Hz, as second-order sections: (..., 6)."""
-    radius = np.exp(-np.pi * (50 + 0.04 * formants) / RATE)
-    a1, a2 = -2 * radius * np.cos(2 * np.pi * formants / RATE), radius**2
+    radius = np.exp(-np.pi * (50 + 0.04 * formants) / SAMPLE_RATE)
+    a1, a2 = -2 * radius * np.cos(2 * np.pi * formants / SAMPLE_RATE), radius**2
     zero, one = np.zeros_like(a1), np.ones_like(a1)
     return np.stack([1 + a1 + a2, zero, zero, one, a1, a2], axis=-1)
 
@@ -251,7 +252,7 @@ def resonators(formants: Signal) -> Signal:
 
 def clock(seconds: float) -> Signal:
     """The time of each sample."""
-    return np.arange(int(seconds * RATE)) / RATE
+    return np.arange(int(seconds * SAMPLE_RATE)) / SAMPLE_RATE
 
 
 def decay(time: Signal, half_life: float) -> Signal:
@@ -262,7 +263,7 @@ def decay(time: Signal, half_life: float) -> Signal:
 
 def bandpass(sound: Signal, low: float, high: float) -> Signal:
     """Keep what lies between two frequencies."""
-    return np.asarray(signal.sosfilt(signal.butter(2, (low, high), "bandpass", fs=RATE, output="sos"), sound))
+    return np.asarray(signal.sosfilt(signal.butter(2, (low, high), "bandpass", fs=SAMPLE_RATE, output="sos"), sound))
 
 
 def noise(rng: Random, time: Signal, half_life: float, low: float, high: float) -> Signal:
@@ -303,13 +304,13 @@ KIT: dict[str, tuple[Callable[[Random], Signal], float]] = {  # each from left (
 @lru_cache
 def string(pitch: int) -> Signal:
     """Karplus-Strong: a burst of noise that goes round a delay line and loses its treble on the way."""
-    period = float(RATE / hertz(pitch))
+    period = float(SAMPLE_RATE / hertz(pitch))
     whole = round(period)
     rest = period - whole  # the fraction of a sample of delay, by a parabola through three points
     taps = np.convolve([0.12, 0.76, 0.12], [rest * (rest - 1) / 2, 1 - rest**2, rest * (rest + 1) / 2])
     loop = np.zeros(whole + 3)
-    loop[0], loop[-5:] = 1, -(0.5 ** (period / RATE / 0.9)) * taps
-    pluck = np.zeros(int(2.6 * RATE))
+    loop[0], loop[-5:] = 1, -(0.5 ** (period / SAMPLE_RATE / 0.9)) * taps
+    pluck = np.zeros(int(2.6 * SAMPLE_RATE))
     pluck[:whole] = signal.lfilter([0.35], [1, -0.65], np.random.default_rng(pitch).uniform(-1, 1, whole))
     pluck[:whole] -= pluck[:whole].mean()
     return np.asarray(signal.lfilter([1], loop, pluck))
@@ -317,9 +318,9 @@ def string(pitch: int) -> Signal:
 
 def guitar_note(pitch: int, seconds: float, pick: float) -> Signal:
     """A string picked at a fraction of its length, which thins some harmonics, then damped."""
-    ring = string(pitch)[: int(seconds * RATE)]
-    late = round(pick * RATE / float(hertz(pitch)))
-    return (ring - 0.8 * np.pad(ring, (late, 0))[: len(ring)]) * decay(np.arange(len(ring)) / RATE, 10)
+    ring = string(pitch)[: int(seconds * SAMPLE_RATE)]
+    late = round(pick * SAMPLE_RATE / float(hertz(pitch)))
+    return (ring - 0.8 * np.pad(ring, (late, 0))[: len(ring)]) * decay(np.arange(len(ring)) / SAMPLE_RATE, 10)
 
 
 def bass_note(pitch: int, seconds: float) -> Signal:
@@ -351,7 +352,7 @@ class Take:
 
     def play(self, beat: float, sound: Signal, loudness: float = 1.0, pan: float = 0.0) -> None:
         """Add a sound on a beat of the song, between left (-1) and right (1) at constant power."""
-        start = max(0, round((LEAD_IN + beat * BEAT + self.rng.normal(0, 0.005)) * RATE))
+        start = max(0, round((LEAD_IN + beat * BEAT + self.rng.normal(0, 0.005)) * SAMPLE_RATE))
         sound = sound[: SAMPLES - start] * loudness * self.rng.uniform(0.88, 1.12)
         angle = (pan + 1) * np.pi / 4
         self.tape[:, start : start + len(sound)] += np.outer((np.cos(angle), np.sin(angle)), sound)

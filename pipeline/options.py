@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from ensemble import registry
+from ensemble import download, registry
 from ensemble.errors import InvalidAudio, InvalidOption, ModelUnavailable, SeparationError, disk_is_full
 from ensemble.registry import DEFAULT_BLEED, RESIDUAL, STEMS, ModelCard, bleeds
 
@@ -134,4 +134,4 @@ def install_models(preset: str = "default", on_progress: Callable[[str, int, int
     """
     for card in [*model_cards(preset), registry.card(registry.TAGGER)]:
         if not card.installed and card.fetchable:
-            registry.pull(card.name, on_progress)
+            download.pull(card.name, on_progress)

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ensemble.bleed import FRAMES, bands
 from ensemble.stft import HOP, Spectrum, stft
-from ensemble.wiener import FRAMES, bands
-from pipeline.audio import Audio, Recording
+from pipeline.audio.recording import Audio, Recording
 from pipeline.options import RESIDUAL
 from pipeline.spool import Spool
 

@@ -6,19 +6,19 @@ from pathlib import Path
 from typing import Any
 
 from detector.classifier import Detection
-from pipeline.audio import RATE, Recording
-from pipeline.evidence import FLOOR_DB, Evidence
-from pipeline.routing import Folded
-from pipeline.segments import Block
+from pipeline.audio.recording import SAMPLE_RATE, Recording
+from pipeline.playback.segments import Block
+from pipeline.quality import FLOOR_DB, Evidence
+from pipeline.stem_selection import Merged
 
 __all__ = [
     "FLOOR_DB",
     "Detection",
-    "Folded",
+    "Merged",
     "OnBlock",
     "OnDecoded",
+    "OnDetected",
     "OnDraft",
-    "OnHeard",
     "OnProgress",
     "Progress",
     "Report",
@@ -43,7 +43,7 @@ OnProgress = Callable[[Progress], None]
 OnBlock = Callable[[Block], None]
 OnDecoded = Callable[[Recording], None]
 """Before anything is listened to or separated: the song itself, readable as long as the call lasts."""
-OnHeard = Callable[[str, Detection], None]
+OnDetected = Callable[[str, Detection], None]
 """("mixture" or "confirmed", what the detector says)"""
 OnDraft = Callable[[list[str], Iterator[Block]], None]
 """(stems that will come, blocks of a draft of them), before the first of them. Blocks are made as they are taken.
@@ -72,8 +72,8 @@ class Report:
     bleed: str
     models: list[dict[str, Any]]
     provider: str
-    sample_rate: int = RATE
-    folded: list[Folded] = field(default_factory=list)
+    sample_rate: int = SAMPLE_RATE
+    folded: list[Merged] = field(default_factory=list)
     heard: dict[str, Detection] = field(default_factory=dict)
     files: dict[str, Path] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
@@ -90,7 +90,7 @@ class Report:
     def from_dict(cls, data: Mapping[str, Any]) -> "Report":
         """What as_dict gave, also after JSON."""
         return cls(**dict(data) | {
-            "folded": [Folded(**row) for row in data["folded"]],
+            "folded": [Merged(**row) for row in data["folded"]],
             "heard": {stage: Detection.from_dict(row) for stage, row in data["heard"].items()},
             "evidence": {name: Evidence(**row) for name, row in data.get("evidence", {}).items()},
             "files": {stem: Path(path) for stem, path in data["files"].items()},

@@ -13,18 +13,21 @@ import numpy as np
 
 from detector import classifier, features
 from detector.classifier import CONFIRMED, MIXTURE, Detection
-from ensemble import registry, runtime
-from ensemble.demucs import Level
+from ensemble import registry
 from ensemble.errors import ModelUnavailable
+from ensemble.networks import runtime
+from ensemble.networks.demucs import Level
 from ensemble.separator import Separator, needed
-from pipeline import routing, segments
-from pipeline.audio import RATE, Audio, Recording, disk_full, output_rate, suffix
-from pipeline.decode import decode
-from pipeline.evidence import decibels, weigh
+from pipeline import stem_selection
+from pipeline.audio.decode import decode
+from pipeline.audio.encode import output_rate, suffix
+from pipeline.audio.probe import probe
+from pipeline.audio.recording import SAMPLE_RATE, Audio, Recording, disk_full
 from pipeline.options import DRAFT, RESIDUAL, STEMS, Options, experimental_stems, stem_choices
-from pipeline.probe import probe
-from pipeline.report import OnBlock, OnDecoded, OnDraft, OnHeard, OnProgress, Progress, Report
-from pipeline.segments import Block
+from pipeline.playback import segments
+from pipeline.playback.segments import Block
+from pipeline.quality import decibels, weigh
+from pipeline.report import OnBlock, OnDecoded, OnDetected, OnDraft, OnProgress, Progress, Report
 from pipeline.spool import Files, Spool
 
 T = TypeVar("T")
@@ -39,7 +42,7 @@ def separate_file(
     *,
     on_progress: OnProgress = lambda _: None,
     on_decoded: OnDecoded = lambda _: None,
-    on_heard: OnHeard = lambda *_: None,
+    on_heard: OnDetected = lambda *_: None,
     on_draft: OnDraft | None = None,
     on_block: OnBlock = lambda _: None,
 ) -> Report:
@@ -56,7 +59,7 @@ def separate_file(
         wanted = _wanted(work.options.stems, work.options.preset, heard)
         separator = work.timed("load", lambda: _load(work.options.preset, recording, work.options.bleed, wanted))
         if on_draft and work.options.preset != DRAFT and all(map(registry.installed, registry.ensemble(DRAFT).members)):
-            stems = routing.delivered(separator.stems, [*wanted, RESIDUAL])
+            stems = stem_selection.delivered(separator.stems, [*wanted, RESIDUAL])
             work.timed("draft", lambda: on_draft(stems, _draft(work, recording, stems)))
         report = work.timed("separate", lambda: _separate(work, recording, separator, wanted))
         report.title, report.heard = recording.tags.title or source.stem, heard
@@ -105,7 +108,7 @@ def choose_again(
         on_decoded(recording)
         found = segments.index(finished)
         sources = [stem for stem in STEMS if stem in (*found.stems, *found.folded)]
-        stems = routing.delivered(sources, _wanted(options.stems, report.preset, report.heard))
+        stems = stem_selection.delivered(sources, _wanted(options.stems, report.preset, report.heard))
         blocks = segments.replay(finished)
         null_db = work.timed("separate", lambda: work.through(blocks, len(found.starts), recording, sources, stems))
         passing = [_lowered(report.gain_db), *map(_unseparated, STEMS), *map(_not_found, STEMS)]
@@ -186,7 +189,7 @@ class _Work:
         """The same reader, which tells how far it is with its stage: `before` of `of` such passes are over."""
 
         def reading(start: int, stop: int) -> Audio:
-            self.on_progress(Progress(stage, (before * total + start) // RATE, of * total // RATE))
+            self.on_progress(Progress(stage, (before * total + start) // SAMPLE_RATE, of * total // SAMPLE_RATE))
             return read(start, stop)
 
         return reading
@@ -199,7 +202,7 @@ class _Work:
 
     def _encode(self, report: Report, recording: Recording) -> None:
         folded = [stem.name for stem in report.folded]
-        files = {stem: routing.parts(stem, folded) for stem in report.stems}
+        files = {stem: stem_selection.parts(stem, folded) for stem in report.stems}
         if report.residual:
             files[RESIDUAL] = [RESIDUAL]
         rate = output_rate(self.options.format, self.options.sample_rate, recording.source_rate)
@@ -235,17 +238,19 @@ def _decode(work: _Work, source: Path) -> Recording:
     total = round(probe(source, work.options.max_seconds))
     work.on_progress(Progress("decode", 0, total))
     for recording in decode(source, work.scratch / "mixture.f32", work.options.max_seconds):
-        work.on_progress(Progress("decode", recording.samples // RATE, total))
+        work.on_progress(Progress("decode", recording.samples // SAMPLE_RATE, total))
     return recording
 
 
-def _listen(work: _Work, recording: Recording, on_heard: OnHeard) -> tuple[dict[str, Detection], list[str]]:
+def _listen(work: _Work, recording: Recording, on_heard: OnDetected) -> tuple[dict[str, Detection], list[str]]:
     """What the mixture tells, by stage, and why nothing if so: a song is separated without a detector too."""
     work.on_progress(Progress("listen"))
-    total = recording.samples // RATE
+    total = recording.samples // SAMPLE_RATE
     try:
         heard = classifier.listen(
-            recording.read, recording.samples, lambda done: work.on_progress(Progress("listen", done // RATE, total))
+            recording.read,
+            recording.samples,
+            lambda done: work.on_progress(Progress("listen", done // SAMPLE_RATE, total)),
         )
     except ModelUnavailable as error:
         return {}, [f"Nobody listened for instruments, so every stem was separated. {error.message}"]
@@ -254,7 +259,7 @@ def _listen(work: _Work, recording: Recording, on_heard: OnHeard) -> tuple[dict[
 
 
 def _wanted(asked: tuple[str, ...], preset: str, heard: dict[str, Detection]) -> list[str]:
-    return routing.wanted(asked, heard.get(MIXTURE), experimental_stems(preset))
+    return stem_selection.wanted(asked, heard.get(MIXTURE), experimental_stems(preset))
 
 
 def _load(preset: str, recording: Recording, bleed: str, wanted: Collection[str]) -> Separator:
@@ -272,7 +277,7 @@ def _draft(work: _Work, recording: Recording, stems: list[str]) -> Iterator[Bloc
 
 
 def _separate(work: _Work, recording: Recording, separator: Separator, wanted: list[str]) -> Report:
-    stems, count = routing.delivered(separator.sources, wanted), separator.count(recording.samples)
+    stems, count = stem_selection.delivered(separator.sources, wanted), separator.count(recording.samples)
     null_db = work.through(separate(recording, separator), count, recording, separator.sources, stems)
     report = Report(
         title="",
@@ -291,20 +296,20 @@ def _separate(work: _Work, recording: Recording, separator: Separator, wanted: l
     return report
 
 
-def _confirm(work: _Work, recording: Recording, report: Report, on_heard: OnHeard) -> None:
+def _confirm(work: _Work, recording: Recording, report: Report, on_heard: OnDetected) -> None:
     """Listen to the separated stems, and fold those that prove empty into `other`."""
     work.on_progress(Progress("confirm"))
     sources = [stem for stem in STEMS if stem in (*report.stems, *(stem.name for stem in report.folded))]
     readers: list[features.Read] = [recording.read, *(partial(work.spool.read, stem) for stem in sources)]
     spectrograms = (
         features.spectrogram(
-            work.telling("confirm", read, recording.samples, before, len(readers)), recording.samples, RATE
+            work.telling("confirm", read, recording.samples, before, len(readers)), recording.samples, SAMPLE_RATE
         )
         for before, read in enumerate(readers)
     )
     mixture = next(spectrograms)
     # One stem after the other is read and let go, so that there are never more than two in memory.
-    confirmed = classifier.confirm(mixture, zip(sources, spectrograms, strict=True), recording.samples / RATE)
+    confirmed = classifier.confirm(mixture, zip(sources, spectrograms, strict=True), recording.samples / SAMPLE_RATE)
     report.heard[CONFIRMED] = confirmed
     _settle(report, sources, work.levels)
     on_heard(CONFIRMED, confirmed)
@@ -313,10 +318,10 @@ def _confirm(work: _Work, recording: Recording, report: Report, on_heard: OnHear
 def _settle(report: Report, sources: list[str], levels: dict[str, float]) -> None:
     """Decide by what is known of the stems which of them stay; the rest is merged into `other`."""
     confirmed = report.heard.get(CONFIRMED)
-    report.stems = routing.proven(report.stems, confirmed, levels)
-    silent = routing.silent(report.asked, report.heard.get(MIXTURE), confirmed, levels)
+    report.stems = stem_selection.proven(report.stems, confirmed, levels)
+    silent = stem_selection.silent(report.asked, report.heard.get(MIXTURE), confirmed, levels)
     heard = [stem for stem in report.stems if stem not in silent]
-    report.folded = routing.folded(sources, heard, report.asked, confirmed, levels)
+    report.folded = stem_selection.folded(sources, heard, report.asked, confirmed, levels)
     missed = [_not_found(stem.name) for stem in report.folded if stem.name in report.asked]
     report.warnings += [warning for warning in missed if warning not in report.warnings]
 

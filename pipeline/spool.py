@@ -7,13 +7,14 @@ from typing import IO
 
 import numpy as np
 
-from pipeline.audio import BYTES_PER_FRAME, CHANNELS, RATE, Audio, Encoder, Recording, clips, interleaved, suffix
-from pipeline.decode import remainder_of
+from pipeline.audio.decode import remainder_of
+from pipeline.audio.encode import Encoder, clips, suffix
+from pipeline.audio.recording import BYTES_PER_FRAME, CHANNELS, SAMPLE_RATE, Audio, Recording, interleaved
+from pipeline.audio.resampling import Reader, carrier, frames_at, resampled
+from pipeline.audio.tags import Tags
 from pipeline.options import Options
-from pipeline.resampling import Reader, carrier, frames_at, resampled
-from pipeline.tags import Tags
 
-CHUNK = 10 * RATE  # samples handled at a time
+CHUNK = 10 * SAMPLE_RATE  # samples handled at a time
 
 
 class Spool:
@@ -78,7 +79,7 @@ class Files:
 
     def audio(self, name: str) -> Iterator[Audio]:
         """A file's sound as (2, n) blocks. All files together are the song, at any rate."""
-        sound = Reader(resampled(self.spool.sums(self.parts[name]), RATE, self.rate))
+        sound = Reader(resampled(self.spool.sums(self.parts[name]), SAMPLE_RATE, self.rate))
         carries, recording = name == carrier(self.parts), self.recording
         rest = Reader(remainder_of(recording.source, recording.source_rate, self.rate) if carries else [])
         for start in range(0, self.frames, CHUNK):

@@ -17,7 +17,7 @@ EMPTY_DB = -40.0  # energy of a stem against the mixture's, from which on nobody
 
 
 @dataclass(frozen=True, slots=True)
-class Folded:
+class Merged:
     """A stem whose sound is in `other`.
 
     presence: of the separated stem, "" if it was not listened to. offered: there after all. empty: nothing came out of
@@ -83,12 +83,12 @@ def folded(
     asked: Sequence[str],
     confirmed: Detection | None,
     levels: Mapping[str, float],
-) -> list[Folded]:
+) -> list[Merged]:
     """The separated stems that aren't among those heard. What the caller left out on purpose is not offered."""
     presence = {stem: confirmed.stems[stem].presence if confirmed else "" for stem in sources}
     gone = {stem: empty(stem, confirmed, levels) for stem in sources}
     return [
-        Folded(stem, presence[stem], not asked and presence[stem] == PRESENT and not gone[stem], gone[stem])
+        Merged(stem, presence[stem], not asked and presence[stem] == PRESENT and not gone[stem], gone[stem])
         for stem in sources
         if stem not in stems
     ]

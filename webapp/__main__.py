@@ -11,7 +11,7 @@ HEADER_BYTES = 65_536  # of one request
 OPTIONS = (
     # h11 refuses headers over a limit. httptools, which uvicorn prefers where it finds it, keeps them all in memory.
     *("--http", "h11", "--h11-max-incomplete-event-size", str(HEADER_BYTES)),
-    "--no-proxy-headers",  # uvicorn believes anybody on this machine; `proxies` believes whom a setting names
+    "--no-proxy-headers",  # uvicorn believes anybody on this machine; `http.proxies` believes whom a setting names
     *("--ws", "none", "--lifespan", "off"),
     # Event streams never end by themselves: without a limit the server would wait for them when it stops.
     *("--timeout-graceful-shutdown", "3"),

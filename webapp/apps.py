@@ -12,11 +12,13 @@ class WebappConfig(AppConfig):
 
     def ready(self) -> None:
         """Connect the receivers."""
-        from webapp import checks, cleanup  # noqa: F401, PLC0415 - models are ready only now
+        from webapp.admin import model_admins  # noqa: F401, PLC0415 - models are ready only now
+        from webapp.monitoring import checks  # noqa: F401, PLC0415 - models are ready only now
+        from webapp.storage import cleanup  # noqa: F401, PLC0415 - models are ready only now
 
 
 class ConsoleConfig(admin.AdminConfig):
-    """Django's admin, as `console` has it."""
+    """Django's admin, as `admin.site` has it."""
 
     default = False
-    default_site = "webapp.console.Console"
+    default_site = "webapp.admin.site.Console"

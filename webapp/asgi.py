@@ -10,9 +10,9 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "webapp.settings")
 django = get_asgi_application()
 
 # Nothing of ours can be imported before Django is set up.
-from webapp.bodies import Streamed  # noqa: E402
-from webapp.limits import BodyLimit  # noqa: E402
-from webapp.proxies import Proxies  # noqa: E402
+from webapp.http.body_limit import BodyLimit  # noqa: E402
+from webapp.http.proxies import Proxies  # noqa: E402
+from webapp.http.streamed_body import Streamed  # noqa: E402
 
 ENVELOPE = 1_000_000  # bytes of a request beside the file that it carries
 

@@ -103,11 +103,11 @@ def _database(url: str) -> dict[str, Any]:
 def _storage(url: str) -> dict[str, Any]:
     """Where songs and stems are kept: the media folder, or the bucket that s3://bucket names."""
     if not url:
-        return {"BACKEND": "webapp.storage.Folder"}
+        return {"BACKEND": "webapp.storage.local.Folder"}
     bucket = urlsplit(_one_of("STORAGE_URL", url, ("s3",)))
     if not bucket.netloc or bucket.geturl() != f"s3://{bucket.hostname}":
         raise ImproperlyConfigured("STORAGE_URL must be a bucket's name and nothing else, like this: s3://bucket")
-    return {"BACKEND": "webapp.bucket.Bucket", "OPTIONS": {"bucket_name": bucket.netloc}}
+    return {"BACKEND": "webapp.storage.s3.Bucket", "OPTIONS": {"bucket_name": bucket.netloc}}
 
 
 def _one_of(name: str, url: str, schemes: tuple[str, ...]) -> str:
@@ -204,10 +204,10 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "csp.middleware.CSPMiddleware",
-    "webapp.problems.Problems",
+    "webapp.http.problems.Problems",
     "servestatic.middleware.ServeStaticMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
-    "webapp.accounts.Guests",
+    "webapp.http.guests.Guests",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
@@ -224,24 +224,27 @@ TEMPLATES = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
-                "webapp.views.about",
+                "webapp.pages.songs.about",
             ],
         },
     },
 ]
 REST_FRAMEWORK = {
-    "DEFAULT_AUTHENTICATION_CLASSES": ["webapp.tokens.TokenAuthentication", "webapp.accounts.SessionAuthentication"],
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "webapp.api.authentication.TokenAuthentication",
+        "webapp.api.authentication.SessionAuthentication",
+    ],
     "DEFAULT_METADATA_CLASS": None,  # the description tells what OPTIONS would
-    "DEFAULT_SCHEMA_CLASS": "webapp.schema.Described",
-    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer", "webapp.browsable.Browsable"],
+    "DEFAULT_SCHEMA_CLASS": "webapp.api.openapi.Described",
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer", "webapp.api.browsable.Browsable"],
     "DEFAULT_PARSER_CLASSES": [
-        "webapp.parsers.Json",
+        "webapp.http.parsers.Json",
         "rest_framework.parsers.FormParser",
         "rest_framework.parsers.MultiPartParser",
     ],
-    "DEFAULT_PERMISSION_CLASSES": ["webapp.permissions.WithinScope"],
-    "DEFAULT_THROTTLE_CLASSES": ["webapp.throttles.PerAccount"],
-    "EXCEPTION_HANDLER": "webapp.problems.handler",
+    "DEFAULT_PERMISSION_CLASSES": ["webapp.api.permissions.WithinScope"],
+    "DEFAULT_THROTTLE_CLASSES": ["webapp.api.throttling.PerAccount"],
+    "EXCEPTION_HANDLER": "webapp.http.problems.handler",
 }
 SPECTACULAR_SETTINGS = {
     "TITLE": "SoundScape",
@@ -251,7 +254,7 @@ SPECTACULAR_SETTINGS = {
     "SERVE_INCLUDE_SCHEMA": False,
     "COMPONENT_SPLIT_PATCH": False,  # what is patched has one field
     "COMPONENT_SPLIT_REQUEST": True,  # an upload is bytes on its way here, and nothing on its way back
-    "POSTPROCESSING_HOOKS": ["webapp.schema.complete"],
+    "POSTPROCESSING_HOOKS": ["webapp.api.openapi.complete"],
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "",
 }
@@ -271,16 +274,17 @@ AUTH_PASSWORD_VALIDATORS = [
     )
 ]
 AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "django.contrib.auth.backends.ModelBackend"]
-# Whoever guesses at an account is kept out for a while: that address, for that account. `guessing` has a second lock.
+# Whoever guesses at an account is kept out for a while: that address, for that account. `pages.guessing` has a second
+# lock.
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
 AXES_FAILURE_LIMIT = 10
 AXES_COOLOFF_TIME = timedelta(minutes=15)
 AXES_RESET_ON_SUCCESS = True
 AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False  # or whoever guesses on would keep the member out for good
-AXES_LOCKOUT_CALLABLE = "webapp.guessing.locked_out"
-AXES_HANDLER = "webapp.guessing.Guesses"
-AXES_ENABLE_ACCESS_FAILURE_LOG = True  # kept for as long as `guessing` needs it
-AXES_CLIENT_IP_CALLABLE = "webapp.throttles.visitor"  # the same as requests are counted by
+AXES_LOCKOUT_CALLABLE = "webapp.pages.guessing.locked_out"
+AXES_HANDLER = "webapp.pages.guessing.Guesses"
+AXES_ENABLE_ACCESS_FAILURE_LOG = True  # kept for as long as `pages.guessing` needs it
+AXES_CLIENT_IP_CALLABLE = "webapp.api.throttling.visitor"  # the same as requests are counted by
 AXES_DISABLE_ACCESS_LOG = True  # who logged in when and from where is nobody's business
 AXES_ENABLE_ADMIN = False
 AXES_VERBOSE = False

@@ -17,10 +17,22 @@ import soundfile
 import soxr
 from numpy.random import Generator
 
-from detector import voices
-from detector.corpus import DRUM_CHANNEL, GAP, OTHERS, PLAYED, PROGRAMS, TAKE, Note, compose, midi, part, rendered
 from detector.features import RATE, Array
-from detector.voices import rms
+from detector.training import voices
+from detector.training.corpus import (
+    DRUM_CHANNEL,
+    GAP,
+    OTHERS,
+    PLAYED,
+    PROGRAMS,
+    TAKE,
+    Note,
+    compose,
+    midi,
+    part,
+    rendered,
+)
+from detector.training.voices import rms
 
 TAKES = 4  # pieces that follow each other in a song, each with its own key, tempo and instruments
 LIKELY = {"drums": 0.9, "bass": 0.9, "guitar": 0.8, "piano": 0.5, "strings": 0.35, "winds": 0.35, "synth": 0.35,

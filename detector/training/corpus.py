@@ -21,7 +21,7 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from detector.features import RATE, Array
-from detector.voices import line, processed, recording, rms
+from detector.training.voices import line, processed, recording, rms
 
 Note = tuple[float, float, int, int]  # start and length in seconds, MIDI pitch, velocity
 Hits = dict[str, list[Array]]

@@ -12,7 +12,7 @@ from numpy.random import Generator
 
 from detector.evaluate import SEGMENT, Case, moment, segment, stem_files
 from detector.features import Array
-from detector.voices import rms
+from detector.training.voices import rms
 from ensemble.errors import InvalidOption
 
 LIKELY = {"vocals": 0.5, "drums": 0.5, "bass": 0.5, "guitar": 0.25, "piano": 0.15, "other": 0.55}
@@ -32,7 +32,7 @@ def cases(folders: Sequence[Path], count: int, seed: int = 0) -> Iterator[Case]:
     found = {kind: [files for folder in folders if (files := stems_in(folder, kind))] for kind in LIKELY}
     if missing := [kind for kind in ALWAYS_TOLD if not found[kind]]:
         raise InvalidOption(
-            f"No song has {' or '.join(missing)}. `python -m ensemble.gather` and `detector compose` make some."
+            f"No song has {' or '.join(missing)}. `ensemble.training.gather` and `detector compose` make some."
         )
     rng = np.random.default_rng(seed)
     mixtures = filter(None, (chosen(found, rng) for _ in range(TRIES * count)))  # chance may choose none, or silence

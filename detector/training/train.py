@@ -2,8 +2,8 @@
 for mixtures, on all that is heard of mixtures of real and composed music.
 
     python -m detector train --soundfonts *.sf2 *.sf3 --hits DIR --voices DIR... --calibrate DIR
-    python -m ensemble.gather games --seconds 16 --bleed off
-    python -m ensemble.gather sung --sung SONG... --only-sung --seconds 150 --bleed off
+    python -m ensemble.training.gather games --seconds 16 --bleed off
+    python -m ensemble.training.gather sung --sung SONG... --only-sung --seconds 150 --bleed off
     python -m detector compose composed --soundfonts *.sf2 *.sf3 --voices DIR... --songs 60 --seed 5 (and --seed 6)
     python -m detector refine --songs games sung composed --calibrate DIR
 
@@ -11,11 +11,11 @@ What the head learns from is made anew (see corpus.py): soundfonts of the Debian
 timgm6mb-soundfont (GPL-2) and musescore-general-soundfont-small (MIT); drum hits of sonic-pi-samples (CC0); voices of
 klettres-data (GPL-2+), hedgewars-data (GFDL) and three recordings of vocadito (CC BY 4.0, Bittner et al. 2021).
 Both regressions hold statistics of what they learnt from, no sound.
-What tells of mixtures learns also from htdemucs's stems of the games' music in ensemble/songs.toml and of seven sung
-songs that made the draft's network, too: five by Jonathan Coulton (CC BY-NC 3.0), one by Fairy Bot Orchestra (CC
-BY-NC-SA 3.0), one by Joshua Morin (CC BY-SA 2.5). It is used with that network alone, whose terms it therefore shares.
-Songs under --calibrate train no weights: on them, real music, two numbers a kind are chosen (Platt scaling), and the
-thresholds for mixtures. All at other moments and gains than `evaluate` takes by default.
+What tells of mixtures learns also from htdemucs's stems of the games' music in ensemble/training/songs.toml and of
+seven sung songs that made the draft's network, too: five by Jonathan Coulton (CC BY-NC 3.0), one by Fairy Bot
+Orchestra (CC BY-NC-SA 3.0), one by Joshua Morin (CC BY-SA 2.5). It is used with that network alone, whose terms it
+therefore shares. Songs under --calibrate train no weights: on them, real music, two numbers a kind are chosen (Platt
+scaling), and the thresholds for mixtures. All at other moments and gains than `evaluate` takes by default.
 
 What helped the head most was more of the same: 1000 songs instead of 74, with a gentler penalty. What didn't: vocoded
 voices (vocals fell to 0.87), electronic drum kits, recorded metal guitars, a hidden layer, and synthesisers of our own
@@ -35,11 +35,12 @@ import scipy.special
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from detector import classifier, corpus, evaluate, features, levels, remix, voices
+from detector import classifier, draft_features, evaluate, features
 from detector.classifier import FRAME, KINDS, MIXTURE, UNTRIED, WINDOW
-from detector.corpus import OTHERS, Example
 from detector.evaluate import Case
 from detector.features import RATE, Array
+from detector.training import corpus, remix, voices
+from detector.training.corpus import OTHERS, Example
 
 LOUD_DB, FAINT_DB = -28.0, -45.0  # of a part in a window, relative to the mixture: present above, absent below
 ALIVE = 0.02  # of the median deviation: channels that vary less are dropped
@@ -145,7 +146,7 @@ def fit(tagged: Array, truth: NDArray[np.floating]) -> dict[str, Any]:
 
 def unmixed(channels: int) -> dict[str, Any]:
     """A second regression that changes nothing."""
-    return {"mixing": np.eye(len(KINDS) + channels + levels.HEARD, len(KINDS)), "shift": np.zeros(len(KINDS))}
+    return {"mixing": np.eye(len(KINDS) + channels + draft_features.HEARD, len(KINDS)), "shift": np.zeros(len(KINDS))}
 
 
 def regression(
@@ -233,7 +234,7 @@ def hear_cases(cases: Iterable[Case]) -> tuple[Array, Array, NDArray[np.str_]]:
     heard = []
     for case in tqdm(cases, unit="mixture"):
         mixture = case.mixture
-        spectrogram = features.from_array(mixture, evaluate.RATE)
+        spectrogram = features.from_array(mixture, evaluate.SAMPLE_RATE)
         rows = classifier.evidence(spectrogram, functools.partial(part_of, mixture), mixture.shape[1])
         truth = np.asarray(evaluate.window_truths(case, spectrogram), np.float32)
         audible = classifier.audible(spectrogram)
@@ -249,12 +250,12 @@ def part_of(mixture: Array, start: int, stop: int) -> Array:
 
 def mix(evidence: Array, truth: Array) -> dict[str, Any]:
     """The second regression: what all evidence says of each kind in TOGETHER; the other kinds stay as they are."""
-    channels = evidence.shape[1] - len(KINDS) - levels.HEARD
+    channels = evidence.shape[1] - len(KINDS) - draft_features.HEARD
     known = [kind in TOGETHER for kind in KINDS]
     mean, deviation = evidence.mean(axis=0), evidence.std(axis=0) + TINY
     scale = np.concatenate([
         np.where(known, ODDS, 0), TAGS / deviation[len(KINDS) :][:channels],
-        np.full(len(levels.STEMS), LEVELS), 1 / deviation[-levels.UNITS :],
+        np.full(len(draft_features.STEMS), LEVELS), 1 / deviation[-draft_features.UNITS :],
     ]).astype(np.float32)  # fmt: skip
     rows, found = (evidence - mean) * scale, unmixed(channels)
     for index in np.flatnonzero(known):

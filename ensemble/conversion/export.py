@@ -30,16 +30,17 @@ from demucs.htdemucs import HTDemucs
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_linear_bn_eval
 
-from ensemble import demucs, openunmix, registry, unmix
-from ensemble.checkpoint import DEMUCS_CLASS, find, read
+from ensemble import registry
+from ensemble.conversion.checkpoint import DEMUCS_CLASS, find, read
 from ensemble.errors import InvalidAudio, InvalidOption, ModelUnavailable
-from ensemble.network import CLASS, Unmix
-from ensemble.precision import HALF_SIZE, halve, steady
+from ensemble.networks import demucs, draft, openunmix
+from ensemble.networks.runtime import Session
+from ensemble.networks.stable_sums import HALF_SIZE, halve, steady
 from ensemble.registry import Model
-from ensemble.runtime import Session
 from ensemble.stft import BINS, HOP, N_FFT, Audio
+from ensemble.training.network import CLASS, Unmix
 
-RATE = 44_100  # Hz
+SAMPLE_RATE = 44_100  # Hz
 OPSET = 17
 LIMIT = 1e-4  # largest difference allowed, as a share of the largest sample of PyTorch's answer
 QUIET = 1e-3  # answers below this level (-60 dB) are compared with it instead of with themselves
@@ -193,7 +194,7 @@ def _demucs_arguments(row: Model, packages: Sequence[dict[str, Any]]) -> dict[st
     known = inspect.signature(HTDemucs).parameters
     kwargs = {key: value for key, value in packages[0]["kwargs"].items() if key in known}
     kwargs["segment"] = float(kwargs["segment"])  # a Fraction can't be traced
-    found = (*kwargs["sources"], int(kwargs["segment"] * RATE))
+    found = (*kwargs["sources"], int(kwargs["segment"] * SAMPLE_RATE))
     if found != (*row.stems, row.segment):
         raise ModelUnavailable(f"This is not {row.name}: stems and segment are {found}.")
     return kwargs
@@ -291,15 +292,15 @@ class OwnUnmix:
     def __init__(self, row: Model, packages: Sequence[dict[str, Any]]) -> None:
         if len(packages) != 1 or packages[0].get("klass") != CLASS:
             raise ModelUnavailable(
-                f"{row.name} is made of one checkpoint of `python -m ensemble.train`; this is not one."
+                f"{row.name} is made of one checkpoint of `python -m ensemble.training.train`; this is not one."
             )
         self.core = Unmix(**packages[0]["kwargs"])
         state = {name: _as_shipped(value) for name, value in packages[0]["state"].items()}
         _load(self.core, state, row)
         self.inputs: Shapes = {"mixture": ("batch", 2, BINS, "frames")}
         self.outputs: Shapes = {
-            unmix.MASKS: ("batch", len(row.stems), 2, "frames", unmix.BANDS),
-            unmix.HIDDEN: ("frames", "batch", self.core.hidden),
+            draft.MASKS: ("batch", len(row.stems), 2, "frames", draft.BANDS),
+            draft.HIDDEN: ("frames", "batch", self.core.hidden),
         }
 
     def reference(self, segment: Audio) -> Audio:
@@ -308,11 +309,11 @@ class OwnUnmix:
 
     def _magnitudes(self, mixture: Tensor) -> Tensor:
         masks: Tensor = self.core(mixture[None])[0][0]
-        return masks[..., torch.from_numpy(unmix.BAND_OF_BIN)].transpose(-1, -2) * mixture
+        return masks[..., torch.from_numpy(draft.BAND_OF_BIN)].transpose(-1, -2) * mixture
 
     def adapter(self, session: Session) -> Separator:
         """What we answer."""
-        return unmix.Unmix(session)
+        return draft.Unmix(session)
 
 
 def _as_shipped(value: Tensor) -> Tensor:
@@ -422,8 +423,8 @@ def _music(audio: Path | None, samples: int) -> Audio:
         return _chord(samples)
     try:
         with soundfile.SoundFile(audio) as file:
-            found = file.read(samples * file.samplerate // RATE + 1, dtype="float32", always_2d=True)
-            found = soxr.resample(found, file.samplerate, RATE)[:samples, :2].T
+            found = file.read(samples * file.samplerate // SAMPLE_RATE + 1, dtype="float32", always_2d=True)
+            found = soxr.resample(found, file.samplerate, SAMPLE_RATE)[:samples, :2].T
     except (OSError, soundfile.SoundFileError) as error:
         raise InvalidAudio(f"Can't read {audio} as music: {error}. Use WAV or FLAC.") from error
     return np.pad(np.broadcast_to(found, (2, found.shape[-1])), ((0, 0), (0, samples - found.shape[-1])))
@@ -431,7 +432,7 @@ def _music(audio: Path | None, samples: int) -> Audio:
 
 def _chord(samples: int) -> Audio:
     """Four voices with harmonics, panned apart, and a noise burst twice a second."""
-    time = np.arange(samples) / RATE
+    time = np.arange(samples) / SAMPLE_RATE
     burst = np.random.default_rng(1).normal(0, 0.2, samples) * np.exp(-30 * (time % 0.5))
     sides = np.stack([burst, burst])
     for pan, pitch in zip((0.2, 0.4, 0.6, 0.8), (55.0, 220.0, 277.2, 329.6), strict=True):

@@ -15,7 +15,7 @@ from ensemble.errors import InvalidAudio, InvalidOption
 from ensemble.registry import STEMS
 from ensemble.stft import Audio
 
-RATE = 44_100  # Hz
+SAMPLE_RATE = 44_100  # Hz
 WHOLE = ("accompaniment", "rest")  # all but vocals; all without a stem of its own
 SUFFIXES = (".wav", ".flac")
 
@@ -48,7 +48,7 @@ def read(path: Path) -> Audio:
         raise InvalidAudio(
             f"{path} has {audio.shape[1]} channels and {len(audio)} samples. Give a stereo or mono file."
         )
-    audio = audio if rate == RATE else soxr.resample(audio, rate, RATE)
+    audio = audio if rate == SAMPLE_RATE else soxr.resample(audio, rate, SAMPLE_RATE)
     return np.ascontiguousarray(np.broadcast_to(audio.T, (2, len(audio))))
 
 

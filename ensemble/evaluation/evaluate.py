@@ -21,12 +21,14 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from ensemble import registry, wiener
+from ensemble import bleed as bleed_filter
+from ensemble import registry
 from ensemble.blend import split
-from ensemble.datasets import DATASETS, WHOLE, Song, songs
-from ensemble.demucs import Level
 from ensemble.errors import InvalidOption
-from ensemble.metrics import BSS_EVAL, Real, Truth, decibels, leakage
+from ensemble.evaluation import wiener
+from ensemble.evaluation.datasets import DATASETS, WHOLE, Song, songs
+from ensemble.evaluation.metrics import BSS_EVAL, Real, Truth, decibels, leakage
+from ensemble.networks.demucs import Level
 from ensemble.registry import RESIDUAL, STEMS, Ensemble
 from ensemble.separator import Separator, finish
 from ensemble.stft import Audio, istft, stft
@@ -69,7 +71,7 @@ class System:
         weights = {**row.members, "split": row.split, "stems": wanted(self.name, experimental=self.experimental)}
         checksums = {name: registry.model(name).sha256 for name in {**row.members, **row.split}}
         setting = registry.bleeds().get(self.bleed)
-        settings = [setting.unmix, setting.mask, wiener.EXPONENT] if setting else []
+        settings = [setting.unmix, setting.mask, bleed_filter.EXPONENT] if setting else []
         return {"weights": weights, "sha256": checksums, "bleed": settings}
 
 

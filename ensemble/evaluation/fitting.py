@@ -11,9 +11,9 @@ from tqdm import tqdm
 
 from ensemble import registry
 from ensemble.blend import fit, moments
-from ensemble.datasets import DATASETS, Song, songs
 from ensemble.errors import ModelUnavailable
-from ensemble.evaluate import FOUR, RAW, Stems, separator, targets
+from ensemble.evaluation.datasets import DATASETS, Song, songs
+from ensemble.evaluation.evaluate import FOUR, RAW, Stems, separator, targets
 
 Matrix = NDArray[np.float64]
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ensemble.runtime import Session
+from ensemble.networks.runtime import Session
 from ensemble.stft import HOP, N_FFT, Audio, Spectrum, istft, stft
 
 PAD = HOP // 2 * 3  # samples reflected before the transform, so that frames and hops align

@@ -8,7 +8,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from ensemble.runtime import Session
+from ensemble.networks.runtime import Session
 from ensemble.stft import BINS, Audio, Spectrum, istft, stft
 
 Masks = NDArray[np.float32]

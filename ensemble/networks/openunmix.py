@@ -7,7 +7,7 @@ transform is outside it and the phase is the mixture's.
 import numpy as np
 from numpy.typing import NDArray
 
-from ensemble.runtime import Session
+from ensemble.networks.runtime import Session
 from ensemble.stft import Audio, Spectrum, istft, stft
 
 Magnitudes = NDArray[np.float32]

@@ -11,8 +11,8 @@ import onnx
 import onnxruntime as ort
 from numpy.typing import NDArray
 
-from ensemble.fusion import fuse_attention
-from ensemble.precision import steady
+from ensemble.networks.fused_attention import fuse_attention
+from ensemble.networks.stable_sums import steady
 
 Tensor = NDArray[np.float32]
 

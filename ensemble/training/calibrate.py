@@ -1,4 +1,4 @@
-"""Masks that are as sure as they deserve to be: python -m ensemble.calibrate FILE --valid DIR -o FILE.
+"""Masks that are as sure as they deserve to be: python -m ensemble.training.calibrate FILE --valid DIR -o FILE.
 
 Masks that were learnt from other music are too sure of themselves and expect each stem as loud as it was there. A
 temperature (Guo et al. 2017) and an offset for each stem are fitted on the validation songs and folded into the last
@@ -15,12 +15,12 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ensemble.datasets import Song, songs
 from ensemble.errors import SeparationError
-from ensemble.evaluate import targets
-from ensemble.network import Unmix, pool
+from ensemble.evaluation.datasets import Song, songs
+from ensemble.evaluation.evaluate import targets
 from ensemble.stft import stft
-from ensemble.train import BAND_WIDTHS, Plan, Run, nothing, scores
+from ensemble.training.network import Unmix, pool
+from ensemble.training.train import BAND_WIDTHS, Plan, Run, nothing, scores
 
 EVERY = 4  # frames of which one is fitted on
 ROUNDS = 20  # of the optimiser; it has settled by then
@@ -113,8 +113,10 @@ def unseen(listed: Sequence[Answers]) -> float:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Calibrate, and say what it gains. Returns the exit status."""
-    parser = argparse.ArgumentParser(prog="python -m ensemble.calibrate", description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("checkpoint", type=Path, metavar="FILE", help="of python -m ensemble.train")
+    parser = argparse.ArgumentParser(
+        prog="python -m ensemble.training.calibrate", description=(__doc__ or "").splitlines()[0]
+    )
+    parser.add_argument("checkpoint", type=Path, metavar="FILE", help="of python -m ensemble.training.train")
     parser.add_argument("--valid", type=Path, required=True, metavar="DIR", help="songs: SONG/mixture.flac, STEM.flac")
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="FILE", help="a checkpoint to export")
     arguments = parser.parse_args(argv)

@@ -15,8 +15,8 @@ import soxr
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from ensemble.datasets import RATE, SUFFIXES, Files, fit, mix, read
 from ensemble.errors import InvalidAudio, InvalidOption
+from ensemble.evaluation.datasets import SAMPLE_RATE, SUFFIXES, Files, fit, mix, read
 from ensemble.registry import STEMS
 from ensemble.stft import Audio
 
@@ -47,11 +47,11 @@ class Corpus:
         speed = 1.0 if rng.random() < UNTOUCHED else 2 ** (rng.uniform(-SEMITONES, SEMITONES) / 12)
         length = round(samples * speed)
         last = max(0, self.songs[song].shape[-1] - length)
-        start = min(max(0, int((second + rng.uniform(0, 1)) * RATE) - length // 2), last)
+        start = min(max(0, int((second + rng.uniform(0, 1)) * SAMPLE_RATE) - length // 2), last)
         found = self.songs[song][..., start : start + length].astype(np.float32) / FULL
         flat = found.reshape(-1, found.shape[-1])
         if speed != 1.0:
-            flat = soxr.resample(flat.T, speed * RATE, RATE, quality="LQ").T
+            flat = soxr.resample(flat.T, speed * SAMPLE_RATE, SAMPLE_RATE, quality="LQ").T
         return fit(flat, samples).reshape(*found.shape[:2], samples)
 
 
@@ -95,7 +95,7 @@ def _decoded(folder: Path, stems: Sequence[str], cache: Path) -> Samples:
     if not path.exists():
         audio = {stem: mix([read(file) for file in files]) for stem, files in _parts(folder, stems).items()}
         samples = max(each.shape[-1] for each in audio.values())
-        if samples < RATE:
+        if samples < SAMPLE_RATE:
             raise InvalidAudio(f"{folder} is shorter than a second. Take it out.")
         silence = np.zeros((2, samples), np.float32)
         song = np.stack([fit(audio.get(stem, silence), samples) for stem in stems])
@@ -108,9 +108,9 @@ def _heard(song: Samples, folder: Path, stems: Sequence[str], cache: Path) -> ND
     """(stems, seconds): whether a stem is heard in a second."""
     path = _cached(folder, stems, cache, "heard.npy")
     if not path.exists():
-        seconds = song.shape[-1] // RATE
+        seconds = song.shape[-1] // SAMPLE_RATE
         power = np.stack([
-            np.square(song[..., second * RATE : (second + 1) * RATE], dtype=np.float32).mean(axis=(1, 2))
+            np.square(song[..., second * SAMPLE_RATE : (second + 1) * SAMPLE_RATE], dtype=np.float32).mean(axis=(1, 2))
             for second in range(seconds)
         ], axis=1)  # fmt: skip
         _save(path, power > max(1.0, ACTIVE * power.sum(axis=0).mean()))
@@ -135,7 +135,7 @@ def _save(path: Path, array: NDArray[np.generic]) -> None:
 
 def made_up(folder: Path, seconds: int = 8) -> Path:
     """Two songs of tones and noise, which show in seconds whether a network learns at all. Returns the folder."""
-    time = np.arange(seconds * RATE) / RATE
+    time = np.arange(seconds * SAMPLE_RATE) / SAMPLE_RATE
     for number, pitch in enumerate((1.0, 1.3)):
         rng = np.random.default_rng(number)
         stems = {
@@ -147,5 +147,5 @@ def made_up(folder: Path, seconds: int = 8) -> Path:
         place = folder / str(number)
         place.mkdir(parents=True)
         for stem, sound in stems.items():
-            soundfile.write(place / f"{stem}.wav", 0.1 * np.stack([sound, sound], 1), RATE)
+            soundfile.write(place / f"{stem}.wav", 0.1 * np.stack([sound, sound], 1), SAMPLE_RATE)
     return folder

@@ -1,4 +1,4 @@
-"""Real music to train on: python -m ensemble.gather DIR [--sung SONG... [--only-sung]].
+"""Real music to train on: python -m ensemble.training.gather DIR [--sung SONG... [--only-sung]].
 
 Takes the free songs that songs.toml names out of packages of Debian, and songs of one's own in which somebody sings,
 cuts the loudest part out of each and separates it by the preset `default`. Every song becomes a folder of drums.flac,
@@ -20,9 +20,9 @@ import soundfile
 from tqdm import tqdm
 
 from ensemble import registry
-from ensemble.datasets import RATE, read
 from ensemble.errors import InvalidOption, SeparationError
-from ensemble.evaluate import separator
+from ensemble.evaluation.datasets import SAMPLE_RATE, read
+from ensemble.evaluation.evaluate import separator
 from ensemble.stft import Audio
 
 SONGS = Path(__file__).with_name("songs.toml")
@@ -39,7 +39,9 @@ SUNG: Stems = ("vocals", *PLAYED)
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Make the folders that aren't there yet. Returns the exit status."""
-    parser = argparse.ArgumentParser(prog="python -m ensemble.gather", description=(__doc__ or "").splitlines()[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m ensemble.training.gather", description=(__doc__ or "").splitlines()[0]
+    )
     parser.add_argument("folder", type=Path, metavar="DIR")
     parser.add_argument("--sung", type=Path, nargs="+", default=[], metavar="SONG", help="songs with a singer")
     parser.add_argument("--only-sung", action="store_true", help="take no song out of a package")
@@ -104,10 +106,10 @@ def run(*command: str, cwd: Path | None = None) -> None:
 
 def loudest(song: Audio, seconds: int) -> Audio:
     """The loudest so many whole seconds of (2, samples), at LEVEL_DB."""
-    power = np.add.reduceat(np.square(song).sum(axis=0), np.arange(0, song.shape[-1], RATE))
+    power = np.add.reduceat(np.square(song).sum(axis=0), np.arange(0, song.shape[-1], SAMPLE_RATE))
     sums = np.convolve(power, np.ones(min(seconds, len(power))), "valid")
-    start = int(sums.argmax()) * RATE
-    found = song[:, start : start + seconds * RATE]
+    start = int(sums.argmax()) * SAMPLE_RATE
+    found = song[:, start : start + seconds * SAMPLE_RATE]
     rms, peak = float(np.sqrt(np.square(found).mean())), float(np.abs(found).max())
     return np.asarray(found * min(10 ** (LEVEL_DB / 20) / max(rms, 1e-6), PEAK / max(peak, 1e-6)), np.float32)
 
@@ -124,7 +126,7 @@ def write(folder: Path, stems: dict[str, Audio]) -> None:
     part = folder.with_name(f".{folder.name}")
     part.mkdir(parents=True, exist_ok=True)
     for name, audio in stems.items():
-        soundfile.write(part / f"{name}.flac", audio.T, RATE, subtype="PCM_16")
+        soundfile.write(part / f"{name}.flac", audio.T, SAMPLE_RATE, subtype="PCM_16")
     part.rename(folder)
 
 

@@ -11,11 +11,11 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from ensemble.unmix import BANDS, EDGES, WIDTHS
+from ensemble.networks.draft import BANDS, EDGES, WIDTHS
 
 FLOOR = 1e-4  # power per bin that counts as silence, 160 dB below a full-scale sine
 LAYERS = 3
-CLASS = "ensemble.network.Unmix"  # as checkpoints name it
+CLASS = "ensemble.training.network.Unmix"  # as checkpoints name it
 
 
 class Unmix(nn.Module):

@@ -1,4 +1,4 @@
-"""Train our own Open-Unmix (network.py): python -m ensemble.train CORPUS... --valid DIR -o FILE.
+"""Train our own Open-Unmix (network.py): python -m ensemble.training.train CORPUS... --valid DIR -o FILE.
 
 Excerpts of songs in stems are transformed once and mixed anew several times: as they were played, then with the stems
 of other songs, at other levels, sides exchanged, some left out. The loss is the metric: the SDR of each stem in dB,
@@ -22,15 +22,15 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ensemble import corpus
-from ensemble.corpus import Corpus
-from ensemble.datasets import Song, songs
 from ensemble.errors import InvalidOption, SeparationError
-from ensemble.evaluate import FOUR, targets
-from ensemble.metrics import decibels
-from ensemble.network import CLASS, Unmix, pool
+from ensemble.evaluation.datasets import Song, songs
+from ensemble.evaluation.evaluate import FOUR, targets
+from ensemble.evaluation.metrics import decibels
+from ensemble.networks.draft import BAND_OF_BIN, EDGES, WIDTHS, masked
 from ensemble.stft import HOP, N_FFT, Audio, stft
-from ensemble.unmix import BAND_OF_BIN, EDGES, WIDTHS, masked
+from ensemble.training import corpus
+from ensemble.training.corpus import Corpus
+from ensemble.training.network import CLASS, Unmix, pool
 
 MIXES = 4  # of each batch of excerpts; the first is as played
 RATE, CLIP = 1e-3, 5.0  # of Adam, to begin with; largest norm of a gradient
@@ -233,7 +233,9 @@ def nothing(plan: Plan, listed: Sequence[Song]) -> float:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Train, or go on."""
-    parser = argparse.ArgumentParser(prog="python -m ensemble.train", description=(__doc__ or "").splitlines()[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m ensemble.training.train", description=(__doc__ or "").splitlines()[0]
+    )
     parser.add_argument("corpus", type=Path, nargs="*", metavar="DIR", help="folders of songs: SONG/STEM.flac")
     parser.add_argument(
         "--valid", type=Path, metavar="DIR", help="songs that only measure: SONG/mixture.flac, STEM.flac"

@@ -18,9 +18,8 @@ import numpy as np
 from av.audio.frame import AudioFrame
 
 from ensemble.errors import InvalidAudio
-from pipeline import tags
-from pipeline.audio import CHANNELS, RATE, Audio, Recording
-from pipeline.probe import (
+from pipeline.audio import tags
+from pipeline.audio.probe import (
     NO_SOUND,
     UNREADABLE,
     audio_stream,
@@ -31,7 +30,8 @@ from pipeline.probe import (
     require_content,
     too_long,
 )
-from pipeline.resampling import remainder, resampled
+from pipeline.audio.recording import CHANNELS, SAMPLE_RATE, Audio, Recording
+from pipeline.audio.resampling import remainder, resampled
 
 MINUS_3_DB = np.sqrt(0.5)
 # By ffmpeg's names of channels.
@@ -64,7 +64,7 @@ def decode(source: Path, target: Path, max_seconds: float = float("inf")) -> Ite
             for recording in _decode(container, Recording(target, source=source, tags=found), max_seconds):
                 yield recording
         if _cut_wav(source):
-            recording.warnings.append(INCOMPLETE.format(f"ends after {clock(recording.samples / RATE)}"))
+            recording.warnings.append(INCOMPLETE.format(f"ends after {clock(recording.samples / SAMPLE_RATE)}"))
     except av.error.FFmpegError as error:
         if error.errno == errno.ENOSPC:
             raise
@@ -79,7 +79,7 @@ def native(source: Path) -> Iterator[Audio]:
 
 def remainder_of(source: Path | None, source_rate: int, rate: int) -> Iterator[Audio]:
     """What files at `rate`, Hz, can hold of a song and RATE can't (see `resampling`); no blocks if that is nothing."""
-    if source is None or RATE in (source_rate, rate):
+    if source is None or SAMPLE_RATE in (source_rate, rate):
         return iter(())
     return remainder(native(source), source_rate, rate)
 
@@ -98,10 +98,10 @@ def _store(container: Any, stream: Any, recording: Recording, max_seconds: float
     damaged = [0]
     recording.source_rate = stream.rate
     with recording.path.open("wb") as file:
-        for audio in resampled(_counted(_native(container, stream, damaged), recording), stream.rate, RATE):
+        for audio in resampled(_counted(_native(container, stream, damaged), recording), stream.rate, SAMPLE_RATE):
             _check_finite(audio, recording.samples)
             recording.append(audio, file)
-            if recording.samples > max_seconds * RATE:
+            if recording.samples > max_seconds * SAMPLE_RATE:
                 raise InvalidAudio(too_long(max_seconds))
             yield recording
     return damaged[0]
@@ -170,7 +170,7 @@ def _batches(frames: Iterator[Audio]) -> Iterator[Audio]:
     batch: list[Audio] = []
     for frame in frames:
         batch.append(frame)
-        if batch[0].shape[1] * len(batch) >= RATE:
+        if batch[0].shape[1] * len(batch) >= SAMPLE_RATE:
             yield np.concatenate(batch, axis=1)
             batch = []
     if batch:
@@ -182,12 +182,12 @@ def _check_finite(audio: Audio, before: int) -> None:
     if bad.any():
         raise InvalidAudio(
             "This file holds values that are no sound (not a number, or infinite) at "
-            f"{clock((before + bad.argmax()) / RATE)}. A plug-in may have failed there; export it again."
+            f"{clock((before + bad.argmax()) / SAMPLE_RATE)}. A plug-in may have failed there; export it again."
         )
 
 
 def _warn(recording: Recording, claimed: float, damaged: int) -> None:
-    seconds = recording.samples / RATE
+    seconds = recording.samples / SAMPLE_RATE
     if claimed - seconds > max(1.0, MISSING * claimed):
         recording.warnings.append(INCOMPLETE.format(f"says it lasts {clock(claimed)} but ends after {clock(seconds)}"))
     if damaged:

@@ -1,4 +1,4 @@
-"""Sound as the pipeline holds it, and audio files out, by PyAV (ffmpeg inside the wheel)."""
+"""Audio files out, by PyAV (ffmpeg inside the wheel)."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,77 +9,10 @@ import numpy as np
 from av.audio.frame import AudioFrame
 from numpy.typing import NDArray
 
-from ensemble.errors import SeparationError, disk_is_full
-from pipeline import tags as tagging
+from pipeline.audio import tags as tagging
+from pipeline.audio.recording import SAMPLE_RATE, Audio, interleaved
+from pipeline.audio.tags import Tags
 from pipeline.options import SOURCE
-from pipeline.tags import Tags
-
-Audio = NDArray[np.float32]
-
-RATE = 44_100  # Hz, of everything after decoding
-CHANNELS = 2
-BYTES_PER_FRAME = 4 * CHANNELS
-
-
-@dataclass
-class Recording:
-    """A decoded song on disk, interleaved float32 at RATE. mean, std: of its mono mix; energy, peak: of both sides.
-
-    source: the file it was decoded from, of source_samples frames at source_rate, Hz; None for what was never a file.
-    """
-
-    path: Path
-    samples: int = 0
-    source: Path | None = None
-    source_rate: int = RATE
-    source_samples: int = 0
-    tags: Tags = field(default_factory=Tags)
-    warnings: list[str] = field(default_factory=list)
-    energy: float = 0.0
-    peak: float = 0.0
-    mono_sum: float = 0.0
-    mono_energy: float = 0.0
-
-    @property
-    def origin(self) -> tuple[int, int]:
-        """Frames and sample rate, Hz, of the file it was decoded from."""
-        return self.source_samples or self.samples, self.source_rate
-
-    @property
-    def mean(self) -> float:
-        """Mean of the mono mix."""
-        return self.mono_sum / self.samples
-
-    @property
-    def std(self) -> float:
-        """Sample standard deviation of the mono mix."""
-        spread = self.mono_energy - self.samples * self.mean**2
-        return float(np.sqrt(max(spread, 0.0) / max(self.samples - 1, 1)))
-
-    def read(self, start: int, stop: int) -> Audio:
-        """Samples start to stop as (2, stop - start); zeros before the beginning and after the end."""
-        first, last = max(start, 0), min(stop, self.samples)
-        audio = np.zeros((CHANNELS, stop - start), np.float32)
-        if first < last:
-            count, offset = (last - first) * CHANNELS, first * BYTES_PER_FRAME
-            stored = np.fromfile(self.path, np.float32, count, offset=offset)
-            audio[:, first - start : last - start] = stored.reshape(-1, CHANNELS).T
-        return audio
-
-    def append(self, audio: Audio, file: Any) -> None:
-        """Write (2, n) to the open file and keep count."""
-        interleaved(audio).tofile(file)
-        mono = audio.mean(axis=0, dtype=np.float64)
-        self.samples += audio.shape[1]
-        self.mono_sum += float(mono.sum())
-        self.mono_energy += float(mono @ mono)
-        self.energy += float(np.square(audio, dtype=np.float64).sum())
-        self.peak = max(self.peak, float(np.abs(audio).max(initial=0.0)))
-
-
-def interleaved(audio: Audio) -> Audio:
-    """(channels, n) to (n, channels), contiguous."""
-    return np.ascontiguousarray(audio.T, dtype=np.float32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +31,7 @@ class Coding:
     options: dict[str, str] = field(default_factory=dict)
 
 
-EVERYDAY_RATES = (RATE, 48_000)
+EVERYDAY_RATES = (SAMPLE_RATE, 48_000)
 HIGHEST_RATE = 655_350  # Hz, the greatest that FLAC can hold
 
 CODINGS = {
@@ -142,7 +75,7 @@ def output_rate(format: str, asked: str, source_rate: int) -> int:
     rates = coding(format, "float").rates
     if (rate in rates) if rates else rate <= HIGHEST_RATE:
         return rate
-    family = 48_000 if rate % 8000 == 0 else RATE
+    family = 48_000 if rate % 8000 == 0 else SAMPLE_RATE
     return family if family in (rates or EVERYDAY_RATES) else 48_000
 
 
@@ -155,7 +88,7 @@ class Encoder:
     """
 
     def __init__(
-        self, target: Path | IO[bytes], format: str, bits: str, tags: Tags | None = None, rate: int = RATE
+        self, target: Path | IO[bytes], format: str, bits: str, tags: Tags | None = None, rate: int = SAMPLE_RATE
     ) -> None:
         made = coding(format, bits)
         self._container = output(target, made.muxer, rate)
@@ -218,10 +151,3 @@ class Sound:
             return np.ascontiguousarray(audio) if planar else interleaved(audio).reshape(1, -1)
         whole = np.clip(np.rint(audio.T.astype(np.float64) * scale), -scale, scale - 1).reshape(1, -1)
         return whole.astype(np.int16) if scale == 2**15 else whole.astype(np.int32) << 8
-
-
-def disk_full(error: OSError, folder: Path) -> SeparationError:
-    """What to say when writing failed."""
-    if disk_is_full(error):
-        return SeparationError(f"The disk of {folder} is full. Make room there and try again.")
-    return SeparationError(f"Could not write to {folder}: {error.strerror or error}.")

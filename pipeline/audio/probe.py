@@ -1,6 +1,6 @@
 """Whether a file is a song that can be separated, found out in a moment, before it is decoded. Light: no NumPy.
 
-`python -m pipeline.probe FILE MAX_SECONDS` answers in JSON: {"seconds": what the file claims, 0 if unknown} or
+`python -m pipeline.audio.probe FILE MAX_SECONDS` answers in JSON: {"seconds": what the file claims, 0 if unknown} or
 {"refused": why}. It limits its own memory and processor time first, so that a web server can let it look at the files
 of strangers: what a decoder written in C makes of them may cost this process, and no other.
 """

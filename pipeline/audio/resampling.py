@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Iterator
 import numpy as np
 import soxr
 
-from pipeline.audio import CHANNELS, RATE, Audio, interleaved
+from pipeline.audio.recording import CHANNELS, SAMPLE_RATE, Audio, interleaved
 from pipeline.options import RESIDUAL
 
 
@@ -52,8 +52,8 @@ class Reader:
 
     def skip(self, frames: int) -> None:
         """Leave out so many frames, without ever holding all of them."""
-        for start in range(0, frames, RATE):
-            self.read(min(RATE, frames - start))
+        for start in range(0, frames, SAMPLE_RATE):
+            self.read(min(SAMPLE_RATE, frames - start))
 
 
 def silence(frames: int) -> Audio:
@@ -75,7 +75,7 @@ def resampled(blocks: Iterable[Audio], source_rate: int, rate: int) -> Iterator[
 
 def remainder(blocks: Iterable[Audio], source_rate: int, rate: int) -> Iterator[Audio]:
     """What is lost of (2, n) blocks at source_rate on the way through RATE, as (2, n) blocks at `rate`."""
-    whole, down, up = Resampler(source_rate, rate), Resampler(source_rate, RATE), Resampler(RATE, rate)
+    whole, down, up = Resampler(source_rate, rate), Resampler(source_rate, SAMPLE_RATE), Resampler(SAMPLE_RATE, rate)
     direct, through = silence(0), silence(0)
     for audio, last in _marked(blocks):
         direct = np.concatenate([direct, whole(audio, last)], axis=1)

@@ -1,8 +1,9 @@
 """The player's look-ahead limiter: nothing leaves it beyond the ceiling, and what stays below leaves it unchanged.
 
-The arithmetic is the player's (webapp/static/webapp/limiter.js), frame by frame the same, and both are tested against
-the same numbers (tests/mix_vectors.json). For each frame: the gain that brings the louder channel to the ceiling; the
-least of it over the look-ahead; its rise held to RELEASE; a mean over the look-ahead, so that it never steps.
+The arithmetic is the player's (webapp/static/webapp/audio/nodes/limiter.js), frame by frame the same, and both are
+tested against the same numbers (tests/vectors/mix.json). For each frame: the gain that brings the louder channel to
+the ceiling; the least of it over the look-ahead; its rise held to RELEASE; a mean over the look-ahead, so that it
+never steps.
 """
 
 from collections.abc import Iterable, Iterator
@@ -12,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import minimum_filter1d
 
-from pipeline.audio import CHANNELS, Audio
+from pipeline.audio.recording import CHANNELS, Audio
 
 CEILING = 1.0  # greatest amplitude that leaves it
 LOOKAHEAD = 0.005  # seconds by which sound is late in it; the player's 220 frames at 44.1 kHz

@@ -1,8 +1,8 @@
 """A mix of finished stems, exactly as the player plays it: the law of a mix, and its rendering to a file.
 
-The law is the player's (webapp/static/webapp/gain.js says it in words), and both are tested against the same numbers
-(tests/mix_vectors.json): faders go from silence to MAX_DB, soloed lanes add up, mute beats solo, pan is the Web Audio
-StereoPannerNode's. The lanes' sum is stretched, then comes the master's gain, and at the end the limiter.
+The law is the player's (webapp/static/webapp/audio/mix-law.js says it in words), and both are tested against the same
+numbers (tests/vectors/mix.json): faders go from silence to MAX_DB, soloed lanes add up, mute beats solo, pan is the
+Web Audio StereoPannerNode's. The lanes' sum is stretched, then comes the master's gain, and at the end the limiter.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -15,11 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ensemble.errors import InvalidOption
-from pipeline.audio import CHANNELS, Audio, Encoder, clips
-from pipeline.limiter import limited
-from pipeline.song import Song
-from pipeline.stretch import stretched
-from pipeline.tags import Tags
+from pipeline.audio.encode import Encoder, clips
+from pipeline.audio.recording import CHANNELS, Audio
+from pipeline.audio.tags import Tags
+from pipeline.exports.limiter import limited
+from pipeline.exports.song import Song
+from pipeline.exports.stretch import stretched
 
 MAX_DB = 6.0
 TEMPO = (0.5, 2.0)

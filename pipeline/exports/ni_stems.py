@@ -15,10 +15,11 @@ from typing import IO, Any
 import numpy as np
 
 from ensemble.errors import InvalidOption
-from pipeline import tags as tagging
-from pipeline.audio import Audio, Sound, coding, output
-from pipeline.song import UNITY, Song
-from pipeline.tags import Tags
+from pipeline.audio import tags as tagging
+from pipeline.audio.encode import Sound, coding, output
+from pipeline.audio.recording import Audio
+from pipeline.audio.tags import Tags
+from pipeline.exports.song import UNITY, Song
 
 COLOURS = {"drums": "#E07A2F", "bass": "#8B6CF0", "other": "#7B8696", "vocals": "#E0518D"}  # in the file's order
 # Switched off: the sum is the song as it is. Decks want the numbers all the same, these are usual.

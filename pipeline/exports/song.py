@@ -7,12 +7,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline import segments
-from pipeline.audio import CHANNELS, RATE, Audio, output_rate
-from pipeline.decode import remainder_of
+from pipeline.audio.decode import remainder_of
+from pipeline.audio.encode import output_rate
+from pipeline.audio.recording import CHANNELS, SAMPLE_RATE, Audio
+from pipeline.audio.resampling import Reader, Resampler, carrier, frames_at, silence
 from pipeline.options import SOURCE
-from pipeline.resampling import Reader, Resampler, carrier, frames_at, silence
-from pipeline.segments import Index
+from pipeline.playback import segments
+from pipeline.playback.segments import Index
 
 UNITY = np.eye(CHANNELS, dtype=np.float32)
 
@@ -58,9 +59,9 @@ class Song:
         stop = self.frames if stop is None else stop
         # From a whole second, with one more for the resampler to settle; its ratio is exact only for the usual rates.
         second = max(0, start // self.rate - 1) if self.rate % 25 == 0 else 0
-        rest, resampler, at = self._remainder(lanes, second), Resampler(RATE, self.rate), second * self.rate
+        rest, resampler, at = self._remainder(lanes, second), Resampler(SAMPLE_RATE, self.rate), second * self.rate
         for number, first in enumerate(self.index.starts):
-            skipped = max(second * RATE - first, 0)
+            skipped = max(second * SAMPLE_RATE - first, 0)
             if skipped >= self.index.segment or at >= stop:
                 continue
             audio = resampler(self._segment(lanes, number)[:, skipped:], last=number == len(self.index.starts) - 1)

@@ -11,9 +11,9 @@ from zipfile import ZIP_STORED, ZipFile
 
 import numpy as np
 
-from pipeline.audio import Encoder, clips, suffix
-from pipeline.song import Song
-from pipeline.tags import Tags
+from pipeline.audio.encode import Encoder, clips, suffix
+from pipeline.audio.tags import Tags
+from pipeline.exports.song import Song
 
 OnProgress = Callable[[float], None]
 

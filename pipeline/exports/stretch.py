@@ -13,7 +13,7 @@ from multiprocessing import get_context
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.audio import CHANNELS, Audio
+from pipeline.audio.recording import CHANNELS, Audio
 
 TONALITY = 8000  # Hz: above it, timbre is kept rather than shifted; as in the player
 SILENCE = 1e-9  # energy below which nothing is like anything

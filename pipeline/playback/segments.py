@@ -16,7 +16,8 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
-from pipeline.audio import CHANNELS, RATE, Audio, Encoder, Recording
+from pipeline.audio.encode import Encoder
+from pipeline.audio.recording import CHANNELS, SAMPLE_RATE, Audio, Recording
 from pipeline.options import RESIDUAL, STEMS
 
 SEGMENT = 220_500  # samples: 5 s, less than what the first network finishes at first, so that it is heard at once
@@ -73,7 +74,7 @@ class SegmentWriter:
 
     def write(self, block: Block) -> int:
         """Add a block of every stem; returns how many segments of each are complete."""
-        source = block.source or (block.total, RATE)
+        source = block.source or (block.total, SAMPLE_RATE)
         self._index = Index(block.total, block.gain, [*block.stems], [*block.folded], SEGMENT, *source)
         for stem, audio in (block.stems | block.folded).items():
             self._pending[stem] = np.concatenate([self._pending.get(stem, audio[:, :0]), audio], axis=1)
@@ -140,7 +141,7 @@ class Index:
     folded: list[str]
     segment: int = 441_000
     source_samples: int = 0
-    source_rate: int = RATE
+    source_rate: int = SAMPLE_RATE
 
     def save(self, directory: Path) -> None:
         """Write it."""

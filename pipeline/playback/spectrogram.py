@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline import segments
-from pipeline.audio import CHANNELS, RATE, Audio
-from pipeline.segments import Index
+from pipeline.audio.recording import CHANNELS, SAMPLE_RATE, Audio
+from pipeline.playback import segments
+from pipeline.playback.segments import Index
 
 Read = Callable[[int, int], Audio]
 
@@ -29,7 +29,9 @@ AT_ONCE = 64  # looks
 FILE = "spectrogram.u8"  # beside a stem's segments
 
 HANN = np.hanning(WINDOW + 1)[:-1].astype(np.float32)
-BINS = np.floor(np.geomspace(LOWEST, HIGHEST, BANDS + 1) * WINDOW / RATE).astype(int)  # where bands begin and end
+BINS = np.floor(np.geomspace(LOWEST, HIGHEST, BANDS + 1) * WINDOW / SAMPLE_RATE).astype(
+    int
+)  # where bands begin and end
 
 
 def columns(samples: int) -> int:

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-import running
-from browser.player import STEMS, wait_for_sound
 from django.conf import settings
+from support import running
+from support.player import STEMS, wait_for_sound
 
 from pipeline.options import model_cards
 

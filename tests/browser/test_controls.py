@@ -10,10 +10,10 @@ from urllib.parse import urljoin
 
 import av
 import pytest
-import running
 from browser.conftest import Web, chromium, shelf, visit
-from browser.player import STEMS, engine, wait_for_sound
 from browser.test_stems import show_instead, tell
+from support import running
+from support.player import STEMS, engine, wait_for_sound
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Locator, Page

@@ -8,8 +8,8 @@ from urllib.parse import urljoin
 
 import pytest
 from browser.conftest import Web, chromium, shelf, visit
-from browser.player import STEMS, engine, wait_for_sound
 from browser.test_controls import opened
+from support.player import STEMS, engine, wait_for_sound
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 from browser.conftest import browser_context
-from browser.offline import LEAD, LOOKAHEAD, Player, Song, serve, write_song
-from sounds import read
+from support.offline import LEAD, LOOKAHEAD, Player, Song, serve, write_song
+from support.sounds import read
 
-from pipeline.audio import RATE
-from pipeline.limiter import limited
-from pipeline.mix import Lane, Mix, panning, render
-from pipeline.song import Song as SeparatedSong
+from pipeline.audio.recording import SAMPLE_RATE
+from pipeline.exports.limiter import limited
+from pipeline.exports.mix import Lane, Mix, panning, render
+from pipeline.exports.song import Song as SeparatedSong
 
 if TYPE_CHECKING:
     from playwright.sync_api import Route
@@ -35,8 +35,8 @@ def songs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def song(songs: Path) -> Song:
     """Three stems of noise that never repeats, and a tone."""
-    noise = np.random.default_rng(7).normal(0, 0.05, (3, 2, round(SECONDS * RATE))).astype(np.float32)
-    tone = np.float32(0.2) * np.sin(2 * np.pi * 440 * np.arange(noise.shape[2]) / RATE).astype(np.float32)
+    noise = np.random.default_rng(7).normal(0, 0.05, (3, 2, round(SECONDS * SAMPLE_RATE))).astype(np.float32)
+    tone = np.float32(0.2) * np.sin(2 * np.pi * 440 * np.arange(noise.shape[2]) / SAMPLE_RATE).astype(np.float32)
     return write_song(songs / "short", dict(zip(NAMES, [*noise, np.stack([tone, tone])], strict=True)))
 
 
@@ -62,13 +62,13 @@ def db(difference: np.ndarray, reference: np.ndarray) -> float:
 
 
 def frames(start: float, stop: float) -> slice:
-    return slice(round(start * RATE), round(stop * RATE))
+    return slice(round(start * SAMPLE_RATE), round(stop * SAMPLE_RATE))
 
 
 def pitch(wave: np.ndarray) -> float:
     """Hz of a tone."""
     spectrum = np.abs(np.fft.rfft(wave * np.hanning(wave.size), 4 * wave.size))
-    return float(np.argmax(spectrum) * RATE / spectrum.size / 2)
+    return float(np.argmax(spectrum) * SAMPLE_RATE / spectrum.size / 2)
 
 
 def test_all_at_zero_is_the_song_to_the_sample(player: Player, song: Song) -> None:
@@ -78,11 +78,11 @@ def test_all_at_zero_is_the_song_to_the_sample(player: Player, song: Song) -> No
 
 def test_two_minutes_and_more_drift_by_no_sample(player: Player, songs: Path) -> None:
     """Each stem is searched in what was heard, ten seconds apart, and found exactly where it is in its file."""
-    noise = np.random.default_rng(8).normal(0, 0.05, (2, 2, LONG * RATE)).astype(np.float32)
+    noise = np.random.default_rng(8).normal(0, 0.05, (2, 2, LONG * SAMPLE_RATE)).astype(np.float32)
     song = write_song(songs / "long", {"vocals": noise[0], "drums": noise[1]})
-    heard = player.play(song, LONG + 1).song(0, LONG * RATE)
+    heard = player.play(song, LONG + 1).song(0, LONG * SAMPLE_RATE)
     for stem in song.stems.values():
-        for start in range(RATE, (LONG - 1) * RATE, 10 * RATE):
+        for start in range(SAMPLE_RATE, (LONG - 1) * SAMPLE_RATE, 10 * SAMPLE_RATE):
             part = heard[0, start - 50 : start + 8192 + 50].astype(float)
             likeness = np.correlate(part, stem[0, start : start + 8192].astype(float), "valid")
             assert np.argmax(likeness) == 50
@@ -103,9 +103,9 @@ def test_two_minutes_and_more_drift_by_no_sample(player: Player, songs: Path) ->
 def test_what_is_moved_before_play_is_heard_from_the_first_sample(
     player: Player, song: Song, actions: list[tuple[Any, ...]], gains: dict[str, float]
 ) -> None:
-    heard = player.play(song, 3, *((0, *action) for action in actions)).song(0, 2 * RATE)
-    expected = sum(gains.get(name, 1) * stem[:, : 2 * RATE] for name, stem in song.stems.items())
-    assert db(heard - expected, song.mixture[:, : 2 * RATE]) < -90
+    heard = player.play(song, 3, *((0, *action) for action in actions)).song(0, 2 * SAMPLE_RATE)
+    expected = sum(gains.get(name, 1) * stem[:, : 2 * SAMPLE_RATE] for name, stem in song.stems.items())
+    assert db(heard - expected, song.mixture[:, : 2 * SAMPLE_RATE]) < -90
 
 
 def test_mute_is_heard_within_20_ms_and_does_not_click(player: Player, song: Song) -> None:
@@ -118,12 +118,12 @@ def test_mute_is_heard_within_20_ms_and_does_not_click(player: Player, song: Son
 
 def test_pan_is_the_law(player: Player, song: Song) -> None:
     """The last of the vectors that the server's exports are tested against, one pan after the other."""
-    lanes = json.loads((TESTS / "mix_vectors.json").read_text())[-1]
+    lanes = json.loads((TESTS / "vectors/mix.json").read_text())[-1]
     pans = [lane["pan"] for lane in lanes["lanes"]]
     moves = [(second, "setLane", "drums", {"pan": value}) for second, value in enumerate(pans)]
     heard = player.play(song, len(pans) + 1, (0, "setSolo", "drums", True), *moves)
     for second, matrix in enumerate(lanes["panning"]):
-        a, b = second * RATE + RATE // 2, (second + 1) * RATE - RATE // 10
+        a, b = second * SAMPLE_RATE + SAMPLE_RATE // 2, (second + 1) * SAMPLE_RATE - SAMPLE_RATE // 10
         expected = np.array(matrix) @ song.stems["drums"][:, a:b]
         assert db(heard.song(a, b) - expected, expected) < -80
 
@@ -131,10 +131,10 @@ def test_pan_is_the_law(player: Player, song: Song) -> None:
 def test_the_gain_law_and_the_limiter_are_the_servers(player: Player) -> None:
     found = player.page.evaluate(
         """async (vectors) => {
-          const { laneGains } = await import('/static/webapp/gain.js');
+          const { laneGains } = await import('/static/webapp/audio/mix-law.js');
           return vectors.map(({ lanes }) => laneGains(lanes.map((lane) => ({ ...lane, db: lane.db ?? -Infinity }))));
         }""",
-        vectors := json.loads((TESTS / "mix_vectors.json").read_text()),
+        vectors := json.loads((TESTS / "vectors/mix.json").read_text()),
     )
     for gains, vector in zip(found, vectors, strict=True):
         assert gains == pytest.approx(vector["gains"], abs=1e-12)
@@ -142,10 +142,10 @@ def test_the_gain_law_and_the_limiter_are_the_servers(player: Player) -> None:
 
 @pytest.mark.parametrize("size", [128, 1000, 30_000])
 def test_the_limiter_is_the_servers_in_blocks_of_any_size(player: Player, size: int) -> None:
-    vector = json.loads((TESTS / "limiter_vectors.json").read_text())
+    vector = json.loads((TESTS / "vectors/limiter.json").read_text())
     heard = player.page.evaluate(
         """async ([{ input, output }, size]) => {
-          const { Limiter } = await import('/static/webapp/limiter.js');
+          const { Limiter } = await import('/static/webapp/audio/nodes/limiter.js');
           const channel = (side) => Float32Array.from(input.flatMap((part) => Array(part[0]).fill(part[side])));
           const [sound, limiter] = [[channel(1), channel(2)], new Limiter(44100)];
           const heard = sound.map(({ length }) => new Float32Array(length));
@@ -168,9 +168,9 @@ def test_the_limiter_holds_the_ceiling_can_be_seen_and_switched_off(player: Play
     assert np.abs(bare.audio).max() > 1.5
     assert heard.at(4)["levels"]["reduction"] > 1
     assert bare.at(4)["levels"]["reduction"] == 0
-    assert heard.at(4)["latency"] == bare.at(4)["latency"] == pytest.approx(LOOKAHEAD / RATE)
-    expected = np.concatenate(list(limited([bare.song(0, 4 * RATE)], RATE)), axis=1)
-    assert db(heard.song(0, 3 * RATE) - expected[:, : 3 * RATE], expected) < -80
+    assert heard.at(4)["latency"] == bare.at(4)["latency"] == pytest.approx(LOOKAHEAD / SAMPLE_RATE)
+    expected = np.concatenate(list(limited([bare.song(0, 4 * SAMPLE_RATE)], SAMPLE_RATE)), axis=1)
+    assert db(heard.song(0, 3 * SAMPLE_RATE) - expected[:, : 3 * SAMPLE_RATE], expected) < -80
 
 
 def test_the_exported_mix_is_what_is_heard(player: Player, song: Song, tmp_path: Path) -> None:
@@ -188,27 +188,29 @@ def test_the_exported_mix_is_what_is_heard(player: Player, song: Song, tmp_path:
 def test_a_seek_goes_on_exactly_there_after_a_fade(player: Player, song: Song) -> None:
     heard = player.play(song, 6, (2, "seek", 21.25))
     begin = heard.cut(2)
-    faded = round(RAMP * RATE)
-    expected = song.mixture[:, round(21.25 * RATE) + faded :][:, : 3 * RATE]
-    assert db(heard.audio[:, begin + faded : begin + faded + 3 * RATE] - expected, expected) < -90
+    faded = round(RAMP * SAMPLE_RATE)
+    expected = song.mixture[:, round(21.25 * SAMPLE_RATE) + faded :][:, : 3 * SAMPLE_RATE]
+    assert db(heard.audio[:, begin + faded : begin + faded + 3 * SAMPLE_RATE] - expected, expected) < -90
     assert np.abs(heard.audio[:, begin - 400 : begin]).max() < 1e-6
-    assert heard.at(4)["position"] == pytest.approx(21.25 + heard.at(4)["now"] - begin / RATE, abs=2 / RATE)
+    assert heard.at(4)["position"] == pytest.approx(
+        21.25 + heard.at(4)["now"] - begin / SAMPLE_RATE, abs=2 / SAMPLE_RATE
+    )
 
 
 @pytest.mark.parametrize(("start", "end"), [(1, 1.5), (9.25, 11), (2, 2.3)])
 def test_a_loop_is_seamless_to_the_sample(player: Player, song: Song, start: float, end: float) -> None:
     heard = player.play(song, end + 9, (0, "setLoop", start, end))
-    a, b = round(start * RATE), round(end * RATE)
-    expected = np.concatenate([song.mixture[:, :b], *[song.mixture[:, a:b]] * 18], axis=1)[:, : b + 8 * RATE]
+    a, b = round(start * SAMPLE_RATE), round(end * SAMPLE_RATE)
+    expected = np.concatenate([song.mixture[:, :b], *[song.mixture[:, a:b]] * 18], axis=1)[:, : b + 8 * SAMPLE_RATE]
     assert db(heard.song(0, expected.shape[1]) - expected, expected) < -90
 
 
 def test_a_loop_is_set_and_left_while_it_plays(player: Player, song: Song) -> None:
     heard = player.play(song, 9, (2, "setLoop", 1, 3), (6.5, "setLoop", None))
-    mixture, second = song.mixture, RATE
+    mixture, second = song.mixture, SAMPLE_RATE
     expected = np.concatenate([mixture[:, : 3 * second], mixture[:, second : 3 * second], mixture[:, second:]], axis=1)
-    assert db(heard.song(0, 8 * RATE) - expected[:, : 8 * RATE], expected) < -90
-    assert heard.at(8)["position"] == pytest.approx(heard.at(8)["now"] - 4 - NOW / RATE, abs=2 / RATE)
+    assert db(heard.song(0, 8 * SAMPLE_RATE) - expected[:, : 8 * SAMPLE_RATE], expected) < -90
+    assert heard.at(8)["position"] == pytest.approx(heard.at(8)["now"] - 4 - NOW / SAMPLE_RATE, abs=2 / SAMPLE_RATE)
 
 
 @pytest.mark.parametrize(("tempo", "semitones"), [(0.8, 0), (1, 3), (1.5, -4), (2, 0)])
@@ -218,29 +220,29 @@ def test_tempo_and_pitch_are_independent(player: Player, song: Song, tempo: floa
     assert pitch(heard.audio[0, frames(2, 8)]) == pytest.approx(440 * 2 ** (semitones / 12), rel=0.005)
     note = heard.at(8)
     assert note["latency"] > 0.05
-    assert note["position"] == pytest.approx((note["now"] - LEAD / RATE - note["latency"]) * tempo, abs=0.0001)
+    assert note["position"] == pytest.approx((note["now"] - LEAD / SAMPLE_RATE - note["latency"]) * tempo, abs=0.0001)
 
 
 def test_a_tempo_is_in_time_with_the_position(player: Player, songs: Path) -> None:
     """A burst is heard when the position says so."""
-    burst = np.zeros((2, 12 * RATE), np.float32)
-    burst[:, 6 * RATE : 6 * RATE + 2000] = np.random.default_rng(4).normal(0, 0.2, 2000)
+    burst = np.zeros((2, 12 * SAMPLE_RATE), np.float32)
+    burst[:, 6 * SAMPLE_RATE : 6 * SAMPLE_RATE + 2000] = np.random.default_rng(4).normal(0, 0.2, 2000)
     song = write_song(songs / "burst", {"other": burst})
     heard = player.play(song, 10, (0, "setTempo", 0.8), (4, "pause"))
     fresh = player.play(song, 10, (0, "setTempo", 0.8))
     energy = np.square(fresh.audio[0].astype(float))
-    centre = float((energy * np.arange(energy.size)).sum() / energy.sum()) / RATE
+    centre = float((energy * np.arange(energy.size)).sum() / energy.sum()) / SAMPLE_RATE
     at = fresh.at(8)
-    assert at["position"] - 0.8 * (at["now"] - centre) == pytest.approx(6 + 1000 / RATE, abs=0.02)
+    assert at["position"] - 0.8 * (at["now"] - centre) == pytest.approx(6 + 1000 / SAMPLE_RATE, abs=0.02)
     assert np.abs(heard.audio[:, frames(4.1, 10)]).max() < 1e-4
 
 
 def test_tempo_changes_while_it_plays_and_back_at_1_it_is_exact_again(player: Player, song: Song) -> None:
     heard = player.play(song, 12, (2, "setTempo", 0.8), (4, "setTempo", 1.25), (6, "setTempo", 1))
     settled = heard.at(8)
-    place, now = (round(settled[name] * RATE) for name in ("position", "now"))
-    expected = song.mixture[:, place : place + 2 * RATE]
-    assert db(heard.audio[:, now : now + 2 * RATE] - expected, expected) < -80
+    place, now = (round(settled[name] * SAMPLE_RATE) for name in ("position", "now"))
+    expected = song.mixture[:, place : place + 2 * SAMPLE_RATE]
+    assert db(heard.audio[:, now : now + 2 * SAMPLE_RATE] - expected, expected) < -80
     assert np.sqrt(np.square(heard.audio[:, frames(4.5, 5.5)]).mean()) > 0.05
 
 
@@ -251,7 +253,7 @@ def test_what_is_not_separated_is_the_original_and_the_stems_take_over(player: P
     assert [heard.at(time)["sounding"] for time in (4, 12, 20)] == ["stems", "original", "stems"]
     assert heard.at(20)["levels"]["lanes"]["drums"]["rms"] == pytest.approx(0.05, rel=0.1)
     assert heard.at(12)["levels"]["lanes"]["drums"]["rms"] < 1e-5
-    assert db(heard.song(0, 30 * RATE) - song.mixture[:, : 30 * RATE], song.mixture) < -60
+    assert db(heard.song(0, 30 * SAMPLE_RATE) - song.mixture[:, : 30 * SAMPLE_RATE], song.mixture) < -60
 
 
 @pytest.fixture(scope="module")
@@ -269,8 +271,8 @@ def test_the_draft_is_heard_until_the_stems_take_over_and_nothing_is_lost(player
     assert [heard.at(time)["sounding"] for time in (4, 12, 20)] == ["stems", "draft", "stems"]
     levels = heard.at(12)["levels"]["lanes"]
     assert levels["bass"]["rms"] < 1e-5 < 0.05 < levels["drums"]["rms"]
-    song = drafted.mixture[:, : 30 * RATE]
-    assert db(heard.song(0, 30 * RATE) - song, song) < -60
+    song = drafted.mixture[:, : 30 * SAMPLE_RATE]
+    assert db(heard.song(0, 30 * SAMPLE_RATE) - song, song) < -60
     assert max(note["buffers"] for note in heard.notes) <= 5 * (4 + 3) + 4
 
 
@@ -280,12 +282,17 @@ def test_a_lane_fades_from_its_draft_in_time_and_without_a_click(player: Player,
     heard = player.render(drafted, 9, *alone, (7, "setAvailable", 7, 7, 7))
     assert [heard.at(time)["sounding"] for time in (0, 4, 8)] == ["draft", "draft", "stems"]
     tone, cut = drafted.stems["other"], heard.cut(7) - NOW
-    before, after = (RATE // 10, cut - 1), (cut + round(RAMP * RATE), 8 * RATE)  # it begins with a fade, too
+    before, after = (
+        (SAMPLE_RATE // 10, cut - 1),
+        (cut + round(RAMP * SAMPLE_RATE), 8 * SAMPLE_RATE),
+    )  # it begins with a fade, too
     assert db(heard.song(*before) - 0.5 * tone[:, slice(*before)], tone[:, slice(*before)]) < -80
     assert db(heard.song(*after) - tone[:, slice(*after)], tone[:, slice(*after)]) < -60
     steepest = np.abs(np.diff(heard.song(*after))).max()
-    assert np.abs(np.diff(heard.song(cut - RATE, 8 * RATE))).max() < 1.1 * steepest
-    loudness = [np.abs(heard.song(start, start + 441)).max() for start in range(cut - RATE, 8 * RATE - 441, 441)]
+    assert np.abs(np.diff(heard.song(cut - SAMPLE_RATE, 8 * SAMPLE_RATE))).max() < 1.1 * steepest
+    loudness = [
+        np.abs(heard.song(start, start + 441)).max() for start in range(cut - SAMPLE_RATE, 8 * SAMPLE_RATE - 441, 441)
+    ]
     assert min(loudness) > 0.095
 
 
@@ -298,9 +305,9 @@ def test_a_song_without_stems_yet_plays_its_original_and_gets_them(player: Playe
     heard = player.render(bare, 9, *actions, (6, "setLane", "drums", {"mute": True}))
     assert [heard.at(time)["sounding"] for time in (0, 8)] == ["original", "stems"]
     begun = song.mixture[:, frames(0.1, 5)]  # it begins with the fade over to the original
-    assert db(heard.song(*(round(t * RATE) for t in (0.1, 5))) - begun, begun) < -60
-    without = (song.mixture - song.stems["drums"])[:, 7 * RATE : 8 * RATE]
-    assert db(heard.song(7 * RATE, 8 * RATE) - without, without) < -80
+    assert db(heard.song(*(round(t * SAMPLE_RATE) for t in (0.1, 5))) - begun, begun) < -60
+    without = (song.mixture - song.stems["drums"])[:, 7 * SAMPLE_RATE : 8 * SAMPLE_RATE]
+    assert db(heard.song(7 * SAMPLE_RATE, 8 * SAMPLE_RATE) - without, without) < -80
 
 
 def test_the_original_is_as_loud_as_the_mix_and_changes_without_a_gap(player: Player, song: Song) -> None:
@@ -313,25 +320,30 @@ def test_the_original_is_as_loud_as_the_mix_and_changes_without_a_gap(player: Pl
     mix = sum((10**-3 if name == "drums" else 10**-0.3) * stem for name, stem in song.stems.items())
     for a, b, expected in ((1, 2.9, mix), (7, 8, mix)):
         assert (
-            db(heard.song(*(round(t * RATE) for t in (a, b))) - expected[:, frames(a, b)], expected[:, frames(a, b)])
+            db(
+                heard.song(*(round(t * SAMPLE_RATE) for t in (a, b))) - expected[:, frames(a, b)],
+                expected[:, frames(a, b)],
+            )
             < -80
         )
-    original = heard.song(4 * RATE, 5 * RATE)
+    original = heard.song(4 * SAMPLE_RATE, 5 * SAMPLE_RATE)
     gain = np.vdot(original, song.mixture[:, frames(4, 5)]) / np.square(song.mixture[:, frames(4, 5)]).sum()
     assert db(original - gain * song.mixture[:, frames(4, 5)], original) < -60
     assert db(original, mix[:, frames(4, 5)]) == pytest.approx(0, abs=0.3)
-    loudness = np.sqrt(np.convolve(np.square(heard.song(2 * RATE, 7 * RATE)[0]), np.ones(1000) / 1000, "valid"))
+    loudness = np.sqrt(
+        np.convolve(np.square(heard.song(2 * SAMPLE_RATE, 7 * SAMPLE_RATE)[0]), np.ones(1000) / 1000, "valid")
+    )
     assert loudness.min() > 0.5 * np.median(loudness)
 
 
 def test_an_original_that_does_not_come_stops_no_stem(player: Player, song: Song) -> None:
     player.page.route("**/original/*", lambda route: route.abort())
-    expected = song.mixture[:, : 5 * RATE]
+    expected = song.mixture[:, : 5 * SAMPLE_RATE]
     try:
         heard = player.play(song, 6, (2, "setOriginal", True), (2.5, "setOriginal", False))
     finally:
         player.page.unroute("**/original/*")
-    assert db(heard.song(0, 5 * RATE) - expected, expected) < -90
+    assert db(heard.song(0, 5 * SAMPLE_RATE) - expected, expected) < -90
     assert heard.at(4)["sounding"] == "stems"
 
 
@@ -348,8 +360,8 @@ def test_without_a_secure_address_it_plays_all_the_same(player: Player, server: 
     assert page.evaluate("window.isSecureContext") is False
     heard = Player(page, server).play(song, 4, (0, "setTempo", 0.8), (0, "setPitch", 3))
     page.close()
-    expected = song.mixture[:, : 3 * RATE]
-    assert db(heard.audio[:, LEAD : LEAD + 3 * RATE] - expected, expected) < -90
+    expected = song.mixture[:, : 3 * SAMPLE_RATE]
+    assert db(heard.audio[:, LEAD : LEAD + 3 * SAMPLE_RATE] - expected, expected) < -90
     assert heard.at(0)["latency"] == 0
     assert heard.at(0)["can"] is False
 

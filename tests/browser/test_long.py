@@ -19,9 +19,9 @@ import pytest
 import scipy.signal
 import soundfile
 from browser.conftest import Separated, browser_context, seeded
-from browser.player import AUDIBLE, SILENT, wait_for_sound
-from browser.unobserved import unobserved
 from numpy.typing import NDArray
+from support.player import AUDIBLE, SILENT, wait_for_sound
+from support.unobserved import unobserved
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page

@@ -9,17 +9,17 @@ from typing import Any
 import numpy as np
 import pytest
 from browser.conftest import browser_context
-from browser.offline import LEAD, LOOKAHEAD, Heard, Player, Song, serve, write_song
+from support.offline import LEAD, LOOKAHEAD, Heard, Player, Song, serve, write_song
 
-from pipeline.audio import RATE
+from pipeline.audio.recording import SAMPLE_RATE
 
 SECONDS = 14.0
-LATE = (LEAD + LOOKAHEAD) / RATE  # seconds from a jump to its first frame, while the position stands still
+LATE = (LEAD + LOOKAHEAD) / SAMPLE_RATE  # seconds from a jump to its first frame, while the position stands still
 NEAR = 0.003  # seconds: times are those of blocks of 128 frames
 SHORTEST = 0.1  # seconds of a loop; they begin and end on a millisecond
 STEPS = (0.0, 0.43, 0.97, 1.68, 2.31)  # seconds at which actions come: no two are equally far apart
 LOOKS = (3.4, 4.9)  # seconds at which is looked what plays
-WINDOW = RATE // 40
+WINDOW = SAMPLE_RATE // 40
 
 PLAY, IN, OUT, LOOP = ("play",), ("loopFromHere",), ("loopToHere",), ("toggleLoop",)
 AHEAD, BACK, DRAG = ("seek", 9.0), ("seek", 0.5), ("setLoop", 2.0, 2.9)
@@ -34,7 +34,7 @@ def songs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def song(songs: Path) -> Song:
     """Noise, so that every moment is told from every other."""
-    noise = np.random.default_rng(3).normal(0, 0.05, (2, round(SECONDS * RATE))).astype(np.float32)
+    noise = np.random.default_rng(3).normal(0, 0.05, (2, round(SECONDS * SAMPLE_RATE))).astype(np.float32)
     return write_song(songs / "noise", {"other": noise})
 
 
@@ -118,10 +118,10 @@ def rendered(player: Player, song: Song, actions: list[tuple[float, Action]], lo
 def played(heard: Heard, song: Song, time: float, loop: tuple[float, float] | None) -> float:
     """The position at that time, once it is sure that just that sounds."""
     note = heard.at(time)
-    now, place = (round(note[name] * RATE) for name in ("now", "position"))
+    now, place = (round(note[name] * SAMPLE_RATE) for name in ("now", "position"))
     start, stop = place - WINDOW, place
-    if loop and start < loop[0] * RATE < stop:
-        start = round(loop[0] * RATE) + 1
+    if loop and start < loop[0] * SAMPLE_RATE < stop:
+        start = round(loop[0] * SAMPLE_RATE) + 1
     sound = heard.audio[:, now - (stop - start) : now]
     if note["state"] == "playing" and start > 0:
         np.testing.assert_allclose(sound, song.mixture[:, start:stop], atol=1e-3)
@@ -162,7 +162,10 @@ def stays_in_loop(heard: Heard, tempo: float = 1.0) -> None:
         note = heard.at(time)
         assert note["state"] == "playing"
         assert start - 0.3 < note["position"] < end
-        assert np.sqrt(np.square(heard.audio[:, round((time - 0.1) * RATE) : round(time * RATE)]).mean()) > 0.02
+        assert (
+            np.sqrt(np.square(heard.audio[:, round((time - 0.1) * SAMPLE_RATE) : round(time * SAMPLE_RATE)]).mean())
+            > 0.02
+        )
 
 
 @pytest.mark.parametrize(("tempo", "pitch"), [(0.8, 0), (1.5, 0), (1, -3)])
@@ -242,7 +245,7 @@ def test_a_seek_leads_out_of_the_loop_and_nothing_but_the_loop_or_play_back(play
 
 def test_a_seek_to_the_end_ends_the_song(player: Player, songs: Path) -> None:
     """Also one of whole segments, after which no segment begins."""
-    noise = np.random.default_rng(4).normal(0, 0.05, (2, 5 * RATE)).astype(np.float32)
+    noise = np.random.default_rng(4).normal(0, 0.05, (2, 5 * SAMPLE_RATE)).astype(np.float32)
     song = write_song(songs / "five", {"other": noise})
     heard = player.play(song, 2, (0.5, "seek", 5), (1, "update"))
     assert heard.at(1)["state"] == "ended"

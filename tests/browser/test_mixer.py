@@ -15,7 +15,7 @@ import av
 import numpy as np
 import pytest
 import soundfile
-from browser.player import COMPARE, COMPARE_MIX, INKED_ROWS, STEMS, engine, wait_for_sound
+from support.player import COMPARE, COMPARE_MIX, INKED_ROWS, STEMS, engine, wait_for_sound
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 RENDERING = 60_000.0  # milliseconds for a file of the song on a busy machine
 # A second engine on the same song, told that only its first ten seconds exist, as `window.second`.
 SECOND_ENGINE = """async () => {
-  const { Engine } = await import('/static/webapp/engine.js');
+  const { Engine } = await import('/static/webapp/audio/engine.js');
   const { song, segments: { stems } } = document.querySelector('#mixer').engine;
   window.second = new Engine(stems, song);
   second.setAvailable(2);
@@ -148,10 +148,10 @@ def test_a_lanes_arrow_offers_its_stem_in_every_format(song: "Page") -> None:
 
 
 def test_the_gain_law_is_the_servers(song: "Page") -> None:
-    vectors = json.loads((Path(__file__).parent.parent / "mix_vectors.json").read_text())
+    vectors = json.loads((Path(__file__).parent.parent / "vectors/mix.json").read_text())
     gains = song.evaluate(
         """async (vectors) => {
-          const { laneGains } = await import('/static/webapp/gain.js');
+          const { laneGains } = await import('/static/webapp/audio/mix-law.js');
           return vectors.map(({ lanes }) => laneGains(lanes.map((lane) => ({ ...lane, db: lane.db ?? -Infinity }))));
         }""",
         vectors,

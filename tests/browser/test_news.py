@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-import running
 from browser.conftest import Web, chromium, shelf, visit
+from support import running
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page

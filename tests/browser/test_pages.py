@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from browser.conftest import Web, chromium, shelf, visit
 from django.conf import settings
-from sounds import silent_wav
+from support.sounds import silent_wav
 
-from webapp.events import LOOK_EVERY
+from webapp.api.events import LOOK_EVERY
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, FilePayload, Locator, Page, Route

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from browser.conftest import Web, chromium, shelf, visit
-from browser.player import STEMS
 from browser.test_controls import opened
+from support.player import STEMS
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page

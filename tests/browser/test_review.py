@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import pytest
-import running
 from browser.conftest import browser_context, shelf
+from support import running
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from browser.player import COMPARE, INKED_ROWS, engine
+from support.player import COMPARE, INKED_ROWS, engine
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page, Route

@@ -4,11 +4,11 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import pytest
-import running
 from browser.conftest import Web, chromium, shelf, visit
-from browser.player import STEMS, engine
 from browser.test_controls import LIFT
 from browser.test_review import LOGIN
+from support import running
+from support.player import STEMS, engine
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, CDPSession, Locator, Page

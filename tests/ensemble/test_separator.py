@@ -7,10 +7,11 @@ import pytest
 import soundfile
 
 from ensemble import __main__ as command_line
-from ensemble import fitting, registry, separator
+from ensemble import registry, separator
 from ensemble.blend import blend, fit, moments, split
-from ensemble.demucs import Level
 from ensemble.errors import InvalidOption, ModelUnavailable
+from ensemble.evaluation import fitting
+from ensemble.networks.demucs import Level
 from ensemble.registry import STEMS, Ensemble
 from ensemble.separator import SPLIT, Member, Separator
 

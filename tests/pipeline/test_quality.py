@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from pipeline.audio import Recording
-from pipeline.evidence import CHUNK, FLOOR_DB, clipped, weigh
+from pipeline.audio.recording import Recording
+from pipeline.quality import CHUNK, FLOOR_DB, clipped, weigh
 from pipeline.spool import Spool
 
 SAMPLES = 2 * CHUNK + 999  # two whole looks and a short one

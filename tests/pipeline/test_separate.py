@@ -11,19 +11,21 @@ from itertools import pairwise
 import av
 import numpy as np
 import pytest
-from sounds import RATE, music, read
+from support.sounds import RATE, music, read
 
 from ensemble import registry
 from ensemble.errors import InvalidAudio, InvalidOption, SeparationError
 from ensemble.separator import Separator
 from pipeline import __main__ as command_line
-from pipeline import segments, spool
 from pipeline import separate as module
-from pipeline.audio import Encoder, suffix
-from pipeline.decode import decode
+from pipeline import spool
+from pipeline.audio.decode import decode
+from pipeline.audio.encode import Encoder, suffix
+from pipeline.audio.tags import Tags
+from pipeline.audio.tags import read as read_tags
 from pipeline.options import FORMATS, Options
-from pipeline.report import Report
-from pipeline.segments import (
+from pipeline.playback import segments
+from pipeline.playback.segments import (
     HEADROOM,
     SAMPLES_PER_PEAK,
     SEGMENT,
@@ -34,9 +36,8 @@ from pipeline.segments import (
     peaks,
     write_original,
 )
+from pipeline.report import Report
 from pipeline.separate import separate_file
-from pipeline.tags import Tags
-from pipeline.tags import read as read_tags
 
 STEMS = ["vocals", "drums", "bass", "other"]
 ALL = Options(stems=tuple(STEMS))

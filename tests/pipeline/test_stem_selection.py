@@ -5,22 +5,23 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from sounds import RATE, music, read
+from support.sounds import RATE, music, read
 
 from detector import classifier
-from detector.classifier import ABSENT, KINDS, PRESENT, UNCERTAIN, Detection, Heard
+from detector.classifier import ABSENT, KINDS, PRESENT, UNCERTAIN, Detected, Detection
 from ensemble import registry
 from ensemble.errors import ModelUnavailable
 from ensemble.registry import STEMS
 from pipeline import __main__ as command_line
-from pipeline import routing, segments
 from pipeline import separate as module
-from pipeline.audio import Encoder
+from pipeline import stem_selection
+from pipeline.audio.encode import Encoder
 from pipeline.options import Options, experimental_stems, presets_of, stem_choices
+from pipeline.playback import segments
+from pipeline.playback.segments import SEGMENT, SegmentWriter
 from pipeline.report import Report
-from pipeline.routing import Folded
-from pipeline.segments import SEGMENT, SegmentWriter
 from pipeline.separate import choose_again, reusable, separate_file
+from pipeline.stem_selection import Merged
 
 FOUR = ["vocals", "drums", "bass", "other"]
 SHARES = {"vocals": 0.4, "drums": 0.3, "bass": 0.2, "other": 0.1}
@@ -31,22 +32,22 @@ LEVELS = dict.fromkeys(STEMS, -10.0)
 def detection(**presences):
     """As the detector answers; what is not named is present."""
     heard = {kind: presences.get(kind, PRESENT) for kind in KINDS}
-    return Detection(SECONDS, {kind: Heard(0.5, said, (0.5,) * SECONDS, ()) for kind, said in heard.items()})
+    return Detection(SECONDS, {kind: Detected(0.5, said, (0.5,) * SECONDS, ()) for kind, said in heard.items()})
 
 
 def test_what_is_asked_for_is_separated_and_vocals_and_other_come_always():
     nothing = detection(**dict.fromkeys(KINDS, ABSENT))
-    assert routing.wanted(["drums"], nothing) == ["vocals", "drums", "other"]
-    assert routing.wanted([], nothing) == ["vocals", "other"]
-    assert routing.wanted([], None) == list(STEMS)
-    assert routing.wanted([], detection(drums=ABSENT, piano=UNCERTAIN)) == [s for s in STEMS if s != "drums"]
+    assert stem_selection.wanted(["drums"], nothing) == ["vocals", "drums", "other"]
+    assert stem_selection.wanted([], nothing) == ["vocals", "other"]
+    assert stem_selection.wanted([], None) == list(STEMS)
+    assert stem_selection.wanted([], detection(drums=ABSENT, piano=UNCERTAIN)) == [s for s in STEMS if s != "drums"]
 
 
 def test_what_is_experimental_comes_only_when_asked_for():
     experimental = ["guitar", "piano"]
-    assert routing.wanted([], None, experimental) == FOUR
-    assert routing.wanted([], detection(drums=ABSENT), experimental) == ["vocals", "bass", "other"]
-    assert routing.wanted(["guitar"], None, experimental) == ["vocals", "guitar", "other"]
+    assert stem_selection.wanted([], None, experimental) == FOUR
+    assert stem_selection.wanted([], detection(drums=ABSENT), experimental) == ["vocals", "bass", "other"]
+    assert stem_selection.wanted(["guitar"], None, experimental) == ["vocals", "guitar", "other"]
 
 
 @pytest.fixture
@@ -75,23 +76,23 @@ def test_the_choice_of_stems_follows_the_models_and_tells_what_is_experimental(s
 
 def test_what_is_judged_empty_goes_but_vocals_and_other():
     nothing = detection(bass=ABSENT, vocals=ABSENT, other=ABSENT)
-    assert routing.proven(FOUR, nothing, LEVELS) == ["vocals", "drums", "other"]
-    assert routing.proven(FOUR, None, LEVELS) == FOUR
-    assert routing.proven(FOUR, detection(), dict.fromkeys(FOUR, -40.0)) == ["vocals", "other"]
-    assert routing.proven(FOUR, detection(), dict.fromkeys(FOUR, -39.9)) == FOUR
+    assert stem_selection.proven(FOUR, nothing, LEVELS) == ["vocals", "drums", "other"]
+    assert stem_selection.proven(FOUR, None, LEVELS) == FOUR
+    assert stem_selection.proven(FOUR, detection(), dict.fromkeys(FOUR, -40.0)) == ["vocals", "other"]
+    assert stem_selection.proven(FOUR, detection(), dict.fromkeys(FOUR, -39.9)) == FOUR
 
 
 def test_a_missed_stem_is_offered_but_not_one_left_out_on_purpose_nor_one_that_is_empty():
     stems = ["vocals", "other"]
     found = detection(bass=ABSENT)
-    assert routing.folded(FOUR, stems, [], found, LEVELS) == [
-        Folded("drums", PRESENT, True),
-        Folded("bass", ABSENT, False, empty=True),
+    assert stem_selection.folded(FOUR, stems, [], found, LEVELS) == [
+        Merged("drums", PRESENT, True),
+        Merged("bass", ABSENT, False, empty=True),
     ]
-    assert not any(stem.offered for stem in routing.folded(FOUR, stems, ["vocals"], found, LEVELS))
-    assert routing.folded(FOUR, stems, [], None, LEVELS)[0] == Folded("drums", "", False)
+    assert not any(stem.offered for stem in stem_selection.folded(FOUR, stems, ["vocals"], found, LEVELS))
+    assert stem_selection.folded(FOUR, stems, [], None, LEVELS)[0] == Merged("drums", "", False)
     faint = LEVELS | {"drums": -45.0}
-    assert routing.folded(FOUR, stems, [], found, faint)[0] == Folded("drums", PRESENT, False, empty=True)
+    assert stem_selection.folded(FOUR, stems, [], found, faint)[0] == Merged("drums", PRESENT, False, empty=True)
 
 
 class Shares:
@@ -392,7 +393,7 @@ def test_another_choice_needs_no_separation(decide, song, tmp_path, monkeypatch)
     first = segmented(song, tmp_path / "1")
     segments.fold(tmp_path / "1", ["bass"])
     assert first.stems == ["vocals", "other"]
-    assert first.folded == [Folded("drums", PRESENT, True), Folded("bass", ABSENT, False, empty=True)]
+    assert first.folded == [Merged("drums", PRESENT, True), Merged("bass", ABSENT, False, empty=True)]
     np.testing.assert_allclose(joined(tmp_path / "1", "other"), 0.6 * read(song), atol=1e-5)
 
     monkeypatch.setattr(module, "Separator", None)
@@ -437,7 +438,7 @@ def test_vocals_that_nobody_sings_come_as_silence_and_can_be_had_back(decide, so
     decide(detection(vocals=UNCERTAIN), detection(vocals=ABSENT))
     first = segmented(song, tmp_path / "1")
     assert shares(first, song) == {"vocals": 0.0, "drums": 0.3, "bass": 0.2, "other": 0.5}
-    assert not read(first.files["vocals"]).any() and first.folded == [Folded("vocals", ABSENT, False)]
+    assert not read(first.files["vocals"]).any() and first.folded == [Merged("vocals", ABSENT, False)]
     segments.fold(tmp_path / "1", ["vocals"], silent=["vocals"])
     assert not joined(tmp_path / "1", "vocals").any()
     assert not np.fromfile(tmp_path / "1" / "vocals" / "peaks.i8", np.int8).any()
@@ -452,7 +453,7 @@ def test_vocals_that_nobody_sings_come_as_silence_and_can_be_had_back(decide, so
     ("mixture", "confirmed"), [(UNCERTAIN, ABSENT), (ABSENT, UNCERTAIN), (ABSENT, ABSENT)], ids="-".join
 )
 def test_vocals_are_silenced_when_one_stage_hears_none_and_the_other_none_for_sure(mixture, confirmed):
-    assert routing.silent((), detection(vocals=mixture), detection(vocals=confirmed), LEVELS) == ["vocals"]
+    assert stem_selection.silent((), detection(vocals=mixture), detection(vocals=confirmed), LEVELS) == ["vocals"]
 
 
 @pytest.mark.parametrize(
@@ -467,4 +468,4 @@ def test_vocals_are_silenced_when_one_stage_hears_none_and_the_other_none_for_su
 )
 def test_vocals_are_kept_where_a_stage_hears_them_or_none_is_sure_or_somebody_asked(asked, mixture, confirmed):
     heard = confirmed and detection(vocals=confirmed)
-    assert routing.silent(asked, detection(vocals=mixture), heard, LEVELS) == []
+    assert stem_selection.silent(asked, detection(vocals=mixture), heard, LEVELS) == []

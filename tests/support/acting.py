@@ -13,11 +13,11 @@ import soundfile
 from asgiref.sync import async_to_sync
 from django.test import Client
 from django.utils import timezone
-from sounds import silent_wav
+from support.sounds import silent_wav
 
-from webapp import jobs
 from webapp.models import COVER, DETECTION, LOST_AFTER, ORIGINAL, THUMBNAIL, Job, Worker
-from webapp.storage import store
+from webapp.songs import queue
+from webapp.storage.base import store
 
 HEARD = {"stage": "confirmed", "stems": {"vocals": {"probability": 0.9, "presence": "present"}}}
 RATE, SECONDS = 44_100, 12  # of the stems of a `real_job`
@@ -28,7 +28,7 @@ SONG = silent_wav()
 
 
 def claimed(job: Job, worker: str = "w") -> Job:
-    mine = jobs.claim(job.pk, worker)
+    mine = queue.claim(job.pk, worker)
     assert mine is not None
     return mine
 
@@ -57,7 +57,7 @@ def finish(job: Job, stems: tuple[str, ...] = ("vocals", "drums"), **more: Any) 
     } | more
     files = {stem: job.directory / f"{stem}.wav" for stem in stems}
     done = {"segments_done": 2, "blocks_done": 3, "blocks_total": 3, "heard": HEARD}
-    jobs.finish(job, report, files, **original, **done)
+    queue.finish(job, report, files, **original, **done)
 
 
 def write_original(job: Job) -> dict[str, Any]:
@@ -89,7 +89,7 @@ def noise() -> dict[str, Any]:
     return {stem: rng.uniform(-0.9, 0.9, (2, RATE * SECONDS)).astype(np.float32) for stem in ("vocals", "drums")}
 
 
-def heard(answer: "Answer") -> Any:
+def decoded(answer: "Answer") -> Any:
     """The audio in an answer: (2, samples)."""
     audio, rate = soundfile.read(io.BytesIO(answer.body), dtype="float32")
     assert rate == RATE

@@ -7,7 +7,7 @@ import torch
 from demucs.htdemucs import HTDemucs
 
 from ensemble import registry
-from ensemble.export import official_open_unmix
+from ensemble.conversion.export import official_open_unmix
 
 DEMUCS = {"channels": 48, "bottom_channels": 512, "t_layers": 5, "t_heads": 8}  # as htdemucs and htdemucs_ft
 SIX_STEMS = DEMUCS | {"bottom_channels": 0}

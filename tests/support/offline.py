@@ -13,12 +13,12 @@ from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from browser.player import LOADED
 from django.conf import settings
 from numpy.typing import NDArray
+from support.player import LOADED
 
-from pipeline.audio import RATE, Recording
-from pipeline.segments import SEGMENT, Block, SegmentWriter, gain_of, write_original
+from pipeline.audio.recording import SAMPLE_RATE, Recording
+from pipeline.playback.segments import SEGMENT, Block, SegmentWriter, gain_of, write_original
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -33,15 +33,15 @@ LOOKAHEAD = 220  # frames by which the limiter is late
 # real time. What the engine cannot do is done at the mixer's tools. Sends what was heard, float32, left before right;
 # returns what the engine said at each stop.
 RENDER = f"""async ({{ song, stems, seconds, actions, controls }}) => {{
-  const {{ Engine }} = await import('/static/webapp/engine.js');
-  const {{ Tools }} = await import('/static/webapp/tools.js');
+  const {{ Engine }} = await import('/static/webapp/audio/engine.js');
+  const {{ Toolbar }} = await import('/static/webapp/mixer/toolbar.js');
   const loaded = {LOADED};
   const context = new OfflineAudioContext(2, Math.round(seconds * song.rate), song.rate);
   const engine = new Engine(stems, song, context);
   const notes = [];
   document.body.innerHTML = controls;
   const end = new AbortController();
-  const tools = new Tools(document.body, engine, {{ start: 0, end: engine.duration }}, end.signal);
+  const tools = new Toolbar(document.body, engine, {{ start: 0, end: engine.duration }}, end.signal);
   engine.addEventListener('mix', () => tools.show());
   const step = async (time) => {{
     await loaded(engine);
@@ -89,7 +89,7 @@ class Song:
         urls = self.urls()
         drafts = self.draft.urls() if self.draft else {}
         song = {
-            "rate": RATE,
+            "rate": SAMPLE_RATE,
             "samples": samples,
             "segment": SEGMENT,
             "gain": gain_of(float(np.abs(self.mixture).max())),
@@ -121,7 +121,7 @@ class Heard:
 
     def cut(self, time: float) -> int:
         """Frame in which an action of that time is first heard: rendering stops only between blocks of 128 frames."""
-        return int(np.ceil(round(self.at(time)["now"] * RATE, 3))) + LEAD + LOOKAHEAD
+        return int(np.ceil(round(self.at(time)["now"] * SAMPLE_RATE, 3))) + LEAD + LOOKAHEAD
 
     def at(self, time: float) -> dict[str, Any]:
         """What the engine said then."""

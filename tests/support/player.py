@@ -11,7 +11,7 @@ AUDIBLE = 1e-3
 
 # Lets an engine lay all it can, once all that it needs next is loaded.
 LOADED = """async (engine) => {
-  const { neededColumns } = await import('/static/webapp/segments.js');
+  const { neededColumns } = await import('/static/webapp/audio/segment-buffer.js');
   const { rate } = engine.song;
   const columns = () => {
     const loop = engine.loop && { start: engine.loop.start * rate, end: engine.loop.end * rate };
@@ -40,7 +40,7 @@ LOADED = """async (engine) => {
 
 # Renders a song from its beginning as an engine plays it: both channels, without the time until its first frame.
 PLAYED = f"""async (engine, context) => {{
-  const {{ LEAD }} = await import('/static/webapp/playback.js');
+  const {{ LEAD }} = await import('/static/webapp/audio/playback.js');
   const loaded = {LOADED};
   const {{ sampleRate: rate, length }} = context;
   for (let time = 5; time < length / rate; time += 5) {{
@@ -56,7 +56,7 @@ PLAYED = f"""async (engine, context) => {{
 # Plays the whole song through the mixer's own engine into memory, and the downloaded stems beside it.
 # Both in dB relative to the stems' sum: how much of it there is, and how far the engine is from it.
 COMPARE = f"""async () => {{
-  const {{ Engine }} = await import('/static/webapp/engine.js');
+  const {{ Engine }} = await import('/static/webapp/audio/engine.js');
   const played = {PLAYED};
   const job = JSON.parse(document.getElementById('job-data').textContent);
   const fresh = await (await fetch(job.api_url)).json();
@@ -83,7 +83,7 @@ COMPARE = f"""async () => {{
 
 # As COMPARE, with the mixer's own faders, pans, mutes and solos against a file of the mix.
 COMPARE_MIX = f"""async (url) => {{
-  const {{ Engine }} = await import('/static/webapp/engine.js');
+  const {{ Engine }} = await import('/static/webapp/audio/engine.js');
   const played = {PLAYED};
   const {{ engine: mixer }} = document.querySelector('#mixer');
   const {{ rate, samples, segment }} = mixer.song;

@@ -14,8 +14,8 @@ from typing import Any
 
 from webapp.management.commands.serve import WEB
 
-ROOT = Path(__file__).parents[1]
-SEED = ROOT / "tests/browser/seed.py"
+ROOT = Path(__file__).parents[2]
+SEED = ROOT / "tests/support/seed.py"
 START = 120.0  # seconds until a server must answer
 
 

@@ -30,11 +30,11 @@ from django.conf import settings  # noqa: E402
 from django.test import Client  # noqa: E402
 from django.utils import timezone  # noqa: E402
 
-from pipeline.audio import RATE, Recording  # noqa: E402
-from pipeline.segments import HEADROOM, SEGMENT, Block, SegmentWriter  # noqa: E402
-from pipeline.tags import Tags  # noqa: E402
+from pipeline.audio.recording import SAMPLE_RATE, Recording  # noqa: E402
+from pipeline.audio.tags import Tags  # noqa: E402
+from pipeline.playback.segments import HEADROOM, SEGMENT, Block, SegmentWriter  # noqa: E402
 from webapp.models import DETECTION, Job, State, Stem, Track, User, Worker  # noqa: E402
-from webapp.original import keep  # noqa: E402
+from webapp.songs.source_audio import keep  # noqa: E402
 
 Audio = NDArray[np.float32]
 
@@ -176,12 +176,12 @@ def write_draft(wish: Wish, directory: Path, gain: float) -> int:
 
 def flac(path: Path) -> soundfile.SoundFile:
     """A file to write (n, 2) to."""
-    return soundfile.SoundFile(path, "w", RATE, 2, "PCM_24", format="FLAC")
+    return soundfile.SoundFile(path, "w", SAMPLE_RATE, 2, "PCM_24", format="FLAC")
 
 
 def blocks(wish: Wish, gain: float = HEADROOM) -> Iterator[Block]:
     """The song in order."""
-    total = round(wish.seconds * RATE)
+    total = round(wish.seconds * SAMPLE_RATE)
     for start in range(0, total, SEGMENT):
         stop = min(start + SEGMENT, total)
         stems = {name: sound(number, start, stop) for number, name in enumerate(wish.stems)}
@@ -190,7 +190,7 @@ def blocks(wish: Wish, gain: float = HEADROOM) -> Iterator[Block]:
 
 def sound(number: int, start: int, stop: int) -> Audio:
     """Samples start to stop of a stem: a sine of its own pitch and bursts of noise, more to the left or right."""
-    time = np.arange(start, stop) / RATE
+    time = np.arange(start, stop) / SAMPLE_RATE
     noise = np.random.default_rng([number, start]).uniform(-1, 1, (2, stop - start))
     bursts = np.exp(-20 * np.mod(time + 0.07 * number, 0.5))
     sine = np.sin(2 * np.pi * 110 * 1.5**number * time)

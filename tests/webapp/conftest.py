@@ -7,20 +7,23 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from acting import SONG, Answer, claimed, files_below, finish, noise, upload
 from asgiref.sync import async_to_sync
 from django.core.cache import cache
 from django.core.files.storage import default_storage
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import AsyncClient, Client
 from moto.server import ThreadedMotoServer
+from support.acting import SONG, Answer, claimed, files_below, finish, noise, upload
 
 from pipeline.options import model_cards
-from pipeline.segments import Block, SegmentWriter
-from webapp import checks, health, jobs, rendering, worker
-from webapp.bucket import Bucket
+from pipeline.playback.segments import Block, SegmentWriter
+from webapp.exports import renderer
 from webapp.models import Job, State, User
-from webapp.storage import store
+from webapp.monitoring import checks, health
+from webapp.songs import actions, queue
+from webapp.storage.base import store
+from webapp.storage.s3 import Bucket
+from webapp.worker import heartbeat
 
 
 @pytest.fixture(autouse=True)
@@ -70,8 +73,8 @@ def bucket(s3, monkeypatch) -> Callable[[], list[str]]:
 def sent(monkeypatch) -> list[str]:
     """Names of the messages that would have gone to the queue."""
     messages: list[str] = []
-    monkeypatch.setattr(jobs.app, "send_task", lambda name, **_: messages.append(name))
-    monkeypatch.setattr(worker.stopping, "is_set", lambda: False)
+    monkeypatch.setattr(queue.app, "send_task", lambda name, **_: messages.append(name))
+    monkeypatch.setattr(heartbeat.stopping, "is_set", lambda: False)
     return messages
 
 
@@ -112,15 +115,15 @@ def make_job(owner) -> Callable[..., Job]:
     """A job of the owner's, queued or taken on to another state by the site's own verbs."""
 
     def make(state: str = State.QUEUED, title: str = "Song", user: User | None = None, worker: str = "w") -> Job:
-        job = jobs.create(user or owner, SimpleUploadedFile("x", SONG), f"{title}.wav")
+        job = actions.upload_and_enqueue(user or owner, SimpleUploadedFile("x", SONG), f"{title}.wav")
         if state == State.CANCELLED:
-            jobs.cancel(job)
+            actions.cancel(job)
         elif state != State.QUEUED:
             job = claimed(job, worker)
             if state == State.DONE:
                 finish(job)
             elif state == State.FAILED:
-                jobs.fail(job, "No good.")
+                queue.fail(job, "No good.")
         return Job.objects.get(pk=job.pk)
 
     return make
@@ -157,8 +160,8 @@ class Immediately(Executor):
 @pytest.fixture
 def immediately(monkeypatch) -> None:
     """Exports are made before the answer to their request."""
-    monkeypatch.setattr(rendering, "renderer", Immediately())
-    monkeypatch.setattr(rendering, "close_old_connections", lambda: None)  # a thread's own; here it is the test's
+    monkeypatch.setattr(renderer, "renderer", Immediately())
+    monkeypatch.setattr(renderer, "close_old_connections", lambda: None)  # a thread's own; here it is the test's
 
 
 @pytest.fixture

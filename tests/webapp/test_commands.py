@@ -26,7 +26,7 @@ class TestSetup:
         call_command("setup")
         call_command("setup")
         assert composed == [settings.DEMO_SONG]
-        assert (settings.STATIC_ROOT / "webapp" / "home.js").exists()
+        assert (settings.STATIC_ROOT / "webapp" / "pages" / "home.js").exists()
         said = capsys.readouterr().out
         for step in ("Database", "Static files", "Model", "Demo song"):
             assert said.count(f"{step} ...") == 2

@@ -3,12 +3,12 @@
 import re
 
 import pytest
-from acting import Answer, files_below, fresh
 from django.test import Client
-from django.urls import URLPattern, get_resolver
+from support.acting import Answer, files_below, fresh
 
-from webapp import jobs
+from webapp.api import openapi
 from webapp.models import Export, Job, State, Stem
+from webapp.songs import actions
 
 pytestmark = pytest.mark.django_db
 
@@ -20,7 +20,7 @@ VALUES = {"<uuid:pk>": "{pk}", "<uuid:export>": EXPORT, "<slug:name>": "vocals",
 
 def addresses() -> list[str]:
     """Every route that names a job, out of the URL conf, so that none can be forgotten."""
-    routes = [str(entry.pattern) for entry in get_resolver().url_patterns if isinstance(entry, URLPattern)]
+    routes = [path.removeprefix("/") for path, _ in openapi.routes()]
     named = [route for route in routes if "jobs/<uuid:pk>" in route]
     for pattern, value in VALUES.items():
         named = [route.replace(pattern, value) for route in named]
@@ -46,7 +46,7 @@ def test_the_list_of_addresses_is_not_empty():
 def test_others_find_nothing_and_change_nothing(make_job, stranger, state, address, who):
     job = with_export(make_job(State.DONE if state == "deleted" else state))
     if state == "deleted":
-        jobs.delete(job)
+        actions.delete(job)
     client = Client()
     if who == "stranger":
         client.force_login(stranger)

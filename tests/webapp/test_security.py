@@ -13,8 +13,8 @@ from django.core.management import call_command
 from django.test import Client
 from django.utils import timezone
 
-from webapp import guessing
 from webapp.models import State, User
+from webapp.pages import guessing
 
 pytestmark = pytest.mark.django_db
 

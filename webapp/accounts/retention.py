@@ -14,7 +14,7 @@ from webapp.models import Job, Track, User
 AT_ONCE = 5  # songs and guests at a beat of a worker, which must not wait long for its next
 
 
-def erase(user: User) -> None:
+def delete_account(user: User) -> None:
     """Remove an account with all that is its own: songs, stems, their files, tokens, webhooks. What runs stops."""
     with transaction.atomic():
         User.objects.select_for_update().get(pk=user.pk)  # nothing is uploaded meanwhile

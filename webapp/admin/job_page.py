@@ -7,8 +7,8 @@ from django import forms
 from django.utils import timezone
 
 from pipeline.options import DEFAULT_BLEED, STEMS, Options, bleeds, presets
+from webapp.api.representations import in_order, job_json
 from webapp.models import LIVE, Job, State
-from webapp.serializers import in_order, job_json
 
 SILENCE_DB = -150.0  # nothing but rounding
 ENDED = (State.FAILED, State.CANCELLED)
@@ -21,7 +21,7 @@ POSSIBLE: dict[str, tuple[State, ...]] = {
 """What can be done with a job in which state; all else always."""
 
 
-class AgainForm(forms.Form):
+class RerunForm(forms.Form):
     """The settings of another try; no stems: as the song has them."""
 
     preset = forms.ChoiceField(choices=[(name, name) for name in presets()])
@@ -43,7 +43,7 @@ def is_possible(action: str, job: Job) -> bool:
     return job.state in POSSIBLE.get(action, State.values)
 
 
-def dossier(job: Job, beside: str = "") -> dict[str, Any]:
+def job_page(job: Job, beside: str = "") -> dict[str, Any]:
     """What the page shows of a job, and of another result of the same song if that is to be beside it."""
     same_song = Job.objects.filter(track=job.track).select_related("track").exclude(pk=job.pk).order_by("created_at")
     others = list(same_song)

@@ -20,9 +20,10 @@ from django.shortcuts import get_object_or_404, redirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 
-from webapp import jobs, oversight, review
-from webapp.dossier import AgainForm, dossier, is_possible, time_spent
+from webapp.admin.job_page import RerunForm, is_possible, job_page, time_spent
 from webapp.models import Export, Job, Token, Track, User, Verdict, Worker
+from webapp.review import moderation, verdicts
+from webapp.songs import actions
 
 JOB_PAGE = "admin:webapp_job_change"
 
@@ -51,12 +52,12 @@ class AccountAdmin(UserAdmin[User]):
     @admin.action(description="Hold their jobs", permissions=["change"])
     def hold(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
         """Nothing of theirs starts any more."""
-        self.message_user(request, f"{oversight.hold(queryset)} on hold: no more of their jobs start.")
+        self.message_user(request, f"{moderation.hold(queryset)} on hold: no more of their jobs start.")
 
     @admin.action(description="Let their jobs go on", permissions=["change"])
     def let_go(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
         """In their old places."""
-        self.message_user(request, f"{oversight.let_go(queryset)} not on hold any more.")
+        self.message_user(request, f"{moderation.release(queryset)} not on hold any more.")
 
 
 @admin.register(Token)
@@ -204,27 +205,27 @@ class JobAdmin(Shown, admin.ModelAdmin[Job]):
     @admin.action(description="Cancel", permissions=["manage"])
     def cancel(self, request: HttpRequest, queryset: QuerySet[Job]) -> None:
         """Stop what waits or runs."""
-        self._each(request, queryset, jobs.cancel, "cancelled", "Only what waits or runs can be cancelled.")
+        self._each(request, queryset, actions.cancel, "cancelled", "Only what waits or runs can be cancelled.")
 
     @admin.action(description="Put back in the queue", permissions=["manage"])
     def requeue(self, request: HttpRequest, queryset: QuerySet[Job]) -> None:
         """Begin anew."""
         why = "What waits already, or is done, can't be put back: run it again instead."
-        self._each(request, queryset, oversight.requeue, "put back in the queue", why)
+        self._each(request, queryset, moderation.requeue, "put back in the queue", why)
 
     @admin.action(description="Hand a second try over to the owner", permissions=["manage"])
     def hand_over(self, request: HttpRequest, queryset: QuerySet[Job]) -> None:
         """The owner has it beside the first."""
         why = "Only a finished second try can be handed over."
-        self._each(request, queryset, oversight.hand_over, "handed over", why)
+        self._each(request, queryset, moderation.hand_over, "handed over", why)
 
     @admin.action(description="Remove files, keep the upload", permissions=["manage"])
     def empty(self, request: HttpRequest, queryset: QuerySet[Job]) -> None:
         """Make room."""
-        self._each(request, queryset, oversight.empty, "emptied", "Cancel what waits or runs first.")
+        self._each(request, queryset, moderation.empty, "emptied", "Cancel what waits or runs first.")
 
     def _decide(self, request: HttpRequest, queryset: QuerySet[Job], verdict: Verdict) -> None:
-        count = review.decide(queryset, verdict, request.POST.get("note", ""), cast(User, request.user))
+        count = verdicts.decide(queryset, verdict, request.POST.get("note", ""), cast(User, request.user))
         self.message_user(request, f"{_jobs(count)}: {verdict.label.lower()}.", messages.SUCCESS)
 
     def _each(
@@ -255,19 +256,19 @@ class JobAdmin(Shown, admin.ModelAdmin[Job]):
             raise Http404
         choices = self.get_action_choices(request, [])
         actions = {name: label for name, label in choices if is_possible(name, job)}
-        context = self.admin_site.each_context(request) | dossier(job, request.GET.get("beside", ""))
-        context |= {"opts": self.opts, "actions": actions, "form": AgainForm()}
+        context = self.admin_site.each_context(request) | job_page(job, request.GET.get("beside", ""))
+        context |= {"opts": self.opts, "actions": actions, "form": RerunForm()}
         return TemplateResponse(request, "admin/webapp/job/page.html", context)
 
     def again(self, request: HttpRequest, pk: UUID) -> HttpResponse:
         """Separate the song once more with other settings, and show both."""
-        job, form = get_object_or_404(Job, pk=pk), AgainForm(request.POST)
+        job, form = get_object_or_404(Job, pk=pk), RerunForm(request.POST)
         if not self.has_review_permission(request):
             raise PermissionDenied
         if request.method != "POST" or not form.is_valid():
             self.message_user(request, f"These settings don't go together. {form.errors.as_text()}", messages.ERROR)
             return redirect(JOB_PAGE, pk)
-        trial = oversight.run_again(job, form.options(), cast(User, request.user))
+        trial = moderation.rerun(job, form.options(), cast(User, request.user))
         self.message_user(request, "It is separated again, as you see beside the first result.", messages.SUCCESS)
         return redirect(f"{reverse(JOB_PAGE, args=[pk])}?beside={trial.pk}")
 

@@ -7,9 +7,9 @@ from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.utils.decorators import method_decorator
 
-from webapp.figures import figures
-from webapp.guessing import know
-from webapp.throttles import per_address
+from webapp.api.throttling import per_address
+from webapp.monitoring.stats import current_stats
+from webapp.pages.guessing import know
 
 
 class Console(admin.AdminSite):
@@ -29,4 +29,4 @@ class Console(admin.AdminSite):
 
     def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> TemplateResponse:
         """The first page."""
-        return super().index(request, {"figures": figures()} | (extra_context or {}))
+        return super().index(request, {"figures": current_stats()} | (extra_context or {}))

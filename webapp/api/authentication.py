@@ -1,26 +1,37 @@
-"""Tokens by which programs act for a member: how one is made, and how a request proves that it has one.
+"""How a request proves who sent it: by session or by token."""
 
-Kept is only a token's hash, so that whoever reads the database can do nothing with it.
-"""
-
-from collections.abc import Iterable
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from django.utils import timezone
 from knox.auth import TokenAuthentication as KnoxAuthentication
-from rest_framework.exceptions import AuthenticationFailed
+from rest_framework import authentication
+from rest_framework.exceptions import AuthenticationFailed, PermissionDenied
+from rest_framework.request import Request
 
-from webapp.models import Scope, Token, User
+from webapp.models import Token, User
+
+STALE = "This page is out of date, or your browser keeps no cookies for this site. Reload it and try again."
+
+
+class SessionAuthentication(authentication.SessionAuthentication):
+    """Sessions, with the CSRF check for visitors too: their first upload makes an account."""
+
+    def authenticate(self, request: Request) -> tuple[Any, None] | None:
+        """The session's user, or None. Raises PermissionDenied without a CSRF token."""
+        self.enforce_csrf(request)
+        user = request._request.user
+        return (user, None) if user.is_active else None
+
+    def enforce_csrf(self, request: Request) -> None:
+        """Say it so that people know what to do."""
+        try:
+            super().enforce_csrf(request)
+        except PermissionDenied as error:
+            raise PermissionDenied(STALE) from error
+
 
 NOTE_EVERY = timedelta(minutes=1)  # between two notes of a token's use
-
-
-def make(user: User, name: str, scopes: Iterable[str], expires_at: datetime | None) -> tuple[Token, str]:
-    """A new token, and what it is: this is the only time that anybody sees it. expires_at: None for never."""
-    kept_in_order = [scope.value for scope in Scope if scope in scopes]
-    lasts = expires_at and expires_at - timezone.now()
-    return Token.objects.create(user, expiry=lasts, name=name, scopes=kept_in_order)  # type: ignore[no-any-return,no-untyped-call]
 
 
 class TokenAuthentication(KnoxAuthentication):

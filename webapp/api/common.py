@@ -12,13 +12,13 @@ from rest_framework.generics import get_object_or_404
 from rest_framework.request import Request
 from rest_framework.viewsets import GenericViewSet
 
-from webapp import quotas
-from webapp.accounts import become_guest
-from webapp.limits import announced
+from webapp.accounts import quotas
+from webapp.api.permissions import reach
+from webapp.http.body_limit import announced
+from webapp.http.guests import become_guest
+from webapp.http.problems import Checked, QuotaExceeded
 from webapp.models import Job, User
-from webapp.permissions import reach
-from webapp.problems import Checked, QuotaExceeded
-from webapp.serializers import all_jobs
+from webapp.songs.queries import all_jobs
 
 M = TypeVar("M", bound=Model)
 

@@ -5,7 +5,7 @@ import hashlib
 import os
 import tempfile
 from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import ExitStack, closing, contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import IO
 from uuid import UUID
@@ -17,13 +17,15 @@ from rest_framework.exceptions import ValidationError
 from zipstream import ZIP_STORED, ZipStream
 
 from pipeline.options import InvalidOption, Options
-from webapp import rendering
-from webapp.files import CHUNK, TYPES, as_attachment, chunks, send_file, tame
+from webapp.api.permissions import reach, user_of
+from webapp.exports import renderer
+from webapp.exports.spec import ExportSpec, export_spec
+from webapp.http.problems import Busy
+from webapp.http.ranges import TYPES, as_attachment, chunks, send_file
+from webapp.http.zip import packed, parts
 from webapp.models import Job, Stem
-from webapp.permissions import reach, user_of
-from webapp.problems import Busy
-from webapp.storage import store
-from webapp.wishes import Wish, wish
+from webapp.storage.base import store
+from webapp.storage.filenames import tame
 
 
 @require_GET
@@ -42,13 +44,13 @@ async def stems(request: HttpRequest, pk: UUID) -> HttpResponseBase:
 async def mix(request: HttpRequest, pk: UUID) -> HttpResponseBase:
     """The mix that the query describes, as a file.
 
-    See `wishes` for how. X-Lowered-dB tells by how much it was lowered so as not to clip.
+    See `exports.spec` for how. X-Lowered-dB tells by how much it was lowered so as not to clip.
     """
     found = await _finished(request, pk)
     job = found[0].job
     with _explained():
-        wished = wish(request.GET, [stem.name for stem in found], beside=())
-        file, size, lowered = await asyncio.wrap_future(rendering.admit(_render, job, wished))
+        wished = export_spec(request.GET, [stem.name for stem in found], beside=())
+        file, size, lowered = await asyncio.wrap_future(renderer.admit(_render, job, wished))
     headers = {"Content-Length": str(size), "Content-Type": TYPES[wished.suffix], "X-Lowered-dB": f"{lowered:.2f}"}
     response = StreamingHttpResponse(_sent(file, size), headers=headers)
     return as_attachment(response, wished.filename(tame(job.track.title)))
@@ -76,21 +78,21 @@ async def _in_form(stem: Stem, query: Mapping[str, str]) -> Path:
     Options(**asked)
     if asked == own and stem.job.report.get("title") == stem.job.track.title:
         return stem.path
-    return await asyncio.wrap_future(rendering.admit(_converted, stem, **asked))
+    return await asyncio.wrap_future(renderer.admit(_converted, stem, **asked))
 
 
 def _converted(stem: Stem, format: str, bits: str, sample_rate: str) -> Path:
-    from pipeline.audio import suffix  # noqa: PLC0415 - they load NumPy and ffmpeg
-    from pipeline.stems import Form, write  # noqa: PLC0415
-    from webapp.original import tags_of  # noqa: PLC0415
+    from pipeline.audio.encode import suffix  # noqa: PLC0415 - they load NumPy and ffmpeg
+    from pipeline.exports.stem_files import Form, write  # noqa: PLC0415
+    from webapp.songs.source_audio import tags_of  # noqa: PLC0415
 
     title = hashlib.sha256(stem.job.track.title.encode()).hexdigest()[:8]
     path = stem.job.published / stem.name / f"{format}-{bits}-{sample_rate}-{title}.{suffix(format)}"
     with suppress(FileNotFoundError):
         store().stat(path)
         return path
-    rendering.require_room()
-    separated = rendering.separated(stem.job, format, sample_rate)
+    renderer.require_space()
+    separated = renderer.separated(stem.job, format, sample_rate)
     with separated as song, tempfile.TemporaryDirectory(dir=song.directory) as scratch:
         made = Path(scratch, path.name)
         write(song, stem.name, made, Form(format, bits, tags_of(stem.job)))
@@ -105,21 +107,21 @@ def _explained() -> Iterator[None]:
         yield
     except InvalidOption as error:
         raise ValidationError(error.message) from error
-    except rendering.Busy as error:
+    except renderer.Busy as error:
         raise Busy(str(error)) from error
     except FileNotFoundError as error:  # deleted, or chosen anew, a moment ago
         raise Http404 from error
 
 
-def _render(job: Job, wished: Wish) -> tuple[IO[bytes], int, float]:
+def _render(job: Job, wished: ExportSpec) -> tuple[IO[bytes], int, float]:
     """An open file that is gone once it is closed, its size, and the dB by which the mix was lowered."""
-    from pipeline.mix import render  # noqa: PLC0415
-    from webapp.original import tags_of  # noqa: PLC0415
+    from pipeline.exports.mix import render  # noqa: PLC0415
+    from webapp.songs.source_audio import tags_of  # noqa: PLC0415
 
-    rendering.require_room()
+    renderer.require_space()
     with ExitStack() as stack:
         file = stack.enter_context(tempfile.TemporaryFile(dir=settings.FILE_UPLOAD_TEMP_DIR))
-        with rendering.separated(job, wished.format, wished.sample_rate) as song:
+        with renderer.separated(job, wished.format, wished.sample_rate) as song:
             tags = tags_of(job).version("mix")
             lowered = render(song, wished.mix, file, wished.format, wished.bits, tags)
         size = file.seek(0, os.SEEK_END)
@@ -141,20 +143,6 @@ def _archive(paths: dict[str, Path], title: str) -> ZipStream:
         name = f"{title}/{title} - {stem}{path.suffix}"
         archive.add(parts(path), name, size=store().stat(path).size)
     return archive
-
-
-def parts(path: Path) -> Iterator[bytes]:
-    """Read no sooner than its turn comes."""
-    with closing(store().part(path)) as file:
-        while chunk := file.read(CHUNK):
-            yield chunk
-
-
-async def packed(archive: ZipStream) -> AsyncIterator[bytes]:
-    """The archive, read in another thread so that a slow disk holds nobody up."""
-    parts = iter(archive)
-    while chunk := await asyncio.to_thread(next, parts, b""):
-        yield chunk
 
 
 async def _finished(request: HttpRequest, pk: UUID) -> list[Stem]:

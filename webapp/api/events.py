@@ -18,12 +18,13 @@ from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, StreamingHttpResponse
 from django.views.decorators.http import require_GET
 
-from webapp import shapes
-from webapp.accounts import guest_name
+from webapp.api import schemas
+from webapp.api.permissions import reach, user_of
+from webapp.api.representations import job_json
+from webapp.http.guests import guest_name
 from webapp.models import LIVE, Job
-from webapp.permissions import reach, user_of
-from webapp.queue import Queue
-from webapp.serializers import all_jobs, job_json, jobs_of
+from webapp.songs.queries import all_jobs, jobs_of
+from webapp.songs.wait_status import Queue
 
 LOOK_EVERY = 0.5  # seconds
 KEEP_ALIVE = 15.0  # seconds; below the usual minute after which proxies drop a silent connection
@@ -58,7 +59,7 @@ class Watch:
 
     def __init__(self, jobs: QuerySet[Job]):
         self._jobs = jobs
-        self._told: dict[UUID, tuple[datetime, shapes.Job | None]] = {}
+        self._told: dict[UUID, tuple[datetime, schemas.Job | None]] = {}
 
     def skip(self) -> None:
         """Take jobs that are over as known."""
@@ -93,7 +94,7 @@ class Watch:
     def _may_have_changed(self, pk: UUID, updated: datetime, state: str) -> bool:
         return state in LIVE or pk not in self._told or self._told[pk][0] != updated
 
-    def _difference(self, job: Job, queue: Queue) -> shapes.Job | None:
+    def _difference(self, job: Job, queue: Queue) -> schemas.Job | None:
         """The job's JSON if it is not what was told last."""
         before = self._told.get(job.pk)
         data = job_json(job, queue)

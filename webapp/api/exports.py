@@ -11,15 +11,17 @@ from rest_framework.response import Response
 from rest_framework.viewsets import ViewSet
 
 from pipeline.options import InvalidOption
-from webapp import rendering, shapes
+from webapp.api import schemas
 from webapp.api.common import own
+from webapp.api.openapi import MIX_ORDER, schema_of
+from webapp.api.representations import export_json
+from webapp.api.requests import as_query
+from webapp.exports import renderer
+from webapp.exports.spec import export_spec
+from webapp.http.problems import Busy, Conflict
 from webapp.models import Export
-from webapp.problems import Busy, Conflict
-from webapp.schema import MIX_ORDER, of
-from webapp.serializers import export_json
-from webapp.wishes import as_query, wish
 
-EXPORT = of(shapes.Export)
+EXPORT = schema_of(schemas.Export)
 KARAOKE = OpenApiExample(
     "Karaoke", {"what": "mix", "mute": ["vocals"], "drums": -3.5, "format": "flac"}, request_only=True
 )
@@ -31,7 +33,7 @@ class ExportViewSet(ViewSet):
     @extend_schema(responses={200: EXPORT})
     def list(self, request: Request, pk: UUID) -> Response:
         """All, newest first."""
-        rendering.fail_lost()
+        renderer.fail_lost()
         return Response([export_json(export) for export in own(request, pk).exports.order_by("-created_at", "pk")])
 
     @extend_schema(request={"application/json": MIX_ORDER}, responses={201: EXPORT}, examples=[KARAOKE])
@@ -42,13 +44,13 @@ class ExportViewSet(ViewSet):
         if job.finished is None or not names:
             raise Conflict("There is nothing to take along before the song is separated.")
         try:
-            export = rendering.start(job, wish(as_query(request.data), names))
+            export = renderer.enqueue(job, export_spec(as_query(request.data), names))
         except InvalidOption as error:
             raise ValidationError(error.message) from error
-        except rendering.Busy as error:
+        except renderer.Busy as error:
             raise Busy(str(error)) from error
         except FileNotFoundError as error:
-            raise Conflict(rendering.GONE) from error
+            raise Conflict(renderer.GONE) from error
         made = export_json(_own_export(request, pk, export.pk))
         return Response(made, status=status.HTTP_201_CREATED, headers={"Location": made["url"]})
 

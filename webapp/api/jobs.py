@@ -15,33 +15,24 @@ from rest_framework.generics import get_object_or_404
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from webapp import jobs, shapes
+from webapp.api import schemas
 from webapp.api.common import Resource, Whose, of_everyone, own, person, require_may_upload, uploader
 from webapp.api.filters import JobFilters
+from webapp.api.idempotency import KeyReused, known, once
+from webapp.api.openapi import schema_of
 from webapp.api.pagination import JobPages
-from webapp.idempotency import KeyReused, known, once
+from webapp.api.representations import in_order, job_json, jobs_json, stems_json
+from webapp.api.requests import JobOptions, SongOrder, StemSelection, Title, TrackOrder
+from webapp.http.problems import Conflict, Unavailable
 from webapp.models import Job, State, User
-from webapp.problems import Conflict, Unavailable
-from webapp.schema import of
-from webapp.serializers import (
-    Choice,
-    SongOrder,
-    Title,
-    TrackOrder,
-    Wishes,
-    all_jobs,
-    in_order,
-    job_json,
-    jobs_json,
-    jobs_of,
-    stems_json,
-)
+from webapp.songs import actions, queue, transitions
+from webapp.songs.queries import all_jobs, jobs_of
 
 LONGEST_KEY = 255
 KEY = (
     "Any string of yours: a request that is sent again with it makes nothing twice, and is answered with the same job."
 )
-JOB, STEM = of(shapes.Job), of(shapes.Stem)
+JOB, STEM = schema_of(schemas.Job), schema_of(schemas.Stem)
 ORDER = OpenApiExample(
     "Vocals and drums of a track",
     {"track": "6f1d1d3c-6b8e-4d0a-9a57-1f5d3f0a2b11", "stems": ["vocals", "drums"], "format": "flac", "bits": "24"},
@@ -70,7 +61,7 @@ class JobViewSet(Resource[Job]):
     filter_backends = [DjangoFilterBackend]
     filterset_class = JobFilters
     pagination_class = JobPages
-    sent = {"create": SongOrder, "partial_update": Title, "choose": Choice}
+    sent = {"create": SongOrder, "partial_update": Title, "choose": StemSelection}
 
     @extend_schema(responses={200: JOB}, parameters=[Whose])
     def list(self, request: Request) -> Response:
@@ -91,7 +82,7 @@ class JobViewSet(Resource[Job]):
         if not known(person(request), key):  # what was made before is told, whatever is left of a quota
             require_may_upload(request)
         here = isinstance(request.data, Mapping) and "track" in request.data
-        order: Wishes = (TrackOrder if here else SongOrder)(data=request.data, context={"request": request})
+        order: JobOptions = (TrackOrder if here else SongOrder)(data=request.data, context={"request": request})
         order.is_valid(raise_exception=True)
         owner = uploader(request)
         try:
@@ -109,7 +100,7 @@ class JobViewSet(Resource[Job]):
         require_may_upload(request)
         if not settings.DEMO_SONG.exists():
             raise NoDemo
-        return _made(jobs.create_demo(uploader(request)))
+        return _made(actions.enqueue_demo(uploader(request)))
 
     @extend_schema(responses={200: JOB})
     def retrieve(self, request: Request, pk: UUID) -> Response:
@@ -120,13 +111,13 @@ class JobViewSet(Resource[Job]):
     def partial_update(self, request: Request, pk: UUID) -> Response:
         """Rename."""
         track = own(request, pk).track
-        jobs.rename(track, self.wish()["title"], person(request))
+        actions.rename(track, self.wish()["title"], person(request))
         return Response(job_json(own(request, pk)))
 
     @extend_schema(responses={204: None})
     def destroy(self, request: Request, pk: UUID) -> Response:
         """Delete, with some minutes to think better of it."""
-        jobs.delete(own(request, pk), person(request))
+        actions.delete(own(request, pk), person(request))
         return Response(status=status.HTTP_204_NO_CONTENT)
 
     @extend_schema(request=None, responses={200: JOB})
@@ -134,15 +125,17 @@ class JobViewSet(Resource[Job]):
     def restore(self, request: Request, pk: UUID) -> Response:
         """Bring back what was deleted a moment ago."""
         job = get_object_or_404(Job.objects.filter(track__owner_id=request.user.pk), pk=pk)
-        if not jobs.restore(job, person(request)):
-            raise Conflict(f"Only a song deleted in the last {jobs.UNDO.seconds // 60} minutes can be brought back.")
+        if not actions.restore(job, person(request)):
+            raise Conflict(
+                f"Only a song deleted in the last {transitions.UNDO.seconds // 60} minutes can be brought back."
+            )
         return Response(job_json(own(request, pk)))
 
     @extend_schema(request=None, responses={200: JOB})
     @action(detail=True, methods=["post"])
     def cancel(self, request: Request, pk: UUID) -> Response:
         """Stop."""
-        if not jobs.cancel(own(request, pk), person(request)):
+        if not actions.cancel(own(request, pk), person(request)):
             raise Conflict("This song is not being separated any more, so there is nothing to cancel.")
         return Response(job_json(own(request, pk)))
 
@@ -151,9 +144,9 @@ class JobViewSet(Resource[Job]):
     def retry(self, request: Request, pk: UUID) -> Response:
         """Try again."""
         job = own(request, pk)
-        if job.state == State.FAILED and "retry" not in jobs.actions_of(job):
+        if job.state == State.FAILED and "retry" not in queue.actions_of(job):
             raise Conflict("The file itself cannot be separated, so another try would fail too. Upload another one.")
-        if not jobs.retry(job, person(request)):
+        if not actions.retry(job, person(request)):
             raise Conflict("Only a failed or cancelled job can be tried again.")
         return Response(job_json(own(request, pk)))
 
@@ -177,7 +170,7 @@ class JobViewSet(Resource[Job]):
     def choose(self, request: Request, pk: UUID) -> Response:
         """Choose other stems of a finished job."""
         job = own(request, pk)
-        if not jobs.choose(job, in_order(self.wish()["stems"]), person(request)):
+        if not actions.reselect_stems(job, in_order(self.wish()["stems"]), person(request)):
             raise Conflict("Stems can be chosen again once the song is separated.")
         return Response(job_json(own(request, pk)))
 
@@ -189,18 +182,18 @@ def _key(request: Request) -> str:
     return key
 
 
-def _mark(order: Wishes) -> dict[str, Any]:
+def _mark(order: JobOptions) -> dict[str, Any]:
     """What is asked for, to tell a repeated request from another one."""
     wish = order.validated_data
     song = {"track": wish["track"].pk} if "track" in wish else {"file": wish["file"].name, "size": wish["file"].size}
     return song | order.options.as_dict()
 
 
-def _start(owner: User, order: Wishes) -> Job:
+def _start(owner: User, order: JobOptions) -> Job:
     wish = order.validated_data
     if "track" in wish:
-        return jobs.start(wish["track"], order.options, owner)
-    return jobs.create(owner, wish["file"], wish["file"].name, order.options, wish["title"])
+        return actions.enqueue(wish["track"], order.options, owner)
+    return actions.upload_and_enqueue(owner, wish["file"], wish["file"].name, order.options, wish["title"])
 
 
 def _made(job: Job) -> Response:

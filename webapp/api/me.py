@@ -8,10 +8,11 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from pipeline.options import all_models, presets_of
-from webapp import quotas, shapes
+from webapp.accounts import quotas
+from webapp.api import schemas
+from webapp.api.openapi import schema_of
+from webapp.api.permissions import WithAccount
 from webapp.models import Scope, Token
-from webapp.permissions import WithAccount
-from webapp.schema import of
 
 
 class Me(APIView):
@@ -19,7 +20,7 @@ class Me(APIView):
 
     permission_classes = [WithAccount]
 
-    @extend_schema(responses={200: of(shapes.Account)})
+    @extend_schema(responses={200: schema_of(schemas.Account)})
     def get(self, request: Request) -> Response:
         """Name, what may be done the way that one asks, what one may use and uses. quota: null means without limit."""
         user, token = request.user, request.auth
@@ -34,7 +35,7 @@ class Me(APIView):
 class Models(APIView):
     """The models of this site."""
 
-    @extend_schema(responses={200: {"type": "array", "items": of(shapes.Model)}})
+    @extend_schema(responses={200: {"type": "array", "items": schema_of(schemas.Model)}})
     def get(self, _: Request) -> Response:
         """All, with licence and origin, and whether they are installed."""
         return Response([asdict(card) | {"presets": presets_of(card.name)} for card in all_models()])

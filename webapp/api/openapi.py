@@ -15,9 +15,9 @@ from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from drf_spectacular.openapi import AutoSchema
 
 from pipeline.options import BITS, FORMATS, SAMPLE_RATES
-from webapp import shapes
-from webapp.permissions import WithinScope
-from webapp.wishes import KINDS
+from webapp.api import schemas
+from webapp.api.permissions import WithinScope
+from webapp.exports.spec import KINDS
 
 Schema = dict[str, Any]
 
@@ -29,35 +29,35 @@ BASIC: dict[Any, Schema] = {
     NoneType: {"type": "null"},
     Any: {},
 }
-SHAPES = [shape for shape in vars(shapes).values() if is_typeddict(shape)]
+SHAPES = [shape for shape in vars(schemas).values() if is_typeddict(shape)]
 
 
 # -- shapes --------------------------------------------------------------------------------------------------
 
 
-def of(hint: Any) -> Schema:
+def schema_of(hint: Any) -> Schema:
     """The JSON schema of a type hint: a shape by its name, anything else in full."""
     origin, inner = get_origin(hint), get_args(hint)
     if origin is NotRequired:
-        return of(inner[0])
+        return schema_of(inner[0])
     if origin is Annotated:
-        return of(inner[0]) | _told(*hint.__metadata__)
+        return schema_of(inner[0]) | _told(*hint.__metadata__)
     if origin is UnionType:
-        return _either([of(each) for each in inner])
+        return _either([schema_of(each) for each in inner])
     if origin is list:
-        return {"type": "array", "items": of(inner[0])}
+        return {"type": "array", "items": schema_of(inner[0])}
     if origin is dict:
-        return {"type": "object", "additionalProperties": of(inner[1])}
+        return {"type": "object", "additionalProperties": schema_of(inner[1])}
     return {"$ref": f"#/components/schemas/{hint.__name__}"} if is_typeddict(hint) else BASIC[hint]
 
 
-def in_full(shape: Any) -> Schema:
+def component(shape: Any) -> Schema:
     """The JSON schema of a shape itself."""
     hints = get_type_hints(shape, include_extras=True)
     return {
         "type": "object",
         "description": (shape.__doc__ or "").strip(),
-        "properties": {name: of(hint) for name, hint in hints.items()},
+        "properties": {name: schema_of(hint) for name, hint in hints.items()},
         "required": sorted(shape.__required_keys__),
     }
 
@@ -86,7 +86,7 @@ class Described(AutoSchema):
 class SessionScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
     """How a browser says who asks."""
 
-    target_class = "webapp.accounts.SessionAuthentication"
+    target_class = "webapp.api.authentication.SessionAuthentication"
     name = "session"
 
     def get_security_definition(self, auto_schema: AutoSchema) -> Schema:  # noqa: ARG002
@@ -97,7 +97,7 @@ class SessionScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-
 class TokenScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
     """How a program does."""
 
-    target_class = "webapp.tokens.TokenAuthentication"
+    target_class = "webapp.api.authentication.TokenAuthentication"
     name = "token"
 
     def get_security_definition(self, auto_schema: AutoSchema) -> Schema:  # noqa: ARG002
@@ -204,7 +204,7 @@ def routes(patterns: Any = None, before: str = "/") -> Iterator[tuple[str, URLPa
 
 def complete(result: Schema, **_: Any) -> Schema:
     """Add to what was found in the views: shapes, files, and that whatever goes wrong is a problem."""
-    result["components"]["schemas"] |= {shape.__name__: in_full(shape) for shape in SHAPES}
+    result["components"]["schemas"] |= {shape.__name__: component(shape) for shape in SHAPES}
     for path, route in routes():
         if route.name in FILES:
             result["paths"][_template(path, route)] = {"get": _operation(route, FILES[route.name])}

@@ -13,8 +13,8 @@ from rest_framework.exceptions import PermissionDenied
 from rest_framework.permissions import SAFE_METHODS, BasePermission
 from rest_framework.request import Request
 
+from webapp.api.authentication import TokenAuthentication
 from webapp.models import Scope, Token, User
-from webapp.tokens import TokenAuthentication
 
 TOO_SHORT = "This token has no scope “{}”, which this takes. Make another token on your account page."
 

@@ -1,134 +1,20 @@
-"""Tracks and jobs as JSON, the same for pages, REST and events; and the forms of what is sent."""
+"""Tracks, jobs and exports as JSON, the same for pages, REST and events."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
-from uuid import UUID
 
-from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
-from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models import QuerySet
 from django.urls import reverse
-from rest_framework import serializers
 
-from pipeline.options import (
-    BITS,
-    DEFAULT_BLEED,
-    DRAFT,
-    FORMATS,
-    SAMPLE_RATES,
-    SOURCE,
-    STEMS,
-    Options,
-    bleeds,
-    experimental_stems,
-    presets,
-    stem_choices,
-)
-from webapp import shapes
-from webapp.jobs import actions_of
+from pipeline.options import DEFAULT_BLEED, DRAFT, STEMS, experimental_stems, stem_choices
+from webapp.api import schemas
 from webapp.models import SAMPLE_RATE, Export, Job, State, Stem, Track, User
-from webapp.problems import Checked
-from webapp.queue import Queue
-from webapp.validators import validate_upload
-
-CHOOSE = "Please choose a song."
+from webapp.songs.queue import actions_of
+from webapp.songs.wait_status import Queue
 
 
-class Text(serializers.CharField):
-    """Text, and no number that would do as one."""
-
-    def to_internal_value(self, data: Any) -> str:
-        """As it was sent."""
-        if not isinstance(data, str):
-            self.fail("invalid")
-        return str(super().to_internal_value(data))
-
-
-class Title(Checked):
-    """Another name for a song."""
-
-    title = Text(
-        max_length=255, error_messages=dict.fromkeys(("required", "blank", "null", "invalid"), "Please give it a name.")
-    )
-
-
-class Names(serializers.MultipleChoiceField):
-    """Several of those that there are, as a list."""
-
-    def to_internal_value(self, data: Any) -> Any:
-        """An object is no list, though it can be gone through."""
-        if isinstance(data, Mapping):
-            self.fail("not_a_list", input_type=type(data).__name__)
-        return super().to_internal_value(data)
-
-
-class Choice(Checked):
-    """Another choice of stems for a finished job; none: as the song has them."""
-
-    stems = Names(choices=STEMS, default=set[str]())
-
-
-class Upload(Checked):
-    """A song to keep."""
-
-    file = serializers.FileField(
-        validators=[validate_upload],
-        max_length=255,
-        allow_empty_file=True,  # our validator says it in plainer words
-        error_messages={"required": CHOOSE, "invalid": CHOOSE},
-    )
-    title = serializers.CharField(max_length=255, required=False, allow_blank=True, default="")
-
-
-class Wishes(Checked):
-    """How to separate a song."""
-
-    stems = Names(choices=STEMS, default=set[str]())
-    preset = serializers.ChoiceField(choices=presets(), default="default")
-    format = serializers.ChoiceField(choices=list(FORMATS), default="wav")
-    bits = serializers.ChoiceField(choices=BITS, default="float")
-    sample_rate = serializers.ChoiceField(choices=SAMPLE_RATES, default=SOURCE)
-    bleed = serializers.ChoiceField(choices=[*bleeds()], default=DEFAULT_BLEED)
-
-    @property
-    def options(self) -> Options:
-        """The same, checked."""
-        wish = {name: self.validated_data[name] for name in ("preset", "format", "bits", "sample_rate", "bleed")}
-        return Options(**wish, stems=tuple(in_order(self.validated_data["stems"])))
-
-
-class SongOrder(Upload, Wishes):
-    """A song, and how to separate it."""
-
-
-class TrackOrder(Wishes):
-    """A song that was uploaded before, and how to separate it."""
-
-    track = serializers.UUIDField()
-
-    def validate_track(self, pk: UUID) -> Track:
-        """One of my own; others' don't exist. One song at a time."""
-        if "file" in self.initial_data:
-            raise serializers.ValidationError("Send a song or the id of a track, not both.")
-        track = tracks_of(self.context["request"].user).filter(pk=pk).first()
-        if track is None:
-            raise serializers.ValidationError("You have no such track. Upload it first.")
-        return track
-
-
-def all_tracks() -> QuerySet[Track]:
-    """Tracks, newest first. One all of whose jobs are deleted is gone with them."""
-    kept = Job.objects.filter(track=OuterRef("track"), deleted_at=None)
-    deleted = Job.objects.filter(~Exists(kept), track=OuterRef("pk"), deleted_at__isnull=False)
-    return Track.objects.filter(~Exists(deleted)).select_related("owner").order_by("-created_at", "pk")
-
-
-def tracks_of(user: AbstractBaseUser | AnonymousUser) -> QuerySet[Track]:
-    """A person's tracks."""
-    return all_tracks().filter(owner_id=user.pk)
-
-
-def track_json(track: Track) -> shapes.Track:
+def track_json(track: Track) -> schemas.Track:
     """One track."""
     return {
         "id": str(track.pk),
@@ -144,18 +30,7 @@ def track_json(track: Track) -> shapes.Track:
     }
 
 
-def all_jobs() -> QuerySet[Job]:
-    """Jobs with all that their JSON needs, newest first. Deleted ones are gone."""
-    kept = Job.objects.filter(deleted_at=None)
-    return kept.select_related("track__owner").prefetch_related("stems").order_by("-created_at", "pk")
-
-
-def jobs_of(user: AbstractBaseUser | AnonymousUser) -> QuerySet[Job]:
-    """A person's jobs, without what reviewers try. A visitor without account has none."""
-    return all_jobs().filter(track__owner_id=user.pk, trial_of=None)
-
-
-def job_json(job: Job, queue: Queue | None = None) -> shapes.Job:
+def job_json(job: Job, queue: Queue | None = None) -> schemas.Job:
     """One job. Give the same queue for a batch, so that it is read once."""
     queue = queue or Queue()
     stems, preset = stems_json(job), job.options.get("preset", "default")
@@ -216,13 +91,13 @@ def job_json(job: Job, queue: Queue | None = None) -> shapes.Job:
     }
 
 
-def jobs_json(jobs: "list[Job] | QuerySet[Job]") -> list[shapes.Job]:
+def jobs_json(jobs: "list[Job] | QuerySet[Job]") -> list[schemas.Job]:
     """Several jobs."""
     queue = Queue()
     return [job_json(job, queue) for job in jobs]
 
 
-def export_json(export: Export) -> shapes.Export:
+def export_json(export: Export) -> schemas.Export:
     """A file that is made, or was made, to be taken along."""
     ids = [export.job_id, export.pk]
     return {
@@ -250,7 +125,7 @@ def _moment(at: datetime | None) -> str | None:
     return at.isoformat() if at else None
 
 
-def _audio(job: Job) -> shapes.Audio:
+def _audio(job: Job) -> schemas.Audio:
     return {
         "rate": SAMPLE_RATE,
         "samples": job.samples,
@@ -264,13 +139,13 @@ def _audio(job: Job) -> shapes.Audio:
     }
 
 
-def stems_json(job: Job) -> list[shapes.Stem]:
+def stems_json(job: Job) -> list[schemas.Stem]:
     """Those that can be heard already, in canonical order."""
     stems = sorted(job.stems.all(), key=_canonical) if job.segments_done or job.draft_done else []
     return [stem_json(job, stem) for stem in stems]
 
 
-def stem_json(job: Job, stem: Stem) -> shapes.Stem:
+def stem_json(job: Job, stem: Stem) -> schemas.Stem:
     """One stem."""
     drafted = job.draft_done and stem.name in stem_choices(DRAFT)
     return {

@@ -1,4 +1,4 @@
-"""The shapes of what the API answers: for the type checker, and for the OpenAPI description in `schema`.
+"""The shapes of what the API answers: for the type checker, and for the OpenAPI description in `openapi`.
 
 Beside a field's type stand what it means, an example and, where there are only some, the values that it can have.
 """
@@ -70,7 +70,7 @@ class Evidence(TypedDict):
     presence: A[str, "What that means.", "present", ["present", "uncertain", "absent"]]
 
 
-class Heard(TypedDict):
+class Detected(TypedDict):
     """What the detector heard."""
 
     stage: A[str, "In the mix alone, or confirmed by the stems.", "confirmed", ["mixture", "confirmed"]]
@@ -86,7 +86,7 @@ class Quality(TypedDict):
     bleed_db: A[float | None, "Estimate: what the other stems explain of it, against itself.", -21.3]
 
 
-class Folded(TypedDict):
+class Merged(TypedDict):
     """A stem whose sound was put into `other`. One that is among `stems` all the same is silent there."""
 
     name: A[str, "Which.", "piano"]
@@ -136,8 +136,8 @@ class Job(TypedDict):
     choices: A[list[str], "Stems that can be asked for.", ["vocals", "drums", "bass", "guitar", "piano", "other"]]
     experimental: A[list[str], "Those of them that come only when asked for.", ["guitar", "piano"]]
     stems: A[list[Stem], "Those that can be heard already."]
-    folded: A[list[Folded], "What is in `other` though it was separated, and why."]
-    heard: A[Heard | None, "What the detector found."]
+    folded: A[list[Merged], "What is in `other` though it was separated, and why."]
+    heard: A[Detected | None, "What the detector found."]
     models: A[
         list[dict[str, Any]],
         "Models that were used, with checksum and licence.",

@@ -13,8 +13,8 @@ from django.shortcuts import render
 from rest_framework.request import Request
 from rest_framework.throttling import SimpleRateThrottle
 
+from webapp.http.proxies import address_of
 from webapp.models import User
-from webapp.proxies import address_of
 
 log = logging.getLogger(__name__)
 

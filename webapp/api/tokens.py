@@ -10,15 +10,15 @@ from rest_framework.generics import get_object_or_404
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from webapp import tokens
+from webapp.accounts import tokens
 from webapp.api.common import Resource
+from webapp.api.permissions import LoggedIn
+from webapp.api.requests import Names, Text
+from webapp.http.problems import Checked
 from webapp.models import Scope, Token
-from webapp.permissions import LoggedIn
-from webapp.problems import Checked
-from webapp.serializers import Names, Text
 
 
-class TokenWish(Checked):
+class TokenRequest(Checked):
     """What one says of a token to be made. expires_at: null for never."""
 
     name = Text(max_length=100)
@@ -60,7 +60,7 @@ class TokenViewSet(Resource[Token]):
 
     permission_classes = [LoggedIn]
     queryset = Token.objects.none()
-    sent = {"create": TokenWish}
+    sent = {"create": TokenRequest}
 
     @extend_schema(responses=TokenJson(many=True))
     def list(self, request: Request) -> Response:

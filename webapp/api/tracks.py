@@ -9,16 +9,19 @@ from rest_framework.generics import get_object_or_404
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from webapp import jobs, shapes
+from webapp.api import schemas
 from webapp.api.common import Resource, Whose, of_everyone, person, require_may_upload, uploader
 from webapp.api.filters import TrackFilters
+from webapp.api.openapi import schema_of
 from webapp.api.pagination import TrackPages
+from webapp.api.permissions import reach
+from webapp.api.representations import track_json
+from webapp.api.requests import Title, Upload
 from webapp.models import Track
-from webapp.permissions import reach
-from webapp.schema import of
-from webapp.serializers import Title, Upload, all_tracks, track_json, tracks_of
+from webapp.songs import actions
+from webapp.songs.queries import all_tracks, tracks_of
 
-TRACK = of(shapes.Track)
+TRACK = schema_of(schemas.Track)
 
 
 class TrackViewSet(Resource[Track]):
@@ -42,7 +45,7 @@ class TrackViewSet(Resource[Track]):
         """Upload a song, without separating it yet."""
         require_may_upload(request)
         wish = self.wish()
-        made = track_json(jobs.add(uploader(request), wish["file"], wish["file"].name, wish["title"]))
+        made = track_json(actions.add_track(uploader(request), wish["file"], wish["file"].name, wish["title"]))
         return Response(made, status=status.HTTP_201_CREATED, headers={"Location": made["api_url"]})
 
     @extend_schema(responses={200: TRACK})
@@ -54,13 +57,13 @@ class TrackViewSet(Resource[Track]):
     def partial_update(self, request: Request, pk: UUID) -> Response:
         """Rename."""
         track = _own(request, pk)
-        jobs.rename(track, self.wish()["title"], person(request))
+        actions.rename(track, self.wish()["title"], person(request))
         return Response(track_json(_own(request, pk)))
 
     @extend_schema(responses={204: None})
     def destroy(self, request: Request, pk: UUID) -> Response:
         """Delete, with all its jobs."""
-        jobs.delete_track(_own(request, pk), person(request))
+        actions.delete_track(_own(request, pk), person(request))
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 

@@ -25,15 +25,16 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import ViewSet
 
-from webapp import shapes, uploads
+from webapp.api import schemas
 from webapp.api.common import require_may_upload, uploader
-from webapp.bodies import STREAMED, body
+from webapp.api.openapi import schema_of
+from webapp.api.permissions import reach
+from webapp.api.requests import JobOptions
+from webapp.http.problems import Conflict
+from webapp.http.streamed_body import STREAMED, body
 from webapp.models import Upload
-from webapp.permissions import reach
-from webapp.problems import Conflict
-from webapp.schema import of
-from webapp.serializers import Wishes
-from webapp.validators import validate_size
+from webapp.uploads import resumable
+from webapp.uploads.limits import validate_size
 
 VERSION = "1.0.0"
 DIGESTS = {"sha1": hashlib.sha1, "sha256": hashlib.sha256}
@@ -55,7 +56,7 @@ class Mismatch(APIException):
     default_detail = "What arrived is not what its checksum says. Send this piece again."
 
 
-class Announcement(Wishes):
+class Announcement(JobOptions):
     """What a client says of a file before it sends it."""
 
     length = serializers.IntegerField(
@@ -70,7 +71,7 @@ def _header(name: str, description: str, kind: type = str, *, required: bool = T
     return OpenApiParameter(name, kind, OpenApiParameter.HEADER, description=description, required=required)
 
 
-UPLOAD = of(shapes.Upload)
+UPLOAD = schema_of(schemas.Upload)
 TUS = OpenApiParameter("Tus-Resumable", str, OpenApiParameter.HEADER, enum=[VERSION], required=True)
 OFFSET = _header("Upload-Offset", "Where the upload stands, and the piece begins.", int)
 CHECKSUM = _header(
@@ -108,7 +109,7 @@ class UploadViewSet(ViewSet):
         wish.is_valid(raise_exception=True)
         known = wish.validated_data
         require_may_upload(request, known["length"])
-        made = uploads.begin(
+        made = resumable.begin(
             uploader(request), known["length"], known["filename"], known["title"], wish.options, metadata
         )
         headers = _standing(made) | {"Location": reverse("api-upload", args=[made.pk])}
@@ -164,13 +165,13 @@ async def _take(request: HttpRequest, pk: UUID) -> Upload:
     piece = int(request.headers["Upload-Offset"]), body(request), *_checksum(request)
     try:
         mine = await Upload.objects.aget(pk=pk)
-        await uploads.receive(mine, *piece)
+        await resumable.receive(mine, *piece)
         return await Upload.objects.aget(pk=pk)
-    except uploads.Moved as error:
+    except resumable.Moved as error:
         raise Conflict(GO_ON.format("other")) from error
-    except uploads.TooMuch as error:
+    except resumable.TooMuch as error:
         raise ValidationError({"body": f"The upload was announced with {mine.length} bytes. More came."}) from error
-    except uploads.Damaged as error:
+    except resumable.Damaged as error:
         raise Mismatch from error
     except Unusable as error:
         raise ValidationError({"file": error.messages}) from error
@@ -216,7 +217,7 @@ def _checksum(request: Any) -> tuple[Any, bytes]:
     raise ValidationError({"Upload-Checksum": f"Send one of {', '.join(DIGESTS)}, a space, and the sum in base64."})
 
 
-def _json(upload: Upload) -> shapes.Upload:
+def _json(upload: Upload) -> schemas.Upload:
     return {
         "id": str(upload.pk),
         "api_url": reverse("api-upload", args=[upload.pk]),

@@ -10,11 +10,11 @@ from rest_framework.generics import get_object_or_404
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from webapp import outbound, webhooks
 from webapp.api.common import Resource
+from webapp.api.permissions import WithAccount
+from webapp.http.problems import Checked, Conflict
 from webapp.models import Delivery, User, Webhook
-from webapp.permissions import WithAccount
-from webapp.problems import Checked, Conflict
+from webapp.webhooks import http_client, outbox
 
 NO_STORE = {"Cache-Control": "no-store"}
 
@@ -27,27 +27,27 @@ class Members(WithAccount):
         return super().has_permission(request, view) and not (isinstance(request.user, User) and request.user.is_guest)
 
 
-class WebhookWish(Checked):
+class WebhookRequest(Checked):
     """What one says of a webhook. events: those it hears of; none: all of them."""
 
     url = serializers.CharField(max_length=500)
-    events = serializers.MultipleChoiceField(choices=[kind.value for kind in webhooks.ANNOUNCED], default=set[str]())
+    events = serializers.MultipleChoiceField(choices=[kind.value for kind in outbox.ANNOUNCED], default=set[str]())
     active = serializers.BooleanField(default=True)
 
     def validate_url(self, url: str) -> str:
         """One that we would post to. Looks up its host."""
         try:
-            outbound.check_url(url)
-        except outbound.Refused as error:
+            http_client.check_url(url)
+        except http_client.Refused as error:
             raise serializers.ValidationError(str(error)) from error
         return url
 
     def validate_events(self, events: set[str]) -> list[str]:
         """In the order in which they happen."""
-        return [kind.value for kind in webhooks.ANNOUNCED if kind in events]
+        return [kind.value for kind in outbox.ANNOUNCED if kind in events]
 
 
-class WebhookChange(WebhookWish):
+class WebhookChange(WebhookRequest):
     """What of it is to be another."""
 
     url = serializers.CharField(max_length=500, required=False)
@@ -84,7 +84,7 @@ class WebhookViewSet(Resource[Webhook]):
 
     permission_classes = [Members]
     queryset = Webhook.objects.none()
-    sent = {"create": WebhookWish, "partial_update": WebhookChange}
+    sent = {"create": WebhookRequest, "partial_update": WebhookChange}
 
     @extend_schema(responses=WebhookJson(many=True))
     def list(self, request: Request) -> Response:
@@ -95,9 +95,9 @@ class WebhookViewSet(Resource[Webhook]):
     def create(self, request: Request) -> Response:
         """Make one. The answer holds its secret, which signs what is sent, and which is not told again."""
         wish = self.wish()
-        if _mine(request).count() >= webhooks.MOST:
-            raise Conflict(webhooks.TOO_MANY)
-        return _with_secret(webhooks.create(request.user, **wish), status.HTTP_201_CREATED)  # type: ignore[arg-type]
+        if _mine(request).count() >= outbox.MOST:
+            raise Conflict(outbox.TOO_MANY)
+        return _with_secret(outbox.create(request.user, **wish), status.HTTP_201_CREATED)  # type: ignore[arg-type]
 
     @extend_schema(responses=WebhookJson)
     def retrieve(self, request: Request, pk: UUID) -> Response:
@@ -122,14 +122,14 @@ class WebhookViewSet(Resource[Webhook]):
     def rotate(self, request: Request, pk: UUID) -> Response:
         """Give it another secret. For a day both sign."""
         hook = _own(request, pk)
-        webhooks.rotate(hook)
+        outbox.rotate(hook)
         return _with_secret(hook, status.HTTP_200_OK)
 
     @extend_schema(request=None, responses={201: DeliveryJson})
     @action(detail=True, methods=["post"])
     def ping(self, request: Request, pk: UUID) -> Response:
         """Send it a message that says nothing."""
-        return Response(DeliveryJson(webhooks.ping(_own(request, pk))).data, status=status.HTTP_201_CREATED)
+        return Response(DeliveryJson(outbox.ping(_own(request, pk))).data, status=status.HTTP_201_CREATED)
 
     @extend_schema(responses=DeliveryJson(many=True))
     @action(detail=True)
@@ -144,7 +144,7 @@ class WebhookViewSet(Resource[Webhook]):
     def redeliver(self, request: Request, pk: UUID, delivery: UUID) -> Response:
         """Send one once more."""
         mine = get_object_or_404(_own(request, pk).deliveries, pk=delivery)
-        if not webhooks.redeliver(mine):
+        if not outbox.redeliver(mine):
             raise Conflict("This message is about to be sent anyway.")
         mine.refresh_from_db()
         return Response(DeliveryJson(mine).data)

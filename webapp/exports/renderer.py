@@ -26,13 +26,13 @@ from django.db.utils import InterfaceError, OperationalError
 from django.utils import timezone
 
 from pipeline.options import InvalidOption, disk_is_full
-from webapp.files import tame
+from webapp.exports.spec import ExportSpec
 from webapp.models import LIVE, Export, Job, State
-from webapp.storage import DISK_FULL, store
-from webapp.wishes import Wish
+from webapp.storage.base import DISK_FULL, store
+from webapp.storage.filenames import tame
 
 if TYPE_CHECKING:
-    from pipeline.song import Song
+    from pipeline.exports.song import Song
 
 log = logging.getLogger(__name__)
 
@@ -75,7 +75,7 @@ def admit(work: Callable[..., T], *args: Any, **named: Any) -> "Future[T]":
     return rendering
 
 
-def require_room() -> None:
+def require_space() -> None:
     """Raise OSError if a rendering could fill the disk that separations need."""
     if shutil.disk_usage(settings.DATA).free < SPARE:
         raise OSError(errno.ENOSPC, DISK_FULL)
@@ -84,14 +84,14 @@ def require_room() -> None:
 # -- what people do ------------------------------------------------------------------------------------------
 
 
-def start(job: Job, wish: Wish) -> Export:
+def enqueue(job: Job, wish: ExportSpec) -> Export:
     """Begin to make a file of a finished job. Of the older ones only some stay.
 
     Raises Busy, InvalidOption for a mix of what comes after the song's end, FileNotFoundError if its stems are gone.
     """
-    from pipeline.mix import extent  # noqa: PLC0415 - they load NumPy and ffmpeg
-    from pipeline.segments import INDEX  # noqa: PLC0415
-    from pipeline.song import Song  # noqa: PLC0415
+    from pipeline.exports.mix import extent  # noqa: PLC0415 - they load NumPy and ffmpeg
+    from pipeline.exports.song import Song  # noqa: PLC0415
+    from pipeline.playback.segments import INDEX  # noqa: PLC0415
 
     with store().at_hand(job.published, INDEX) as folder:
         extent(Song.open(folder, None, wish.format, wish.sample_rate), wish.mix)
@@ -115,11 +115,11 @@ def _make_room(export: Export) -> None:
 # -- what a thread does --------------------------------------------------------------------------------------
 
 
-def _render(export: Export, wish: Wish) -> None:
+def _render(export: Export, wish: ExportSpec) -> None:
     """Make the file. Whatever happens ends up in the row."""
     try:
         _note(export, state=State.RUNNING)
-        require_room()
+        require_space()
         with store().workplace(export.folder) as publish, _beating():
             lowered = _made(export, wish)
             size = export.path.stat().st_size
@@ -134,28 +134,28 @@ def _render(export: Export, wish: Wish) -> None:
         close_old_connections()
 
 
-def _made(export: Export, wish: Wish) -> float:
+def _made(export: Export, wish: ExportSpec) -> float:
     """Write what is wished for; returns by how many dB it was lowered so as not to clip."""
-    from pipeline import mix, stemfile, stems  # noqa: PLC0415 - as above
-    from webapp.original import tags_of  # noqa: PLC0415
+    from pipeline.exports import mix, ni_stems, stem_files  # noqa: PLC0415 - as above
+    from webapp.songs.source_audio import tags_of  # noqa: PLC0415
 
     job, tags, tell = export.job, tags_of(export.job), _Teller(export)
-    form = stems.Form(wish.format, wish.bits, tags)
+    form = stem_files.Form(wish.format, wish.bits, tags)
     with separated(job, "m4a" if wish.what == "ni" else wish.format, wish.sample_rate) as song:
         if wish.what == "mix":
             return mix.render(song, wish.mix, export.path, wish.format, wish.bits, tags.version("mix"), tell)
         if wish.what == "stem":
-            return stems.write(song, wish.stem, export.path, form, tell)
+            return stem_files.write(song, wish.stem, export.path, form, tell)
         if wish.what == "stems":
-            return stems.archive(song, tame(job.track.title), export.path, form, tell)
-        return stemfile.write(song, export.path, tags, tell)
+            return stem_files.archive(song, tame(job.track.title), export.path, form, tell)
+        return ni_stems.write(song, export.path, tags, tell)
 
 
 @contextmanager
 def separated(job: Job, format: str, sample_rate: str) -> Iterator["Song"]:
     """A finished song at hand, to be read for files of that format. Raises FileNotFoundError if it is gone."""
-    from pipeline.segments import WORK  # noqa: PLC0415 - as above
-    from pipeline.song import Song  # noqa: PLC0415
+    from pipeline.exports.song import Song  # noqa: PLC0415
+    from pipeline.playback.segments import WORK  # noqa: PLC0415 - as above
 
     with store().at_hand(job.published, *WORK) as folder, store().at_hand(job.track.path) as upload:
         yield Song.open(folder, upload, format, sample_rate)

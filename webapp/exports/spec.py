@@ -6,16 +6,16 @@ format, bits and sample_rate as of stems (WAV, 24 bit, at
 the upload's own rate). What is absent changes nothing.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from django.http import QueryDict
+from django.utils.datastructures import MultiValueDict
 
 from pipeline.options import SOURCE, InvalidOption, Options
 
 if TYPE_CHECKING:
-    from pipeline.mix import Mix
+    from pipeline.exports.mix import Mix
+
 
 KINDS = ("mix", "stem", "stems", "ni")
 OF_A_MIX = ("mute", "solo", "master", "limiter", "tempo", "pitch", "start", "end", "format", "bits", "sample_rate")
@@ -26,7 +26,7 @@ NI_STEMS = ("drums", "bass", "other", "vocals")
 
 
 @dataclass(frozen=True)
-class Wish:
+class ExportSpec:
     """One file: what (of KINDS), the stem if it is one, the mix if it is that; the rest as in Options."""
 
     what: str
@@ -39,7 +39,7 @@ class Wish:
     @property
     def suffix(self) -> str:
         """How the file's name ends."""
-        from pipeline.audio import suffix  # noqa: PLC0415 - see describe
+        from pipeline.audio.encode import suffix  # noqa: PLC0415 - see describe
 
         return {"stems": ".zip", "ni": ".stem.mp4"}.get(self.what) or f".{suffix(self.format)}"
 
@@ -49,7 +49,9 @@ class Wish:
         return f"{title}{names.get(self.what, '')}{self.suffix}"
 
 
-def wish(query: QueryDict, names: list[str], beside: tuple[str, ...] = OF_AN_EXPORT) -> Wish:
+def export_spec(
+    query: MultiValueDict[str, str], names: list[str], beside: tuple[str, ...] = OF_AN_EXPORT
+) -> ExportSpec:
     """What a query asks for of a song with those stems; beside: keys known beside a mix's. Raises InvalidOption."""
     what, stem = query.get("what", "mix"), query.get("stem", "")
     _one_of("what", what, KINDS)
@@ -63,13 +65,13 @@ def wish(query: QueryDict, names: list[str], beside: tuple[str, ...] = OF_AN_EXP
         )
     asked = {name: query.get(name, usual) for name, usual in PLAYABLE.items()}
     coding = Options(format=asked["format"], bits=asked["bits"], sample_rate=asked["sample_rate"])
-    return Wish(what, stem, describe(query, names, beside), coding.format, coding.bits, coding.sample_rate)
+    return ExportSpec(what, stem, mix_of(query, names, beside), coding.format, coding.bits, coding.sample_rate)
 
 
-def describe(query: QueryDict, names: list[str], beside: tuple[str, ...]) -> "Mix":
+def mix_of(query: MultiValueDict[str, str], names: list[str], beside: tuple[str, ...]) -> "Mix":
     """The mix of those stems that a query asks for, which may hold other keys beside. Raises InvalidOption."""
     # Here, because it loads NumPy and ffmpeg, which a site that exports nothing does without.
-    from pipeline.mix import Lane, Mix  # noqa: PLC0415
+    from pipeline.exports.mix import Lane, Mix  # noqa: PLC0415
 
     known = [*names, *(f"{name}.pan" for name in names), *OF_A_MIX]
     for key in query:
@@ -98,37 +100,21 @@ def describe(query: QueryDict, names: list[str], beside: tuple[str, ...]) -> "Mi
     )
 
 
-def as_query(body: Any) -> QueryDict:
-    """A request's body, a form or JSON such as {"vocals": -6, "mute": ["drums"]}, as a query. Raises InvalidOption."""
-    if isinstance(body, QueryDict):
-        return body
-    if not isinstance(body, Mapping):
-        raise InvalidOption('The body is not understood. Send an object, such as {"what": "mix", "format": "flac"}.')
-    query = QueryDict(mutable=True)
-    for key, value in body.items():
-        query.setlist(key, [_text(each) for each in (value if isinstance(value, list) else [value])])
-    return query
-
-
-def _text(value: Any) -> str:
-    return str(int(value)) if isinstance(value, bool) else str(value)
-
-
-def _stems(query: QueryDict, key: str, names: list[str]) -> list[str]:
+def _stems(query: MultiValueDict[str, str], key: str, names: list[str]) -> list[str]:
     for name in query.getlist(key):
         if name not in names:
             raise InvalidOption(f"{key}: there is no stem {name!r}. There are: {', '.join(names)}.", key, name, names)
     return query.getlist(key)
 
 
-def _number(query: QueryDict, key: str, default: float) -> float:
+def _number(query: MultiValueDict[str, str], key: str, default: float) -> float:
     try:
         return float(query.get(key) or default)
     except ValueError as error:
         raise InvalidOption(f"{key}: {query[key]!r} is not a number.", key, query[key]) from error
 
 
-def _switch(query: QueryDict, key: str) -> bool:
+def _switch(query: MultiValueDict[str, str], key: str) -> bool:
     _one_of(key, query.get(key, "0"), tuple(SWITCH))
     return SWITCH[query.get(key, "0")]
 

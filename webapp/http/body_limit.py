@@ -5,8 +5,8 @@ from typing import Any
 
 from django.http import HttpResponse
 
-from webapp import problems
-from webapp.validators import too_large
+from webapp.http import problems
+from webapp.uploads.limits import too_large
 
 Scope = dict[str, Any]
 Message = Mapping[str, Any]

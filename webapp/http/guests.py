@@ -16,37 +16,15 @@ from django.conf import settings
 from django.contrib.auth import login
 from django.contrib.auth.hashers import make_password
 from django.core.signing import BadSignature, Signer
-from django.db import transaction
 from django.http import HttpRequest, HttpResponseBase
 from django.utils.crypto import salted_hmac
-from rest_framework import authentication
-from rest_framework.exceptions import PermissionDenied
-from rest_framework.request import Request
 
-from webapp.models import Track, Upload, Usage, User
+from webapp.models import User
 
-STALE = "This page is out of date, or your browser keeps no cookies for this site. Reload it and try again."
 BACKEND = "django.contrib.auth.backends.ModelBackend"
 GUEST = "guest"  # the cookie
 SECRET = "soundscape.guest"  # in a request's META, as Django keeps the CSRF token there
 signer = Signer(salt="webapp.guest")
-
-
-class SessionAuthentication(authentication.SessionAuthentication):
-    """Sessions, with the CSRF check for visitors too: their first upload makes an account."""
-
-    def authenticate(self, request: Request) -> tuple[Any, None] | None:
-        """The session's user, or None. Raises PermissionDenied without a CSRF token."""
-        self.enforce_csrf(request)
-        user = request._request.user
-        return (user, None) if user.is_active else None
-
-    def enforce_csrf(self, request: Request) -> None:
-        """Say it so that people know what to do."""
-        try:
-            super().enforce_csrf(request)
-        except PermissionDenied as error:
-            raise PermissionDenied(STALE) from error
 
 
 class Guests:
@@ -129,12 +107,3 @@ def guest_of(request: HttpRequest) -> User | None:
     """The guest to whom the session belongs, if it is one. A copy: forms and logins change request.user."""
     user = request.user
     return User.objects.filter(pk=user.pk, is_guest=True).first() if user.is_authenticated else None
-
-
-def adopt(guest: User, member: User) -> None:
-    """Give everything of a guest's to the member it turned out to be."""
-    with transaction.atomic():
-        Track.objects.filter(owner=guest).update(owner=member)
-        Usage.objects.filter(user=guest).update(user=member)
-        Upload.objects.filter(owner=guest).update(owner=member)
-        guest.delete()

@@ -29,7 +29,7 @@ from rest_framework.response import Response
 from rest_framework.views import exception_handler
 
 from pipeline.options import InvalidOption, disk_is_full
-from webapp.storage import DISK_FULL
+from webapp.storage.base import DISK_FULL
 
 log = logging.getLogger(__name__)
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from django.http import HttpRequest
 
-from webapp.limits import App, Message, Receive, Scope, Send
+from webapp.http.body_limit import App, Message, Receive, Scope, Send
 
 STREAMED = b"application/offset+octet-stream"  # the type of a piece of a file in the tus protocol
 KEY = "soundscape.receive"

@@ -1,7 +1,7 @@
-"""What is kept: accounts, tokens, tracks, jobs, their history, stems and flags, files to take along, workers seen.
+"""Tracks, the jobs that separate them, their history and stems, and the workers.
 
-Rows only; every action on a job is a verb in `jobs`. A stem is a row, never a column, so that any set of
-instruments fits. Only a track has an owner.
+Rows only; what people and workers do with them is in `webapp.songs`. A stem is a row, never a column, so that any
+set of instruments fits. Only a track has an owner.
 """
 
 import uuid
@@ -9,11 +9,11 @@ from datetime import timedelta
 from pathlib import Path
 
 from django.conf import settings
-from django.contrib.auth.models import AbstractUser
 from django.db import models
 from django.urls import reverse
 from django.utils import timezone
-from knox.models import AbstractAuthToken
+
+from webapp.models.accounts import User
 
 LOST_AFTER = timedelta(seconds=20)  # a worker that has not beaten for so long is taken for dead
 SAMPLE_RATE = 44_100
@@ -22,58 +22,6 @@ ORIGINAL = "original"  # beside an attempt's stems: the song itself, as segments
 THUMBNAIL = "thumbnail.i8"  # its waveform in few peaks
 COVER = "cover"  # the picture that came with the upload
 DRAFTED = "draft"  # beside an attempt's stems, and laid out like them: their draft, until they are there
-
-
-class User(AbstractUser):
-    """An account. A guest has neither password nor chosen name and lives as long as its session.
-
-    held: an administrator lets none of its jobs start.
-    """
-
-    is_guest = models.BooleanField(default=False)
-    held = models.BooleanField("jobs held", default=False, db_index=True)
-
-    class Meta(AbstractUser.Meta):
-        indexes = [models.Index(fields=["date_joined"], name="user_guests", condition=models.Q(is_guest=True))]
-
-
-class Scope(models.TextChoices):
-    """How far a token goes: to look at things, to change them."""
-
-    READ = "read"
-    WRITE = "write"
-
-
-class Token(AbstractAuthToken):
-    """What a program shows to act for a member. Only its hash is kept; `expiry` may be None, for never."""
-
-    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    digest = models.CharField(max_length=128, unique=True)
-    name = models.CharField(max_length=100)
-    scopes = models.JSONField()
-    last_used = models.DateTimeField(null=True, blank=True)
-
-    class Meta:
-        ordering = ["-created"]
-
-    def __str__(self) -> str:
-        return self.name
-
-    @property
-    def expired(self) -> bool:
-        """Whether it was good once and is not any more."""
-        return self.expiry is not None and self.expiry < timezone.now()
-
-
-class Usage(models.Model):
-    """Music that was separated for somebody. It stays when the song is deleted."""
-
-    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="usage")
-    at = models.DateTimeField(default=timezone.now, db_index=True)
-    seconds = models.FloatField()
-
-    def __str__(self) -> str:
-        return f"{self.seconds / 60:.1f} min"
 
 
 def track_path(track: "Track", filename: str) -> str:
@@ -111,33 +59,6 @@ class Track(models.Model):
     def path(self) -> Path:
         """The upload, for `storage`."""
         return Path(settings.MEDIA_ROOT, str(self.file))
-
-
-class Upload(models.Model):
-    """A file that comes in pieces.
-
-    offset: how many of its bytes are there; of length, its job. options: of that job. metadata: as the client sent it.
-    """
-
-    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    owner = models.ForeignKey(User, on_delete=models.CASCADE, related_name="uploads")
-    filename = models.CharField(max_length=255)
-    title = models.CharField(max_length=255, blank=True)
-    length = models.PositiveBigIntegerField()
-    offset = models.PositiveBigIntegerField(default=0)
-    options = models.JSONField(default=dict)
-    metadata = models.TextField(blank=True)
-    job = models.ForeignKey("Job", on_delete=models.SET_NULL, null=True, blank=True, related_name="+")
-    created_at = models.DateTimeField(default=timezone.now)
-    expires_at = models.DateTimeField(db_index=True)
-
-    def __str__(self) -> str:
-        return self.filename
-
-    @property
-    def path(self) -> Path:
-        """What there is of it, until it is whole."""
-        return Path(settings.FILE_UPLOAD_TEMP_DIR) / f"{self.pk}.part"
 
 
 class State(models.TextChoices):
@@ -302,7 +223,7 @@ class Idempotency(models.Model):
         return self.key
 
 
-class Happened(models.TextChoices):
+class EventKind(models.TextChoices):
     """What can happen to a job. It is not its state: cancelling another choice of stems leaves a job done."""
 
     CREATED = "created"
@@ -322,14 +243,14 @@ class Happened(models.TextChoices):
 
 
 class JobEvent(models.Model):
-    """Something that happened to a job. `history` writes them, in the transaction of what they tell about.
+    """Something that happened to a job. `songs.history` writes them, in the transaction of what they tell about.
 
     detail: more about it, such as the worker or the error. actor: who did it, None if no person did.
     """
 
     job = models.ForeignKey(Job, on_delete=models.CASCADE, related_name="history")
     at = models.DateTimeField(default=timezone.now)
-    kind = models.CharField(max_length=16, choices=Happened.choices)
+    kind = models.CharField(max_length=16, choices=EventKind.choices)
     detail = models.JSONField(default=dict, blank=True)
     actor = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, blank=True, related_name="+")
 
@@ -357,114 +278,6 @@ class Stem(models.Model):
     def path(self) -> Path:
         """The finished file, for `storage`."""
         return Path(settings.MEDIA_ROOT, str(self.file))
-
-
-class Flag(models.Model):
-    """Something about a finished job that a person should listen to, as its own report shows; detail says what."""
-
-    class Kind(models.TextChoices):
-        """What may be wrong."""
-
-        NULL = "null", "stems don't add up"
-        CLIPPED = "clipped", "clipped"
-        SILENT = "silent", "silent vocals"
-        UNSURE = "unsure", "unsure what is heard"
-
-    job = models.ForeignKey(Job, on_delete=models.CASCADE, related_name="flags")
-    kind = models.CharField(max_length=16, choices=Kind.choices)
-    detail = models.CharField(max_length=255)
-
-    class Meta:
-        constraints = [models.UniqueConstraint(fields=["kind", "job"], name="flag_once_per_job")]
-
-    def __str__(self) -> str:
-        return self.get_kind_display()
-
-
-class Export(models.Model):
-    """A file made for somebody to take along: a mix, stems, all in an archive.
-
-    beat_at is the last sign of life of the web process that makes it. lowered_db: by how much it was lowered so as not
-    to clip.
-    """
-
-    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    job = models.ForeignKey(Job, on_delete=models.CASCADE, related_name="exports")
-    filename = models.CharField(max_length=255)
-    process = models.CharField(max_length=255)
-    state = models.CharField(max_length=16, choices=State.choices, default=State.QUEUED)
-    progress = models.FloatField(default=0.0)
-    error = models.TextField(blank=True)
-    size = models.PositiveBigIntegerField(null=True, blank=True)
-    lowered_db = models.FloatField(default=0.0)
-    created_at = models.DateTimeField(default=timezone.now, db_index=True)
-    beat_at = models.DateTimeField(default=timezone.now)
-
-    def __str__(self) -> str:
-        return self.filename
-
-    @property
-    def folder(self) -> Path:
-        """All files of the export."""
-        return Path(settings.MEDIA_ROOT) / "jobs" / str(self.job_id) / "exports" / str(self.pk)
-
-    @property
-    def path(self) -> Path:
-        """The file, whole once the export is done."""
-        return self.folder / f"file{Path(self.filename).suffix}"
-
-
-class Webhook(models.Model):
-    """An address that hears of what happens to its owner's jobs.
-
-    events: which kinds, or all if none is named. previous_secret signs beside secret until previous_until. A sender has
-    the webhook to itself until busy_until, so that a slow receiver keeps no more than one of them waiting.
-    """
-
-    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    owner = models.ForeignKey(User, on_delete=models.CASCADE, related_name="webhooks")
-    url = models.URLField(max_length=500)
-    events = models.JSONField(default=list, blank=True)
-    active = models.BooleanField(default=True)
-    secret = models.CharField(max_length=100)
-    previous_secret = models.CharField(max_length=100, blank=True)
-    previous_until = models.DateTimeField(default=timezone.now)
-    created_at = models.DateTimeField(default=timezone.now)
-    busy_until = models.DateTimeField(default=timezone.now)
-
-    def __str__(self) -> str:
-        return self.url
-
-
-class Delivery(models.Model):
-    """A message to a webhook, as it is sent, and every try to send it.
-
-    tries counts those since a person last asked for it. log: a dictionary of each try ever: at, seconds, status, error.
-    """
-
-    class State(models.TextChoices):
-        """A delivery's life. Another try may follow as long as it is pending."""
-
-        PENDING = "pending"
-        DELIVERED = "delivered"
-        FAILED = "failed"
-
-    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    webhook = models.ForeignKey(Webhook, on_delete=models.CASCADE, related_name="deliveries")
-    event = models.CharField(max_length=32)
-    body = models.TextField()
-    state = models.CharField(max_length=16, choices=State.choices, default=State.PENDING)
-    tries = models.PositiveIntegerField(default=0)
-    log = models.JSONField(default=list)
-    due_at = models.DateTimeField(default=timezone.now)
-    created_at = models.DateTimeField(default=timezone.now, db_index=True)
-
-    class Meta:
-        indexes = [models.Index(fields=["due_at"], name="delivery_due", condition=models.Q(state="pending"))]
-        verbose_name_plural = "deliveries"
-
-    def __str__(self) -> str:
-        return f"{self.event} ({self.state})"
 
 
 class WorkerQuerySet(models.QuerySet["Worker"]):

@@ -13,8 +13,8 @@ from django.views.decorators.http import require_safe
 from pipeline.options import model_cards
 from webapp.celery import app
 from webapp.models import Job, Worker
-from webapp.queue import START
-from webapp.storage import store
+from webapp.songs.wait_status import START
+from webapp.storage.base import store
 
 log = logging.getLogger(__name__)
 

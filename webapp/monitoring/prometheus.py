@@ -15,9 +15,9 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 from rest_framework.exceptions import NotAuthenticated, PermissionDenied
 
-from webapp.figures import Figures, figures
+from webapp.api.permissions import user_of
 from webapp.models import User
-from webapp.permissions import user_of
+from webapp.monitoring.stats import Stats, current_stats
 
 FOR_STAFF = "Figures of the whole site are for staff."
 
@@ -32,7 +32,7 @@ async def metrics(request: HttpRequest) -> HttpResponse:
     if not (isinstance(user, User) and user.is_staff):
         raise PermissionDenied(FOR_STAFF)
     registry = CollectorRegistry()
-    registry.register(Figured(await sync_to_async(figures)()))
+    registry.register(Figured(await sync_to_async(current_stats)()))
     encode, content_type = choose_encoder(request.headers.get("Accept", ""))
     return HttpResponse(encode(registry), content_type=content_type)
 
@@ -40,7 +40,7 @@ async def metrics(request: HttpRequest) -> HttpResponse:
 class Figured(Collector):
     """Figures as Prometheus knows them."""
 
-    def __init__(self, now: Figures) -> None:
+    def __init__(self, now: Stats) -> None:
         self._now = now
 
     def collect(self) -> Iterator[GaugeMetricFamily]:

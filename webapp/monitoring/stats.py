@@ -40,7 +40,7 @@ class Disk:
 
 
 @dataclass(frozen=True, slots=True)
-class Figures:
+class Stats:
     """One moment. jobs: by state, deleted ones left out. held: of the queued, those whose owner must wait."""
 
     jobs: dict[str, int]
@@ -59,13 +59,13 @@ class Figures:
         return self.jobs[State.QUEUED] - self.held
 
 
-def figures() -> Figures:
+def current_stats() -> Stats:
     """How it is at this moment."""
     kept = Job.objects.filter(deleted_at=None)
     counted = dict(kept.values_list("state").annotate(Count("pk")))
     queued = kept.filter(state=State.QUEUED)
     oldest = queued.filter(track__owner__held=False).order_by("queued_at").values_list("queued_at", flat=True)
-    return Figures(
+    return Stats(
         jobs={state: counted.get(state, 0) for state in State.values},
         held=queued.filter(track__owner__held=True).count(),
         pending=kept.filter(review=Verdict.PENDING).count(),

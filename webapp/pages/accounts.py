@@ -18,12 +18,13 @@ from django.utils.decorators import method_decorator
 from django.views.decorators.http import require_safe
 from django.views.generic import CreateView, FormView
 
-from webapp import quotas, removal
-from webapp.accounts import BACKEND, adopt, forget_guest, guest_of
-from webapp.forms import ConfirmForm, EmailForm, ForgottenForm, SignUpForm
-from webapp.guessing import know
+from webapp.accounts import quotas, retention
+from webapp.accounts.guests import adopt
+from webapp.api.throttling import per_address
+from webapp.http.guests import BACKEND, forget_guest, guest_of
 from webapp.models import User
-from webapp.throttles import per_address
+from webapp.pages.forms import ConfirmForm, EmailForm, ForgottenForm, SignUpForm
+from webapp.pages.guessing import know
 
 FORM = "webapp/form.html"  # a card with a title, a sentence, a form and a button
 SENT = "If an account has that address, a link is on its way to it. It works for {hours} hours."
@@ -187,7 +188,7 @@ class Reset(SuccessMessageMixin[Any], auth.PasswordResetConfirmView):
 
 
 @method_decorator(login_required, name="dispatch")
-class Farewell(FormView[ConfirmForm]):
+class DeleteAccount(FormView[ConfirmForm]):
     """Delete the account and everything in it."""
 
     form_class = ConfirmForm
@@ -209,6 +210,6 @@ class Farewell(FormView[ConfirmForm]):
         """Log out, for there is nobody any more."""
         logout(self.request)
         forget_guest(self.request)
-        removal.erase(form.user)
+        retention.delete_account(form.user)
         messages.success(self.request, GONE)
         return super().form_valid(form)

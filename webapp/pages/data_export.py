@@ -13,16 +13,17 @@ from django.utils import timezone
 from django.views.decorators.http import require_GET
 from zipstream import ZIP_STORED, ZipStream
 
-from webapp.exports import packed, parts
-from webapp.files import as_attachment, tame
+from webapp.http.ranges import as_attachment
+from webapp.http.zip import packed, parts
 from webapp.models import Job, Track, User
-from webapp.storage import store
+from webapp.storage.base import store
+from webapp.storage.filenames import tame
 
 FOLDER = "soundscape"
 
 
 @require_GET
-async def takeout(request: HttpRequest) -> HttpResponseBase:
+async def data_export(request: HttpRequest) -> HttpResponseBase:
     """One's own, packed while it is sent. Guests have theirs too."""
     user = await request.auser()
     if not isinstance(user, User):

@@ -17,8 +17,8 @@ from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from django.utils.crypto import constant_time_compare, salted_hmac
 
-from webapp.accounts import cookie, keep
-from webapp.throttles import too_many
+from webapp.api.throttling import too_many
+from webapp.http.guests import cookie, keep
 
 LIMIT = 30  # wrong passwords for one account
 WITHIN = timedelta(hours=1)

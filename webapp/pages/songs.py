@@ -6,14 +6,13 @@ from csp.decorators import csp_update
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
-from django.utils.decorators import method_decorator
 from django.views.decorators.csrf import ensure_csrf_cookie
 from django.views.decorators.http import require_safe
-from drf_spectacular.views import SpectacularSwaggerSplitView
 
 from pipeline.options import DEFAULT_BLEED, FORMATS, bleeds, experimental_stems, model_cards, stem_choices
 from webapp import __version__
-from webapp.serializers import job_json, jobs_json, jobs_of
+from webapp.api.representations import job_json, jobs_json
+from webapp.songs.queries import jobs_of
 
 FIRST = 100  # songs that come with the page
 
@@ -61,10 +60,3 @@ def help_page(request: HttpRequest) -> HttpResponse:
 def about(_: HttpRequest) -> dict[str, str]:
     """What every template knows: the version, for the footer."""
     return {"version": __version__}
-
-
-@method_decorator(csp_update({"img-src": ["data:"]}), "dispatch")  # its icons
-class ApiDocs(SpectacularSwaggerSplitView):
-    """The API's description, to read and to try; its script is a file of its own, as our policy asks."""
-
-    template_name = "webapp/docs.html"

@@ -11,7 +11,7 @@ from django.shortcuts import get_object_or_404, redirect
 from django.utils import timezone
 from django.views.generic import FormView, View
 
-from webapp import tokens
+from webapp.accounts import tokens
 from webapp.models import Token
 
 MAY = (

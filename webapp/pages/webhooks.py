@@ -9,9 +9,9 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.generic import FormView, View
 
-from webapp import outbound, webhooks
 from webapp.models import Webhook
-from webapp.token_pages import ForMembers
+from webapp.pages.tokens import ForMembers
+from webapp.webhooks import http_client, outbox
 
 SHOWN = 50  # deliveries on the page of a webhook
 
@@ -21,7 +21,7 @@ class WebhookForm(forms.Form):
 
     url = forms.CharField(max_length=500, label="Address", help_text="Such as: https://example.org/hook.")
     events = forms.MultipleChoiceField(
-        choices=[(kind.value, kind.label) for kind in webhooks.ANNOUNCED],
+        choices=[(kind.value, kind.label) for kind in outbox.ANNOUNCED],
         required=False,
         label="Of what does it hear?",
         help_text="Choose nothing to have it hear of everything.",
@@ -31,8 +31,8 @@ class WebhookForm(forms.Form):
         """One that we would post to."""
         url: str = self.cleaned_data["url"]
         try:
-            outbound.check_url(url)
-        except outbound.Refused as error:
+            http_client.check_url(url)
+        except http_client.Refused as error:
             raise ValidationError(str(error)) from error
         return url
 
@@ -46,10 +46,10 @@ class MakeWebhook(ForMembers, FormView[WebhookForm]):
     def form_valid(self, form: WebhookForm) -> HttpResponse:
         """No redirect: nothing would remember the secret on the way."""
         user: Any = self.request.user
-        if user.webhooks.count() >= webhooks.MOST:
-            form.add_error(None, webhooks.TOO_MANY)
+        if user.webhooks.count() >= outbox.MOST:
+            form.add_error(None, outbox.TOO_MANY)
             return self.form_invalid(form)
-        return _secret(self.request, webhooks.create(user, **form.cleaned_data))
+        return _secret(self.request, outbox.create(user, **form.cleaned_data))
 
 
 class OneWebhook(ForMembers, View):
@@ -65,13 +65,13 @@ class OneWebhook(ForMembers, View):
         """Do what the button says."""
         hook, wish = _own(request, pk), request.POST.get("do")
         if wish == "rotate":
-            webhooks.rotate(hook)
+            outbox.rotate(hook)
             return _secret(request, hook)
         if wish == "delete":
             hook.delete()
             return redirect("webhooks")
         if wish == "ping":
-            webhooks.ping(hook)
+            outbox.ping(hook)
         elif wish in ("pause", "resume"):
             Webhook.objects.filter(pk=hook.pk).update(active=wish == "resume")
         return redirect("webhook", pk)
@@ -84,7 +84,7 @@ class Redeliver(ForMembers, View):
 
     def post(self, request: HttpRequest, pk: UUID, delivery: UUID) -> HttpResponse:
         """Send it once more."""
-        webhooks.redeliver(get_object_or_404(_own(request, pk).deliveries, pk=delivery))
+        outbox.redeliver(get_object_or_404(_own(request, pk).deliveries, pk=delivery))
         return redirect("webhook", pk)
 
 

@@ -1,12 +1,12 @@
-"""What administrators do to others' jobs, as verbs beside those of `jobs`. No HTTP here."""
+"""What administrators do to others' jobs, as verbs beside `songs.actions`. No HTTP here."""
 
 from django.db import transaction
 from django.db.models import QuerySet
 
 from pipeline.options import Options
-from webapp import jobs
-from webapp.history import change
-from webapp.models import Happened, Job, State, User
+from webapp.models import EventKind, Job, State, User
+from webapp.songs import actions, queue, transitions
+from webapp.songs.history import change
 
 OVER = (State.DONE, State.FAILED, State.CANCELLED)
 EMPTIED = (
@@ -15,38 +15,38 @@ EMPTIED = (
 )
 
 
-def run_again(job: Job, options: Options, by: User) -> Job:
+def rerun(job: Job, options: Options, by: User) -> Job:
     """Separate the same song with other settings, beside what there is. The owner does not see it until `hand_over`."""
-    return jobs.start(job.track, options, by, trial_of=job)
+    return actions.enqueue(job.track, options, by, trial_of=job)
 
 
 def hand_over(trial: Job, by: User) -> bool:
     """Give a finished trial to the owner, who then has it beside the other. False if it is none, or not finished."""
     ready = Job.objects.filter(pk=trial.pk, trial_of__isnull=False, state=State.DONE)
-    return bool(change(ready, Happened.HANDED_OVER, by, trial_of=None))
+    return bool(change(ready, EventKind.HANDED_OVER, by, trial_of=None))
 
 
 def requeue(job: Job, by: User) -> bool:
     """Put a job back in the queue: a running one is taken from its worker. False if it waits already, or is done."""
     running = Job.objects.filter(pk=job.pk, state=State.RUNNING)
     with transaction.atomic():
-        if not change(running, Happened.REQUEUED, by, state=State.QUEUED, seconds_left=None):
-            return jobs.retry(job, by)
-        transaction.on_commit(jobs.wake)
+        if not change(running, EventKind.REQUEUED, by, state=State.QUEUED, seconds_left=None):
+            return actions.retry(job, by)
+        transaction.on_commit(queue.wake)
     return True
 
 
 def empty(job: Job, by: User) -> bool:
     """Remove all that was made of a song, but not the upload. False if the job is not over."""
     over = Job.objects.filter(pk=job.pk, state__in=OVER)
-    gone = jobs.FRESH | {"finished": None, "error": EMPTIED, "finished_at": job.finished_at}
+    gone = transitions.FRESH | {"finished": None, "error": EMPTIED, "finished_at": job.finished_at}
     with transaction.atomic():
-        if not change(over, Happened.EMPTIED, by, **gone, state=State.CANCELLED):
+        if not change(over, EventKind.EMPTIED, by, **gone, state=State.CANCELLED):
             return False
         job.stems.all().delete()
         job.exports.all().delete()
         job.flags.all().delete()
-        transaction.on_commit(lambda: jobs.clear(job.pk))
+        transaction.on_commit(lambda: transitions.clear(job.pk))
     return True
 
 
@@ -55,8 +55,8 @@ def hold(owners: QuerySet[User]) -> int:
     return owners.update(held=True)
 
 
-def let_go(owners: QuerySet[User]) -> int:
+def release(owners: QuerySet[User]) -> int:
     """Let their jobs start again, in their old places. How many people."""
     with transaction.atomic():
-        transaction.on_commit(jobs.wake)
+        transaction.on_commit(queue.wake)
         return owners.update(held=False)

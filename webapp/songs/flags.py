@@ -1,25 +1,17 @@
-"""What reviewers say of jobs, and the flags that ask them to.
+"""Flags that ask for a review: what a job's own report says against its result.
 
-Verdicts are part of a job's history. Flags come from its own report, in the transaction that ends it; a flagged job is
-marked as pending by itself.
+They are set in the transaction that ends the job, which marks it as pending review.
 """
 
 from collections.abc import Iterator
 from typing import Any
 
-from django.db.models import QuerySet
-
-from webapp.history import change
-from webapp.models import Flag, Happened, Job, User, Verdict
+from webapp.models import EventKind, Flag, Job, Verdict
+from webapp.songs.history import change
 
 WORST_NULL_DB = -60.0  # what the stems may miss of the song
 MOST_CLIPPED = 1e-4  # share of samples at full scale, several in a row: more can be heard
 SILENT_DB = -60.0  # of a stem to the song
-
-
-def decide(rows: QuerySet[Job], verdict: Verdict, note: str, reviewer: User) -> int:
-    """Give jobs a verdict. How many there were."""
-    return change(rows, Happened.REVIEWED, reviewer, {"verdict": verdict, "note": note.strip()}, review=verdict)
 
 
 def flag(job: Job, report: dict[str, Any], heard: dict[str, Any]) -> None:
@@ -29,7 +21,7 @@ def flag(job: Job, report: dict[str, Any], heard: dict[str, Any]) -> None:
     Flag.objects.bulk_create(Flag(job=job, kind=kind, detail=detail) for kind, detail in found.items())
     if found:
         reasons = {"verdict": Verdict.PENDING, "note": " ".join(found.values())}
-        change(Job.objects.filter(pk=job.pk), Happened.REVIEWED, None, reasons, review=Verdict.PENDING)
+        change(Job.objects.filter(pk=job.pk), EventKind.REVIEWED, None, reasons, review=Verdict.PENDING)
 
 
 def flags_of(report: dict[str, Any], heard: dict[str, Any]) -> Iterator[tuple[Flag.Kind, str]]:

@@ -8,12 +8,12 @@ from django.db import transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from webapp.models import Happened, Job, JobEvent, User
-from webapp.webhooks import announce
+from webapp.models import EventKind, Job, JobEvent, User
+from webapp.webhooks.outbox import announce
 
 
 def change(
-    rows: QuerySet[Job], kind: Happened, by: User | None = None, detail: dict[str, Any] | None = None, **fields: Any
+    rows: QuerySet[Job], kind: EventKind, by: User | None = None, detail: dict[str, Any] | None = None, **fields: Any
 ) -> int:
     """Set fields of those rows, and note of each what happened to it. How many there were.
 
@@ -24,11 +24,11 @@ def change(
         found = list(rows.select_for_update().order_by("pk").values_list("pk", flat=True))
         if found:
             Job.objects.filter(pk__in=found).update(**fields, updated_at=timezone.now())
-            note(found, kind, by, detail)
+            record(found, kind, by, detail)
     return len(found)
 
 
-def note(jobs: Iterable[UUID], kind: Happened, by: User | None = None, detail: dict[str, Any] | None = None) -> None:
+def record(jobs: Iterable[UUID], kind: EventKind, by: User | None = None, detail: dict[str, Any] | None = None) -> None:
     """Write down what happened to jobs, and announce it. Call it in the transaction in which it happens."""
     pks, now = list(jobs), timezone.now()
     JobEvent.objects.bulk_create(JobEvent(job_id=pk, at=now, kind=kind, detail=detail or {}, actor=by) for pk in pks)

@@ -6,11 +6,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline import segments
-from pipeline.audio import Recording
-from pipeline.tags import Tags
+from pipeline.audio.recording import Recording
+from pipeline.audio.tags import Tags
+from pipeline.playback import segments
 from webapp.models import COVER, ORIGINAL, THUMBNAIL, Job
-from webapp.storage import store
+from webapp.storage.base import store
 
 PAIRS = 240  # of a thumbnail
 

@@ -7,7 +7,7 @@ from django.db.models.signals import post_delete
 from django.dispatch import receiver
 
 from webapp.models import Export, Job, Track, Upload
-from webapp.storage import store
+from webapp.storage.base import store
 
 
 @receiver(post_delete, sender=Job)

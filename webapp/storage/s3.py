@@ -15,7 +15,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from django.conf import settings
 from storages.backends.s3 import S3Storage
 
-from webapp.storage import Publish, Stat
+from webapp.storage.base import Publish, Stat
 
 log = logging.getLogger(__name__)
 

@@ -52,7 +52,7 @@ def validate_song(path: Path) -> None:
     Another process looks into it, because a file made for it may crash or stall the decoder. Where no process can be
     started the worker decides.
     """
-    command = [sys.executable, "-P", "-m", "pipeline.probe", str(path), str(settings.MAX_SECONDS)]
+    command = [sys.executable, "-P", "-m", "pipeline.audio.probe", str(path), str(settings.MAX_SECONDS)]
     environment = {name: os.environ[name] for name in PROBE_ENVIRONMENT if name in os.environ}
     with probes:
         try:

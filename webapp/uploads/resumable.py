@@ -16,9 +16,9 @@ from django.db import transaction
 from django.utils import timezone
 
 from pipeline.options import Options
-from webapp import jobs
 from webapp.models import Upload, User
-from webapp.validators import validate_song
+from webapp.songs import actions
+from webapp.uploads.limits import validate_song
 
 if TYPE_CHECKING:
     from hashlib import _Hash as Hash
@@ -140,7 +140,9 @@ def _finish(upload: Upload) -> None:
     try:
         with whole.open("rb") as file:
             options = Options(**upload.options | {"stems": tuple(upload.options["stems"])})
-            job = jobs.create(upload.owner, Whole(file, name=str(whole)), upload.filename, options, upload.title)
+            job = actions.upload_and_enqueue(
+                upload.owner, Whole(file, name=str(whole)), upload.filename, options, upload.title
+            )
     finally:
         whole.unlink(missing_ok=True)
     Upload.objects.filter(pk=upload.pk).update(job=job)

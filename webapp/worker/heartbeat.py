@@ -16,7 +16,11 @@ from typing import Any
 from celery.signals import setup_logging, worker_ready, worker_shutting_down
 from django.db import connection
 
-from webapp import jobs, quotas, removal, rendering, uploads, webhooks
+from webapp.accounts import quotas, retention
+from webapp.exports import renderer
+from webapp.songs import queue
+from webapp.uploads import resumable
+from webapp.webhooks import delivery, outbox
 
 log = logging.getLogger(__name__)
 
@@ -30,19 +34,19 @@ stopping = threading.Event()
 
 def pulse(worker: str = NAME) -> None:
     """One beat: show life, put back what dead workers left, look whether anything waits, and tidy up."""
-    jobs.beat(worker)
-    jobs.requeue_stale()
-    if jobs.fail_stalled(worker):
+    queue.heartbeat(worker)
+    queue.requeue_stale()
+    if queue.fail_stalled(worker):
         _give_up()
-    jobs.wake_if_idle(worker)
-    jobs.forget_workers()
-    jobs.purge()
-    rendering.fail_lost()
-    rendering.forget_old()
-    webhooks.forget()
+    queue.wake_if_idle(worker)
+    queue.forget_workers()
+    queue.purge()
+    renderer.fail_lost()
+    renderer.forget_old()
+    outbox.forget()
     quotas.forget()
-    uploads.forget()
-    removal.expire()
+    resumable.forget()
+    retention.expire()
 
 
 def run() -> None:
@@ -57,9 +61,9 @@ def run() -> None:
 
 def leave(worker: str = NAME) -> None:
     """Put the song in work back and sign off, rather than let people wait for the end of a block or of the song."""
-    if jobs.release(worker):
+    if queue.release(worker):
         log.info("The song in work goes back to the queue.")
-    jobs.dismiss(worker)
+    queue.deregister(worker)
 
 
 def _survive(action: Callable[[], None]) -> None:
@@ -82,7 +86,7 @@ def _give_up() -> None:
 @worker_ready.connect
 def _start(**_: Any) -> None:
     threading.Thread(target=run, name="pulse", daemon=True).start()
-    webhooks.start(stopping)
+    delivery.start(stopping)
     log.info("Worker %s is ready.", NAME)
 
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from detector import compose
-from detector.corpus import GAP, PLAYED, TAKE
+from detector.training import compose
+from detector.training.corpus import GAP, PLAYED, TAKE
 
 
 @pytest.fixture

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from detector import remix
-from detector.evaluate import RATE, SEGMENT
+from detector.evaluate import SAMPLE_RATE, SEGMENT
+from detector.training import remix
 from ensemble.errors import InvalidOption
 
 TONES = {"vocals": 300, "drums": 500, "bass": 700, "guitar": 900, "piano": 1100, "other": 1300}
@@ -22,8 +22,8 @@ def songs(tmp_path):
 def write(folder, stems):
     folder.mkdir(parents=True)
     for stem in stems:
-        tone = 0.1 * np.sin(2 * np.pi * TONES[stem] * np.arange(9 * RATE) / RATE)
-        soundfile.write(folder / f"{stem}.flac", tone, RATE)
+        tone = 0.1 * np.sin(2 * np.pi * TONES[stem] * np.arange(9 * SAMPLE_RATE) / SAMPLE_RATE)
+        soundfile.write(folder / f"{stem}.flac", tone, SAMPLE_RATE)
 
 
 def test_the_same_seed_gives_the_same_and_another_seed_others(songs):
@@ -38,7 +38,7 @@ def test_stems_are_of_their_kind_and_sound(songs):
     for case in found:
         for kind, audio in case.stems.items():
             assert audio.shape == (2, SEGMENT)
-            loudest = np.argmax(np.abs(np.fft.rfft(audio[0]))) * RATE / SEGMENT
+            loudest = np.argmax(np.abs(np.fft.rfft(audio[0]))) * SAMPLE_RATE / SEGMENT
             assert loudest == pytest.approx(TONES[kind], abs=1)
             assert 20 * np.log10(np.sqrt(np.square(audio).mean())) == pytest.approx(
                 remix.LEVEL_DB[kind], abs=4 * remix.SPREAD_DB
@@ -59,9 +59,9 @@ def test_truths(songs):
 
 
 def test_a_stem_with_a_rest_in_it_is_heard_where_it_sounds(tmp_path):
-    audio = np.zeros((60 * RATE, 1))
-    audio[: 30 * RATE] = 0.1
-    soundfile.write(tmp_path / "drums.flac", audio, RATE)
+    audio = np.zeros((60 * SAMPLE_RATE, 1))
+    audio[: 30 * SAMPLE_RATE] = 0.1
+    soundfile.write(tmp_path / "drums.flac", audio, SAMPLE_RATE)
     rng = np.random.default_rng(0)
     assert all(np.abs(remix.sounding(tmp_path / "drums.flac", rng)).max() > 0.01 for _ in range(10))
 
@@ -74,5 +74,5 @@ def test_folders_without_a_kind(songs):
 def test_silence_gives_nothing_and_ends(tmp_path):
     for kind in remix.ALWAYS_TOLD:
         (tmp_path / kind).mkdir()
-        soundfile.write(tmp_path / kind / f"{kind}.flac", np.zeros((RATE, 1)), RATE)
+        soundfile.write(tmp_path / kind / f"{kind}.flac", np.zeros((SAMPLE_RATE, 1)), SAMPLE_RATE)
     assert list(remix.cases([tmp_path], 3)) == []

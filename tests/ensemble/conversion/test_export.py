@@ -9,20 +9,20 @@ from fractions import Fraction
 import numpy as np
 import onnx
 import pytest
-from sounds import music
+from support.sounds import music
 
-from ensemble import registry
+from ensemble import download, registry
 from ensemble.__main__ import main
 from ensemble.errors import InvalidAudio, InvalidOption, ModelUnavailable
-from ensemble.runtime import Session
+from ensemble.networks.runtime import Session
 
 torch = pytest.importorskip("torch", reason="needs PyTorch (the export extra)")
 pytest.importorskip("demucs", reason="needs demucs (the export extra)")
 
-import checkpoints  # noqa: E402  needs torch
 from safetensors.torch import save_file  # noqa: E402
+from support import checkpoints  # noqa: E402  needs torch
 
-from ensemble import checkpoint, export  # noqa: E402
+from ensemble.conversion import checkpoint, export  # noqa: E402
 
 CLOSE = 1e-5  # what our exports reach; the gate allows ten times as much
 
@@ -102,7 +102,7 @@ def test_a_batch_is_each_segment_alone(graph, tmp_path):
 
 
 def test_the_file_names_no_path_of_this_machine(graph):
-    assert str(export.__file__.rsplit("/", 2)[0]).encode() not in graph[1].SerializeToString()
+    assert str(export.__file__.rsplit("/", 3)[0]).encode() not in graph[1].SerializeToString()
     assert b"site-packages" not in graph[1].SerializeToString()
 
 
@@ -259,7 +259,7 @@ def test_unknown_names_and_unreadable_music(small, tmp_path, capsys):
 
 def test_models_to_export_say_so(models):
     assert not registry.installed("umxl")
-    for ask in registry.verified, registry.pull:
+    for ask in registry.verified, download.pull:
         with pytest.raises(ModelUnavailable, match="python -m ensemble export umxl"):
             ask("umxl")
     assert "non-commercial" in registry.card("umxl").licence

@@ -11,8 +11,10 @@ import numpy as np
 import onnxruntime
 import pytest
 
-from ensemble import musicnn, registry, runtime
+from ensemble import download, registry
+from ensemble.conversion import musicnn
 from ensemble.errors import ModelUnavailable
+from ensemble.networks import runtime
 
 TIMBRAL, TEMPORAL, MID, UNITS, TAGS = 4, 3, 5, 6, 7
 FRONT = 2 * TIMBRAL + 3 * TEMPORAL
@@ -183,7 +185,7 @@ def test_the_installed_model_is_the_published_one():
 def test_says_so_when_pip_fails(monkeypatch):
     monkeypatch.setattr(sys, "executable", shutil.which("false"))
     with pytest.raises(ModelUnavailable, match="pip could not find musicnn"):
-        registry.pypi_wheel("musicnn==0.1.0")
+        download.pypi_wheel("musicnn==0.1.0")
 
 
 def test_asks_pip_where_the_package_is(tmp_path, monkeypatch):
@@ -192,4 +194,4 @@ def test_asks_pip_where_the_package_is(tmp_path, monkeypatch):
     report.write_text(f"#!/bin/sh\necho '{json.dumps({'install': [{'download_info': found}]})}'\n")
     report.chmod(0o755)
     monkeypatch.setattr(sys, "executable", str(report))
-    assert registry.pypi_wheel("a==1") == ("https://example.org/a.whl", "sha256-AP8=")
+    assert download.pypi_wheel("a==1") == ("https://example.org/a.whl", "sha256-AP8=")

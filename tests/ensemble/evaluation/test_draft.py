@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from ensemble import registry
-from ensemble.datasets import songs
-from ensemble.demucs import Level
-from ensemble.evaluate import FOUR, separator
-from ensemble.metrics import decibels
+from ensemble.evaluation.datasets import songs
+from ensemble.evaluation.evaluate import FOUR, separator
+from ensemble.evaluation.metrics import decibels
+from ensemble.networks.demucs import Level
 from ensemble.separator import load
 
 GAIN = 5.0  # dB of SDR over the mixture itself, on the easiest songs far less than is reached

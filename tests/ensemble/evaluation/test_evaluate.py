@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from ensemble import datasets, evaluate, metrics
 from ensemble.errors import InvalidAudio, InvalidOption
+from ensemble.evaluation import datasets, evaluate, metrics
 
 RATE = 44_100
 
@@ -217,7 +217,7 @@ def test_a_stopped_run_goes_on_where_it_was(folder, calls, tmp_path, monkeypatch
 
 def test_another_recipe_is_measured_anew(folder, calls, tmp_path, monkeypatch):
     command(folder, "--json", tmp_path / "out.json")
-    monkeypatch.setattr(evaluate.wiener, "EXPONENT", 3.0)
+    monkeypatch.setattr(evaluate.bleed_filter, "EXPONENT", 3.0)
     command(folder, "--json", tmp_path / "out.json")
     assert len(calls) == 4
 

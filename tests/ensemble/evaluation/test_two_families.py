@@ -5,17 +5,18 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from ensemble import datasets, fitting, registry
-from ensemble.demucs import Level
+from ensemble import registry
+from ensemble.evaluation import datasets, fitting
+from ensemble.networks.demucs import Level
 from ensemble.registry import Ensemble
 from ensemble.separator import Separator, finish
 
 torch = pytest.importorskip("torch", reason="needs PyTorch (the export extra)")
 pytest.importorskip("demucs", reason="needs demucs (the export extra)")
 
-import checkpoints  # noqa: E402  needs torch
+from support import checkpoints  # noqa: E402  needs torch
 
-from ensemble import export  # noqa: E402
+from ensemble.conversion import export  # noqa: E402
 
 SEGMENT = 343_980
 STEMS = ["vocals", "drums", "bass", "other"]

@@ -6,12 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from sounds import RATE, music, read
+from support.sounds import RATE, music, read
 
-from ensemble import chunking, registry, runtime
-from ensemble.demucs import Demucs, Level, analyse, centred, from_channels, synthesise, to_channels
-from pipeline.audio import Encoder
-from pipeline.decode import decode
+from ensemble import chunking, registry
+from ensemble.networks import runtime
+from ensemble.networks.demucs import Demucs, Level, analyse, centred, from_channels, synthesise, to_channels
+from pipeline.audio.decode import decode
+from pipeline.audio.encode import Encoder
 
 SEGMENT = 343_980
 INAUDIBLE = 1e-6  # amplitude; where the reference itself is silent there is nothing to be 60 dB below

@@ -2,12 +2,12 @@
 
 import numpy as np
 import pytest
-from sounds import music
+from support.sounds import music
 
 from ensemble import registry
-from ensemble.runtime import Session
+from ensemble.networks.draft import BAND_OF_BIN, BANDS, EDGES, Unmix, masked
+from ensemble.networks.runtime import Session
 from ensemble.stft import BINS, frames_of, istft, stft
-from ensemble.unmix import BAND_OF_BIN, BANDS, EDGES, Unmix, masked
 
 LENGTHS = [1, 700, 2049, 44_100, 100_001]
 

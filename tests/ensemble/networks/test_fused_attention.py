@@ -6,7 +6,7 @@ import onnxruntime as ort
 import pytest
 from onnx import TensorProto, helper
 
-from ensemble.fusion import fuse_attention
+from ensemble.networks.fused_attention import fuse_attention
 
 
 def attention_graph(batch, heads, queries, keys, features, spare_output=False):

@@ -4,19 +4,19 @@ import importlib.util
 
 import numpy as np
 import pytest
-from sounds import RATE, music
+from support.sounds import RATE, music
 
-from ensemble.openunmix import OpenUnmix, with_phase
-from ensemble.runtime import Session
+from ensemble.networks.openunmix import OpenUnmix, with_phase
+from ensemble.networks.runtime import Session
 from ensemble.stft import BINS, frames_of, stft
 
 torch = pytest.importorskip("torch", reason="needs PyTorch (the export extra)")
 if importlib.util.find_spec("openunmix") is None:  # importing it fails where torchaudio does
     pytest.skip("needs openunmix (the export extra)", allow_module_level=True)
 
-import checkpoints  # noqa: E402  needs torch
+from support import checkpoints  # noqa: E402  needs torch
 
-from ensemble import export  # noqa: E402
+from ensemble.conversion import export  # noqa: E402
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,7 @@ import onnxruntime as ort
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from ensemble.precision import halve, steady
+from ensemble.networks.stable_sums import halve, steady
 
 
 def model(nodes, shape, weights):

@@ -3,14 +3,14 @@
 import pytest
 import soundfile
 
-from ensemble import corpus
-from ensemble.datasets import songs
-from ensemble.unmix import BANDS
+from ensemble.evaluation.datasets import songs
+from ensemble.networks.draft import BANDS
+from ensemble.training import corpus
 
 torch = pytest.importorskip("torch", reason="needs PyTorch (the train extra)")
 
-from ensemble import calibrate, train  # noqa: E402  needs torch
-from ensemble.network import Unmix  # noqa: E402
+from ensemble.training import calibrate, train  # noqa: E402  needs torch
+from ensemble.training.network import Unmix  # noqa: E402
 
 TINY = train.Plan(train.FOUR, hidden=8, frames=4, batch=3)
 

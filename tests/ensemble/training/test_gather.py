@@ -7,11 +7,11 @@ import zipfile
 import numpy as np
 import pytest
 import soundfile
-from sounds import music
+from support.sounds import music
 
-from ensemble import gather
-from ensemble.datasets import RATE
+from ensemble.evaluation.datasets import SAMPLE_RATE
 from ensemble.registry import RESIDUAL
+from ensemble.training import gather
 
 needs_debian = pytest.mark.skipif(not shutil.which("dpkg-deb"), reason="needs dpkg-deb")
 
@@ -34,7 +34,7 @@ def packages(tmp_path, monkeypatch):
         "Package: game-music\nVersion: 1\nArchitecture: all\nMaintainer: Nobody <nobody@example.org>\nDescription: -\n"
     )
     for name in ("theme", "battle"):
-        soundfile.write(inside / f"{name}.ogg", music(3).T, RATE)
+        soundfile.write(inside / f"{name}.ogg", music(3).T, SAMPLE_RATE)
     with zipfile.ZipFile(inside / "data.pk3", "w") as archive:
         archive.write(inside / "battle.ogg", "music/battle.ogg")
     (inside / "battle.ogg").unlink()
@@ -55,13 +55,13 @@ def table(folder, monkeypatch, songs, name="game-music"):
 
 @needs_debian
 def test_songs_of_packages_and_of_ones_own_become_stems(packages, tmp_path):
-    soundfile.write(tmp_path / "mine.wav", music(3).T, RATE)
+    soundfile.write(tmp_path / "mine.wav", music(3).T, SAMPLE_RATE)
     out, call = tmp_path / "out", ["--packages", str(packages), "--sung", str(tmp_path / "mine.wav"), "--seconds", "2"]
     assert gather.main([str(out), *call]) == 0
     stems = {song.name: sorted(path.stem for path in song.iterdir()) for song in out.iterdir()}
     played = ["bass", "drums", "other"]
     assert stems == {"game-music-theme": played, "game-music-battle": played, "mine": [*played, "vocals"]}
-    assert soundfile.info(out / "mine" / "vocals.flac").frames == 2 * RATE
+    assert soundfile.info(out / "mine" / "vocals.flac").frames == 2 * SAMPLE_RATE
     (out / "mine" / "vocals.flac").unlink()
     assert gather.main([str(out), *call]) == 0
     assert not (out / "mine" / "vocals.flac").exists()  # what is there is left alone
@@ -69,7 +69,7 @@ def test_songs_of_packages_and_of_ones_own_become_stems(packages, tmp_path):
 
 @needs_debian
 def test_songs_of_ones_own_alone(packages, tmp_path):
-    soundfile.write(tmp_path / "mine.wav", music(1).T, RATE)
+    soundfile.write(tmp_path / "mine.wav", music(1).T, SAMPLE_RATE)
     call = ["--packages", str(tmp_path / "none"), "--sung", str(tmp_path / "mine.wav"), "--only-sung", "--bleed", "off"]
     assert gather.main([str(tmp_path / "out"), *call]) == 0
     assert [song.name for song in (tmp_path / "out").iterdir()] == ["mine"]
@@ -96,8 +96,8 @@ def test_the_table_names_every_song_once_with_a_licence():
 
 @pytest.mark.parametrize("loud", [0, 3, 8])
 def test_the_loudest_seconds_are_cut_out_at_one_level(loud):
-    song = np.random.default_rng(0).normal(0, 0.001, (2, 10 * RATE)).astype(np.float32)
-    loudest = song[:, loud * RATE : (loud + 2) * RATE]
+    song = np.random.default_rng(0).normal(0, 0.001, (2, 10 * SAMPLE_RATE)).astype(np.float32)
+    loudest = song[:, loud * SAMPLE_RATE : (loud + 2) * SAMPLE_RATE]
     loudest *= 20
     found = gather.loudest(song, 2)
     np.testing.assert_allclose(found, loudest * found.std() / loudest.std(), rtol=1e-3)
@@ -105,13 +105,13 @@ def test_the_loudest_seconds_are_cut_out_at_one_level(loud):
 
 
 def test_peaks_stay_below_full_scale():
-    clicks = np.zeros((2, 3 * RATE), np.float32)
-    clicks[:, :: RATE // 2] = 0.1
+    clicks = np.zeros((2, 3 * SAMPLE_RATE), np.float32)
+    clicks[:, :: SAMPLE_RATE // 2] = 0.1
     assert np.abs(gather.loudest(clicks, 2)).max() == pytest.approx(gather.PEAK)
 
 
 def test_a_song_shorter_than_asked_stays_whole():
-    assert gather.loudest(music(1.1), 5).shape == (2, int(1.1 * RATE))
+    assert gather.loudest(music(1.1), 5).shape == (2, int(1.1 * SAMPLE_RATE))
 
 
 @pytest.mark.parametrize("stems", [gather.PLAYED, gather.SUNG])

@@ -5,19 +5,20 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import soundfile
-from sounds import music
+from support.sounds import music
 
-from ensemble import corpus, registry
+from ensemble import registry
 from ensemble.errors import InvalidOption, ModelUnavailable
-from ensemble.runtime import Session
+from ensemble.networks.draft import BAND_OF_BIN, BANDS, EDGES
+from ensemble.networks.draft import Unmix as Adapter
+from ensemble.networks.runtime import Session
 from ensemble.stft import BINS, stft
-from ensemble.unmix import BAND_OF_BIN, BANDS, EDGES
-from ensemble.unmix import Unmix as Adapter
+from ensemble.training import corpus
 
 torch = pytest.importorskip("torch", reason="needs PyTorch (the train extra)")
 
-from ensemble import train  # noqa: E402  needs torch
-from ensemble.network import Unmix, pool  # noqa: E402
+from ensemble.training import train  # noqa: E402  needs torch
+from ensemble.training.network import Unmix, pool  # noqa: E402
 
 torch.set_num_threads(1)  # so little at once is slower on more
 TINY = train.Plan(train.FOUR, hidden=8, frames=4, batch=3)
@@ -239,7 +240,7 @@ def checkpoint(request, source, tmp_path_factory):
 
 
 def test_the_export_is_the_same_each_time_and_answers_what_pytorch_answers(checkpoint, tmp_path):
-    export = pytest.importorskip("ensemble.export", reason="needs the export extra")
+    export = pytest.importorskip("ensemble.conversion.export", reason="needs the export extra")
     path, stems = checkpoint
     row = replace(registry.model("unmix"), stems=stems, segment=44_100)
     done = [export.export(row, [path], tmp_path / f"{k}.onnx", half=True) for k in range(2)]

@@ -7,12 +7,12 @@ import wave
 import av
 import numpy as np
 import pytest
-from sounds import RATE, music, read
+from support.sounds import RATE, music, read
 
 from ensemble.errors import InvalidAudio
 from pipeline import options
-from pipeline.audio import Encoder, clips, coding, suffix
-from pipeline.decode import MINUS_3_DB, decode, native, to_stereo
+from pipeline.audio.decode import MINUS_3_DB, decode, native, to_stereo
+from pipeline.audio.encode import Encoder, clips, coding, suffix
 
 
 def decoded(source, tmp_path, **limits):

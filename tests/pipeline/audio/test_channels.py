@@ -8,11 +8,11 @@ import wave
 import av
 import numpy as np
 import pytest
-from sounds import RATE, read
+from support.sounds import RATE, read
 
 from ensemble import registry
 from ensemble.errors import InvalidAudio
-from pipeline.decode import decode
+from pipeline.audio.decode import decode
 
 SECONDS = 0.25
 LAYOUTS = {
@@ -35,7 +35,7 @@ CONTAINERS = {  # muxer, codec, sample format, channel counts
 DECODE = """
 import json, sys
 from pathlib import Path
-from pipeline.decode import decode
+from pipeline.audio.decode import decode
 for path in map(Path, sys.argv[1:]):
     *_, recording = decode(path, path.with_name(path.name + ".f32"))
     print(json.dumps([path.name, recording.samples, recording.warnings]), flush=True)
@@ -70,7 +70,7 @@ def write(path, layout, container, codec, format):
 
 
 def gains(places):
-    """What the rule at the top of pipeline/decode.py says, (2, channels)."""
+    """What the rule at the top of pipeline/audio/decode.py says, (2, channels)."""
     if len(places) <= 2:
         return np.ones((2, 1)) if len(places) == 1 else np.eye(2)
     columns = []

@@ -7,12 +7,12 @@ import sys
 import av
 import numpy as np
 import pytest
-from sounds import RATE, music
+from support.sounds import RATE, music
 
 from ensemble.errors import InvalidAudio
-from pipeline.audio import Encoder, output_rate
+from pipeline.audio.encode import Encoder, output_rate
+from pipeline.audio.probe import probe
 from pipeline.options import SOURCE
-from pipeline.probe import probe
 
 
 @pytest.fixture
@@ -74,7 +74,7 @@ def test_what_is_no_song_is_refused_in_words(tmp_path, content, message):
 
 
 def answer(path, seconds=60):
-    command = [sys.executable, "-m", "pipeline.probe", str(path), str(seconds)]
+    command = [sys.executable, "-m", "pipeline.audio.probe", str(path), str(seconds)]
     return json.loads(subprocess.run(command, capture_output=True, check=True).stdout)
 
 

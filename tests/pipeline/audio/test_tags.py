@@ -6,12 +6,12 @@ from dataclasses import replace
 import av
 import numpy as np
 import pytest
-from sounds import RATE, music
+from support.sounds import RATE, music
 
-from pipeline.audio import Encoder, output_rate
-from pipeline.decode import decode
+from pipeline.audio.decode import decode
+from pipeline.audio.encode import Encoder, output_rate
+from pipeline.audio.tags import LARGEST, LONGEST, Tags, cover_type, read
 from pipeline.options import FORMATS, SOURCE
-from pipeline.tags import LARGEST, LONGEST, Tags, cover_type, read
 
 SAMPLES = 2 * RATE
 TEXTS = Tags("Ünïcode “Song” 🎸", "Ada & Sons", "Roads", "1999", "3/12", "Rock")

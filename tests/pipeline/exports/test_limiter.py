@@ -5,11 +5,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from sounds import RATE
+from support.sounds import RATE
 
-from pipeline.limiter import Limiter, limited
+from pipeline.exports.limiter import Limiter, limited
 
-VECTOR = json.loads((Path(__file__).parent.parent / "limiter_vectors.json").read_text())
+VECTOR = json.loads((Path(__file__).parents[2] / "vectors/limiter.json").read_text())
 
 
 @pytest.fixture(scope="module")

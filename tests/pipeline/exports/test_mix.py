@@ -7,15 +7,15 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from sounds import RATE, read
+from support.sounds import RATE, read
 
 from ensemble.errors import InvalidOption
-from pipeline.mix import Lane, Mix, gains, panning, render
-from pipeline.segments import SEGMENT, Block, SegmentWriter
-from pipeline.song import Song
-from pipeline.tags import Tags
+from pipeline.audio.tags import Tags
+from pipeline.exports.mix import Lane, Mix, gains, panning, render
+from pipeline.exports.song import Song
+from pipeline.playback.segments import SEGMENT, Block, SegmentWriter
 
-VECTORS = json.loads((Path(__file__).parent.parent / "mix_vectors.json").read_text())
+VECTORS = json.loads((Path(__file__).parents[2] / "vectors/mix.json").read_text())
 SAMPLES = 2 * SEGMENT + 100_000
 STEMS = ["vocals", "drums", "other"]
 

@@ -6,14 +6,14 @@ import struct
 import av
 import numpy as np
 import pytest
-from sounds import RATE, music
+from support.sounds import RATE, music
 
 from ensemble.errors import InvalidOption
-from pipeline import stemfile
-from pipeline.decode import decode
-from pipeline.segments import SEGMENT, Block, SegmentWriter
-from pipeline.song import Song
-from pipeline.tags import Tags
+from pipeline.audio.decode import decode
+from pipeline.audio.tags import Tags
+from pipeline.exports import ni_stems
+from pipeline.exports.song import Song
+from pipeline.playback.segments import SEGMENT, Block, SegmentWriter
 
 ORDER = ["drums", "bass", "other", "vocals"]
 SAMPLES = SEGMENT + 777
@@ -29,7 +29,7 @@ def written(folder, stems, **wishes):
         writer.write(Block(0, SAMPLES, SAMPLES, stems))
         writer.close()
     target = folder / "song.stem.mp4"
-    return target, stemfile.write(Song.open(folder), target, TAGS, **wishes)
+    return target, ni_stems.write(Song.open(folder), target, TAGS, **wishes)
 
 
 @pytest.fixture(scope="module")
@@ -123,4 +123,4 @@ def test_a_song_without_one_of_the_four_is_refused_in_words(missing, tmp_path):
 
 def test_a_folder_that_is_not_complete_is_refused(tmp_path):
     with pytest.raises(FileNotFoundError):
-        stemfile.write(Song.open(tmp_path), tmp_path / "song.stem.mp4", TAGS)
+        ni_stems.write(Song.open(tmp_path), tmp_path / "song.stem.mp4", TAGS)

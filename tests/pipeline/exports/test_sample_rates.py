@@ -4,19 +4,20 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from sounds import RATE, read
+from support.sounds import RATE, read
 
-from pipeline import mix, stemfile, stems
-from pipeline.audio import Encoder, Recording, output_rate
-from pipeline.decode import decode, native
-from pipeline.mix import Lane, Mix
+from pipeline.audio.decode import decode, native
+from pipeline.audio.encode import Encoder, output_rate
+from pipeline.audio.recording import Recording
+from pipeline.audio.resampling import Reader, Resampler, carrier, frames_at, remainder, resampled, silence
+from pipeline.audio.tags import Tags
+from pipeline.exports import mix, ni_stems, stem_files
+from pipeline.exports.mix import Lane, Mix
+from pipeline.exports.song import Song
+from pipeline.exports.stem_files import Form
 from pipeline.options import SOURCE, Options
-from pipeline.resampling import Reader, Resampler, carrier, frames_at, remainder, resampled, silence
-from pipeline.segments import Block, SegmentWriter, gain_of
-from pipeline.song import Song
+from pipeline.playback.segments import Block, SegmentWriter, gain_of
 from pipeline.spool import Files, Spool
-from pipeline.stems import Form
-from pipeline.tags import Tags
 
 SECONDS = 11.3
 SPLIT = {"vocals": 0.5, "drums": 0.3, "other": 0.2}  # what each stem has of the noise that the song is
@@ -99,7 +100,7 @@ def test_exported_stems_add_up_to_the_song_at_its_own_rate(song, tmp_path):
     _, audio, _ = song
     sounds = []
     for name in SPLIT:
-        stems.write(opened(song), name, tmp_path / "stem.wav", Form("wav", "float", TAGS))
+        stem_files.write(opened(song), name, tmp_path / "stem.wav", Form("wav", "float", TAGS))
         sounds.append(read(tmp_path / "stem.wav"))
     assert null_db(sounds, audio) < -100
     if audio.shape[1] > SECONDS * RATE:  # without what 44.1 kHz can't hold it is far from that
@@ -166,7 +167,7 @@ def test_dj_files_are_at_a_rate_that_decks_play(song, tmp_path):
     recording, _, folder = song
     quartet = Song.open(folder, recording.source, "m4a", SOURCE)
     with pytest.raises(Exception, match="no bass"):
-        stemfile.write(quartet, tmp_path / "song.stem.mp4", TAGS)
+        ni_stems.write(quartet, tmp_path / "song.stem.mp4", TAGS)
     assert quartet.rate in (44_100, 48_000)
 
 

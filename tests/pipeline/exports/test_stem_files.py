@@ -4,13 +4,13 @@ import zipfile
 
 import numpy as np
 import pytest
-from sounds import music, read
+from support.sounds import music, read
 
-from pipeline import stems
-from pipeline.segments import Block, SegmentWriter, gain_of
-from pipeline.song import Song
-from pipeline.stems import Form
-from pipeline.tags import Tags
+from pipeline.audio.tags import Tags
+from pipeline.exports import stem_files
+from pipeline.exports.song import Song
+from pipeline.exports.stem_files import Form
+from pipeline.playback.segments import Block, SegmentWriter, gain_of
 
 TAGS = Tags("Song", artist="Somebody")
 
@@ -30,7 +30,7 @@ def folder(tmp_path):
 
 def test_a_stem_is_what_was_separated(folder):
     directory, parts = folder()
-    lowered = stems.write(Song.open(directory), "drums", directory / "out", Form("wav", "float", TAGS))
+    lowered = stem_files.write(Song.open(directory), "drums", directory / "out", Form("wav", "float", TAGS))
     assert lowered == 0
     np.testing.assert_allclose(read(directory / "out"), parts["drums"], atol=1e-6)
 
@@ -42,7 +42,7 @@ def test_all_are_lowered_alike_so_that_they_are_still_the_song(folder, format, b
     assert loudest > 1
     added = 0.0
     for name in parts:
-        lowered = stems.write(Song.open(directory), name, directory / "out", Form(format, bits, TAGS))
+        lowered = stem_files.write(Song.open(directory), name, directory / "out", Form(format, bits, TAGS))
         added += read(directory / "out")
         assert lowered == pytest.approx(20 * np.log10(loudest), abs=0.01)
     np.testing.assert_allclose(added * loudest, sum(parts.values()), atol=3 * loudest * 2**-15)
@@ -51,11 +51,11 @@ def test_all_are_lowered_alike_so_that_they_are_still_the_song(folder, format, b
 def test_an_archive_holds_every_stem_as_written_alone(folder):
     directory, parts = folder(level=8.0)
     form = Form("flac", "24", TAGS)
-    lowered = stems.archive(Song.open(directory), "A song", directory / "all.zip", form)
+    lowered = stem_files.archive(Song.open(directory), "A song", directory / "all.zip", form)
     with zipfile.ZipFile(directory / "all.zip") as packed:
         assert sorted(packed.namelist()) == [f"A song/A song - {name}.flac" for name in sorted(parts)]
         for name in parts:
-            assert lowered == stems.write(Song.open(directory), name, directory / "one", form)
+            assert lowered == stem_files.write(Song.open(directory), name, directory / "one", form)
             (directory / "packed").write_bytes(packed.read(f"A song/A song - {name}.flac"))
             np.testing.assert_array_equal(read(directory / "packed"), read(directory / "one"))
     assert {path.name for path in directory.iterdir()} == {*parts, "index.json", "all.zip", "one", "packed"}
@@ -65,10 +65,10 @@ def test_an_archive_holds_every_stem_as_written_alone(folder):
 def test_progress_goes_from_the_beginning_to_the_end(folder, format):
     directory, _ = folder()
     told = []
-    stems.archive(Song.open(directory), "A", directory / "all.zip", Form(format, "float", TAGS), told.append)
+    stem_files.archive(Song.open(directory), "A", directory / "all.zip", Form(format, "float", TAGS), told.append)
     assert told == sorted(told) and told[-1] == 1.0 and 0 < told[0] <= 0.2
     told.clear()
-    stems.write(Song.open(directory), "drums", directory / "out", Form(format, "float", TAGS), told.append)
+    stem_files.write(Song.open(directory), "drums", directory / "out", Form(format, "float", TAGS), told.append)
     assert told[-1] == 1.0
 
 
@@ -79,10 +79,10 @@ def test_what_progress_raises_stops_the_work(folder):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        stems.archive(Song.open(directory), "A", directory / "all.zip", Form("wav", "16", TAGS), stop)
+        stem_files.archive(Song.open(directory), "A", directory / "all.zip", Form("wav", "16", TAGS), stop)
     assert not list(directory.glob("tmp*"))
 
 
 def test_a_folder_that_is_not_complete_is_not_found(tmp_path):
     with pytest.raises(FileNotFoundError):
-        stems.write(Song.open(tmp_path), "drums", tmp_path / "out", Form("wav", "16", TAGS))
+        stem_files.write(Song.open(tmp_path), "drums", tmp_path / "out", Form("wav", "16", TAGS))

@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from sounds import RATE
+from support.sounds import RATE
 
-from pipeline.stretch import Lengths, stretched
+from pipeline.exports.stretch import Lengths, stretched
 
 SECONDS = 11
 

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from pipeline import spectrogram
-from pipeline.segments import Block, SegmentWriter
-from pipeline.spectrogram import BANDS, HIGHEST, LOWEST, MOST_COLUMNS, cached, columns
+from pipeline.playback import spectrogram
+from pipeline.playback.segments import Block, SegmentWriter
+from pipeline.playback.spectrogram import BANDS, HIGHEST, LOWEST, MOST_COLUMNS, cached, columns
 
 RATE = 44_100
 CENTRES = np.sqrt(np.geomspace(LOWEST, HIGHEST, BANDS + 1)[:-1] * np.geomspace(LOWEST, HIGHEST, BANDS + 1)[1:])

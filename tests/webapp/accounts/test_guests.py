@@ -1,8 +1,8 @@
 """Guests, members, and how the one becomes the other without losing a song."""
 
 import pytest
-from acting import claimed, finish, fresh, upload
 from django.test import Client
+from support.acting import claimed, finish, fresh, upload
 
 from webapp.models import Job, State, Track, User
 

@@ -3,14 +3,16 @@
 from datetime import timedelta
 
 import pytest
-from acting import claimed, finish, fresh, upload, write_original
 from django.core.cache import cache
 from django.test import Client
 from django.utils import timezone
+from support.acting import claimed, finish, fresh, upload, write_original
 
-from webapp import jobs, quotas, throttles
-from webapp.accounts import adopt
+from webapp.accounts import quotas
+from webapp.accounts.guests import adopt
+from webapp.api import throttling
 from webapp.models import Export, Job, State, Track, Upload, Usage, User
+from webapp.songs import actions, queue
 
 pytestmark = pytest.mark.django_db
 SONG_MINUTES = 882_000 / 44_100 / 60  # of a job that `finish` finishes
@@ -24,7 +26,7 @@ class TestMinutes:
     def test_a_song_is_charged_once_and_not_given_back(self, make_job, owner):
         job = make_job(State.DONE)
         assert used(owner) == pytest.approx(SONG_MINUTES)
-        jobs.choose(job, ["drums"])
+        actions.reselect_stems(job, ["drums"])
         finish(claimed(job))
         Job.objects.all().delete()
         assert used(owner) == pytest.approx(SONG_MINUTES)
@@ -44,9 +46,9 @@ class TestMinutes:
 
     def test_a_song_in_work_counts_until_it_fails(self, make_job, owner):
         job = claimed(make_job())
-        jobs.progress(job, **write_original(job))
+        queue.progress(job, **write_original(job))
         assert used(owner) == pytest.approx(SONG_MINUTES)
-        jobs.fail(job, "No good.")
+        queue.fail(job, "No good.")
         assert used(owner) == 0
 
     def test_used_up_refuses_uploads(self, browser, make_job, settings):
@@ -67,7 +69,7 @@ class TestMinutes:
 
     def test_a_song_that_is_too_long_ends_in_the_worker(self, make_job, settings):
         job = claimed(make_job())
-        jobs.progress(job, **write_original(job))
+        queue.progress(job, **write_original(job))
         settings.MINUTES = SONG_MINUTES
         quotas.require_minutes(job, 20)
         settings.MINUTES = SONG_MINUTES * 0.9
@@ -76,7 +78,7 @@ class TestMinutes:
 
     def test_what_was_finished_before_is_chosen_anew_at_no_charge(self, make_job, settings):
         job = make_job(State.DONE)
-        jobs.choose(job, ["drums"])
+        actions.reselect_stems(job, ["drums"])
         settings.MINUTES = 0.01
         quotas.require_minutes(claimed(job), 20)
 
@@ -201,6 +203,6 @@ class TestRequests:
             raise ConnectionError
 
         settings.REQUESTS = 1
-        monkeypatch.setattr(throttles.PerAccount, "cache", type("Broken", (), {"get": broken}))
+        monkeypatch.setattr(throttling.PerAccount, "cache", type("Broken", (), {"get": broken}))
         assert [browser.get("/api/v1/me/").status_code for _ in range(2)] == [200, 200]
         cache.clear()

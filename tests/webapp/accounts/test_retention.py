@@ -4,14 +4,17 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from acting import claimed, files_below, finish, upload
 from django.conf import settings
 from django.contrib.sessions.models import Session
 from django.test import Client
 from django.utils import timezone
+from support.acting import claimed, files_below, finish, upload
 
-from webapp import jobs, removal, tokens, webhooks, worker
+from webapp.accounts import retention, tokens
 from webapp.models import Export, Job, State, Track, User
+from webapp.songs import actions, queue
+from webapp.webhooks import outbox
+from webapp.worker import heartbeat
 
 pytestmark = pytest.mark.django_db
 
@@ -26,9 +29,9 @@ def everything(owner, make_job):
     export.folder.mkdir(parents=True)
     export.path.write_bytes(b"mix")
     make_job(State.FAILED)
-    jobs.delete(make_job())
+    actions.delete(make_job())
     tokens.make(owner, "script", ["read"], None)
-    webhooks.create(owner, "https://example.org/hook", [])
+    outbox.create(owner, "https://example.org/hook", [])
     return owner
 
 
@@ -75,9 +78,9 @@ class TestFarewell:
         job.directory.mkdir(parents=True)
         with committing():
             browser.post("/accounts/delete/", PASSWORD)
-        with pytest.raises(jobs.JobLost):
+        with pytest.raises(queue.JobLost):
             finish(job)
-        jobs.abandon(job)
+        queue.discard_output(job)
         assert media() == []
 
     @pytest.mark.parametrize("form", [{}, {"password": "wrong"}])
@@ -104,7 +107,7 @@ class TestExpiry:
     def test_guests_songs_go_when_their_time_is_over(self, guest, committing):
         age(User.objects.get(), days=settings.GUEST_DAYS + 1)
         with committing():
-            worker.pulse("w")
+            heartbeat.pulse("w")
         assert not Job.objects.exists()
         assert not User.objects.exists()
         assert media() == []
@@ -113,29 +116,29 @@ class TestExpiry:
     @pytest.mark.usefixtures("guest")
     def test_until_then_they_stay(self):
         age(User.objects.get(), days=settings.GUEST_DAYS, minutes=-1)
-        removal.expire()
+        retention.expire()
         assert Job.objects.count() == User.objects.count() == 1
 
     def test_of_an_old_guest_only_the_old_songs_go(self, guest):
         age(User.objects.get(), days=settings.GUEST_DAYS + 1)
         upload(guest, "New.mp3")
-        removal.expire()
+        retention.expire()
         assert [track.title for track in Track.objects.all()] == ["New"]
         assert User.objects.count() == 1
 
     def test_members_songs_stay(self, make_job, owner):
         job = make_job(State.DONE)
         age(owner, days=10 * settings.GUEST_DAYS)
-        removal.expire()
+        retention.expire()
         assert list(Job.objects.all()) == [job]
 
     def test_much_is_removed_a_little_at_a_time(self, guest):
-        for _ in range(removal.AT_ONCE):
+        for _ in range(retention.AT_ONCE):
             upload(guest)
         age(User.objects.get(), days=settings.GUEST_DAYS + 1)
-        removal.expire()
+        retention.expire()
         assert Track.objects.count() == 1
-        removal.expire()
+        retention.expire()
         assert not User.objects.exists()
 
     def test_the_site_says_how_long(self, guest, settings):
@@ -145,5 +148,5 @@ class TestExpiry:
 
     def test_sessions_that_are_over_are_forgotten(self, browser):
         Session.objects.create(session_key="old", session_data="", expire_date=timezone.now() - timedelta(minutes=1))
-        removal.expire()
+        retention.expire()
         assert [session.session_key for session in Session.objects.all()] == [browser.session.session_key]

@@ -3,14 +3,15 @@
 import re
 
 import pytest
-from acting import claimed, finish, fresh
 from django.contrib.auth.models import Group, Permission
 from django.test import Client
 from django.urls import reverse
+from support.acting import claimed, finish, fresh
 
 from pipeline.options import Options
-from webapp import jobs, oversight
 from webapp.models import Cause, Job, State, User, Worker
+from webapp.review import moderation
+from webapp.songs import actions, queue
 
 pytestmark = pytest.mark.django_db
 
@@ -57,7 +58,7 @@ def test_every_list_asks_the_same_few_questions_however_many_rows(
 ):
     first = make_job(State.DONE)
     for number in range(12):
-        jobs.create(User.objects.create_user(f"u{number}"), first.track.file, "x.wav")
+        actions.upload_and_enqueue(User.objects.create_user(f"u{number}"), first.track.file, "x.wav")
     for name in ("job", "track", "user", "worker", "export"):
         with django_assert_max_num_queries(12):
             assert admin_client.get(f"/admin/webapp/{name}/").status_code == 200
@@ -165,7 +166,7 @@ def test_the_page_offers_what_makes_sense(make_job, manager, state, actions):
 
 
 def test_a_finished_try_can_be_handed_over_on_its_page(make_job, manager, owner):
-    trial = claimed(oversight.run_again(make_job(State.DONE), Options(), owner))
+    trial = claimed(moderation.rerun(make_job(State.DONE), Options(), owner))
     assert "hand_over" not in manager.get(page(trial)).context["actions"]
     finish(trial)
     assert "hand_over" in manager.get(page(trial)).context["actions"]
@@ -234,9 +235,9 @@ def test_jobs_of_an_account_are_held_and_let_go(make_job, admin_client, owner):
 def test_the_first_page_says_how_it_goes(make_job, reviewer, owner, stranger):
     finish(claimed(make_job()), null_db=-10.0)
     failed = claimed(make_job())
-    jobs.fail(failed, "No good.", Cause.DISK)
+    queue.fail(failed, "No good.", Cause.DISK)
     make_job(user=stranger), make_job()
-    oversight.hold(User.objects.filter(pk=owner.pk))
+    moderation.hold(User.objects.filter(pk=owner.pk))
     answer = reviewer.get("/admin/")
     now = answer.context["figures"]
     assert (now.waiting, now.held, now.pending, now.day.songs, len(now.workers)) == (1, 1, 1, 1, 1)

@@ -3,13 +3,13 @@
 from datetime import timedelta
 
 import pytest
-from acting import fresh
 from django.contrib.auth.models import Group
 from django.test import Client
 from django.utils import timezone
+from support.acting import fresh
 
+from webapp.api.authentication import NOTE_EVERY
 from webapp.models import Scope, State, Token, User
-from webapp.tokens import NOTE_EVERY
 
 pytestmark = pytest.mark.django_db
 BOTH = [Scope.READ, Scope.WRITE]

@@ -4,13 +4,13 @@ import re
 from uuid import uuid4
 
 import pytest
-from acting import SONG
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from django.urls import reverse
+from support.acting import SONG
 
-from webapp import webhooks
 from webapp.models import State, Track
+from webapp.webhooks import outbox
 
 pytestmark = pytest.mark.django_db
 
@@ -26,7 +26,7 @@ def look(client: Client, path: str, status: int = 200) -> str:
 
 def test_whatever_can_be_looked_at_has_a_page_without_anything_in_line(browser, make_job, owner):
     job = make_job(State.DONE)
-    hook = webhooks.create(owner, "https://example.org/hook", [])
+    hook = outbox.create(owner, "https://example.org/hook", [])
     paths = [reverse(f"api-{name}") for name in LISTS]
     paths += [reverse(f"api-{name}", args=[job.pk]) for name in ("job", "job-stems", "exports")]
     paths += [reverse("api-track", args=[job.track_id]), reverse("api-webhook", args=[hook.pk])]

@@ -5,11 +5,12 @@ import subprocess
 import sys
 
 import pytest
-from acting import SONG, claimed, finish
-from running import ROOT
+from support.acting import SONG, claimed, finish
+from support.running import ROOT
 
-from webapp import jobs, tokens
+from webapp.accounts import tokens
 from webapp.models import Job, Scope
+from webapp.songs import queue
 
 PATIENCE = 60  # seconds
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -39,7 +40,7 @@ def job_of(client):
 def test_a_song_goes_in_and_stems_come_out(client_of_the_readme, tmp_path):
     client = client_of_the_readme(Scope.READ, Scope.WRITE)
     job = job_of(client)
-    options = jobs.options_of(job)
+    options = queue.options_of(job)
     assert (options.stems, options.format, options.bits) == (("vocals", "drums"), "flac", "24")
     finish(claimed(job))
     said, _ = client.communicate(timeout=PATIENCE)
@@ -50,7 +51,7 @@ def test_a_song_goes_in_and_stems_come_out(client_of_the_readme, tmp_path):
 
 def test_a_failure_is_told(client_of_the_readme, tmp_path):
     client = client_of_the_readme(Scope.READ, Scope.WRITE)
-    jobs.fail(claimed(job_of(client)), "This file holds no sound.")
+    queue.fail(claimed(job_of(client)), "This file holds no sound.")
     said, _ = client.communicate(timeout=PATIENCE)
     assert said.splitlines()[-1] == "This file holds no sound."
     assert not list(tmp_path.glob("*.flac"))

@@ -3,9 +3,9 @@
 import re
 
 import pytest
-from crowd import COUNT, crowd
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
+from support.crowd import COUNT, crowd
 
 from webapp.models import Job, State
 

@@ -8,12 +8,14 @@ import numpy as np
 import pytest
 import soundfile
 import soxr
-from acting import RATE, SECONDS, claimed, files_below, fresh, heard, noise
+from support.acting import RATE, SECONDS, claimed, decoded, files_below, fresh, noise
 
-from pipeline.segments import Block, SegmentWriter
-from webapp import exports, jobs, rendering
+from pipeline.playback.segments import Block, SegmentWriter
+from webapp.api import downloads
+from webapp.exports import renderer
 from webapp.models import State, Stem
-from webapp.storage import store
+from webapp.songs import actions
+from webapp.storage.base import store
 
 pytestmark = pytest.mark.django_db
 
@@ -30,21 +32,21 @@ def test_the_mix_is_what_was_described(job, owner, fetch):
     assert answer.headers["Content-Disposition"] == 'attachment; filename="Song - mix.wav"'
     assert int(answer.headers["Content-Length"]) == len(answer.body)
     expected = 10 ** (-8 / 20) * noise()["vocals"][:, round(9.5 * RATE) : 11 * RATE]
-    np.testing.assert_allclose(heard(answer), expected, atol=2e-6)
+    np.testing.assert_allclose(decoded(answer), expected, atol=2e-6)
 
 
 def test_pan_limiter_tempo_and_pitch_are_heard(job, owner, fetch):
-    hard_left = heard(fetch(f"/api/v1/jobs/{job.pk}/mix?vocals.pan=-1&mute=drums", owner))
+    hard_left = decoded(fetch(f"/api/v1/jobs/{job.pk}/mix?vocals.pan=-1&mute=drums", owner))
     assert np.abs(hard_left[1]).max() < 1e-6 and np.abs(hard_left[0]).max() > 0.9
     limited = fetch(f"/api/v1/jobs/{job.pk}/mix?vocals=6&drums=6&limiter=1", owner)
-    assert limited.headers["X-Lowered-dB"] == "0.00" and np.abs(heard(limited)).max() <= 1
-    half = heard(fetch(f"/api/v1/jobs/{job.pk}/mix?tempo=2&pitch=-1&end=2", owner))
+    assert limited.headers["X-Lowered-dB"] == "0.00" and np.abs(decoded(limited)).max() <= 1
+    half = decoded(fetch(f"/api/v1/jobs/{job.pk}/mix?tempo=2&pitch=-1&end=2", owner))
     assert half.shape[1] == RATE
 
 
 def test_a_mix_of_nothing_said_is_the_song(job, owner, fetch):
     answer = fetch(f"/api/v1/jobs/{job.pk}/mix?bits=float", owner)
-    np.testing.assert_allclose(heard(answer), sum(noise().values()), atol=2e-6)
+    np.testing.assert_allclose(decoded(answer), sum(noise().values()), atol=2e-6)
     assert answer.headers["X-Lowered-dB"] == "0.00"
 
 
@@ -70,7 +72,7 @@ def test_files_come_at_the_uploads_own_sample_rate_or_the_one_asked_for(job, own
     assert rate == 48_000
     missed = 10 * np.log10(np.square(audio - upload).sum() / np.square(upload).sum())
     assert missed < -90
-    assert heard(fetch(f"{mix}&sample_rate=44100", owner)).shape == mixture.shape
+    assert decoded(fetch(f"{mix}&sample_rate=44100", owner)).shape == mixture.shape
     answer = fetch(f"/api/v1/jobs/{job.pk}/stems/vocals/download?format=flac", owner)
     assert soundfile.info(io.BytesIO(answer.body)).samplerate == 48_000
     assert fetch(f"{mix}&sample_rate=1", owner).status == 400
@@ -79,18 +81,18 @@ def test_files_come_at_the_uploads_own_sample_rate_or_the_one_asked_for(job, own
 def test_what_would_clip_is_lowered_and_told(job, owner, fetch):
     answer = fetch(f"/api/v1/jobs/{job.pk}/mix?vocals=6&drums=6&format=flac", owner)
     assert float(answer.headers["X-Lowered-dB"]) > 6
-    assert np.abs(heard(answer)).max() == pytest.approx(1, abs=1e-4)
+    assert np.abs(decoded(answer)).max() == pytest.approx(1, abs=1e-4)
 
 
 @pytest.mark.parametrize("end", ["inf", "1e308", "12"])
 def test_an_end_after_the_end_is_the_end(job, owner, fetch, end):
-    assert heard(fetch(f"/api/v1/jobs/{job.pk}/mix?end={end}", owner)).shape[1] == RATE * SECONDS
+    assert decoded(fetch(f"/api/v1/jobs/{job.pk}/mix?end={end}", owner)).shape[1] == RATE * SECONDS
 
 
 def test_nothing_is_left_behind(job, owner, fetch, monkeypatch):
     files = []
-    make = exports.tempfile.TemporaryFile
-    monkeypatch.setattr(exports.tempfile, "TemporaryFile", lambda **where: files.append(make(**where)) or files[-1])
+    make = downloads.tempfile.TemporaryFile
+    monkeypatch.setattr(downloads.tempfile, "TemporaryFile", lambda **where: files.append(make(**where)) or files[-1])
     fetch(f"/api/v1/jobs/{job.pk}/mix", owner)
     fetch(f"/api/v1/jobs/{job.pk}/mix?start=99", owner)
     assert [file.closed for file in files] == [True, True]
@@ -141,7 +143,7 @@ def test_nothing_to_take_before_it_is_done(make_job, owner, fetch, state, what):
 
 @pytest.mark.parametrize("what", ["mix", "stems.zip"])
 def test_what_is_finished_can_be_taken_while_another_choice_is_made(job, owner, fetch, what):
-    jobs.choose(job, ["drums"])
+    actions.reselect_stems(job, ["drums"])
     claimed(fresh(job))
     assert fetch(f"/api/v1/jobs/{job.pk}/{what}", owner).status == 200
 
@@ -161,18 +163,18 @@ def test_files_that_are_gone_are_not_found(job, owner, fetch, what):
 
 def test_a_busy_site_says_so_and_recovers(job, owner, fetch):
     """Whoever waits in line is counted, and whoever leaves it, too."""
-    taken = [rendering.admission.acquire(blocking=False) for _ in range(rendering.AT_ONCE + rendering.WAITING)]
+    taken = [renderer.admission.acquire(blocking=False) for _ in range(renderer.AT_ONCE + renderer.WAITING)]
     answer = fetch(f"/api/v1/jobs/{job.pk}/mix", owner)
     for _ in taken:
-        rendering.admission.release()
+        renderer.admission.release()
     assert all(taken) and (answer.status, answer.headers["Retry-After"]) == (503, "5")
     for query in ("", "?vocals=7", "?start=99"):
-        for _ in range(rendering.AT_ONCE + rendering.WAITING + 1):
+        for _ in range(renderer.AT_ONCE + renderer.WAITING + 1):
             assert fetch(f"/api/v1/jobs/{job.pk}/mix{query}", owner).status == (400 if query else 200)
 
 
 def test_a_disk_without_room_to_spare_is_told(job, owner, fetch, monkeypatch):
-    monkeypatch.setattr(rendering, "SPARE", 2**70)
+    monkeypatch.setattr(renderer, "SPARE", 2**70)
     answer = fetch(f"/api/v1/jobs/{job.pk}/mix", owner)
     assert answer.status == 507 and "full" in answer.body.decode()
 
@@ -185,8 +187,8 @@ class TestStem:
         answer = fetch(address, owner)
         assert (answer.status, answer.headers["Content-Type"]) == (200, "audio/flac")
         assert answer.headers["Content-Disposition"] == 'attachment; filename="Song - vocals.flac"'
-        np.testing.assert_allclose(heard(answer), noise()["vocals"], atol=1e-6)
-        monkeypatch.setattr("pipeline.stems.write", None)
+        np.testing.assert_allclose(decoded(answer), noise()["vocals"], atol=1e-6)
+        monkeypatch.setattr("pipeline.exports.stem_files.write", None)
         part = fetch(address, owner, Range="bytes=0-99", If_Range=answer.headers["ETag"])
         assert (part.status, part.body) == (206, answer.body[:100])
         assert fetch(address, owner, If_None_Match=answer.headers["ETag"]).status == 304

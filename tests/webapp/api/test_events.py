@@ -4,15 +4,16 @@ import asyncio
 import json
 
 import pytest
-from acting import claimed, run_async, silence, upload
 from asgiref.sync import sync_to_async
 from asgiref.testing import ApplicationCommunicator
 from django.contrib.auth.models import AnonymousUser
 from django.core.handlers.asgi import ASGIHandler
 from django.test import AsyncClient, Client
+from support.acting import claimed, run_async, silence, upload
 
-from webapp import events, jobs
+from webapp.api import events
 from webapp.models import Job, State
+from webapp.songs import actions, queue
 
 pytestmark = pytest.mark.django_db(transaction=True)  # a stream closes its connection after each look
 
@@ -61,9 +62,9 @@ def test_one_job_tells_its_state_then_each_change(make_job, owner):
         assert (name, data["id"], data["state"]) == ("job", str(job.pk), "queued")
         mine = await sync_to_async(claimed)(job)
         assert (await stream.next())[1]["state"] == "running"
-        await sync_to_async(jobs.progress)(mine, stage="separate", blocks_done=3, blocks_total=9)
+        await sync_to_async(queue.progress)(mine, stage="separate", blocks_done=3, blocks_total=9)
         assert (await stream.next())[1]["blocks_done"] == 3
-        await sync_to_async(jobs.delete)(job)
+        await sync_to_async(actions.delete)(job)
         assert await stream.next() == ("deleted", {"id": str(job.pk)})
 
     run_async(follow())
@@ -84,7 +85,7 @@ def test_a_beat_that_changes_nothing_says_nothing(make_job, owner, monkeypatch):
     async def follow():
         stream = await listen(f"/api/v1/jobs/{job.pk}/events/", owner)
         await stream.next()
-        await sync_to_async(jobs.progress)(job)
+        await sync_to_async(queue.progress)(job)
         return await stream.next()
 
     monkeypatch.setattr(events, "KEEP_ALIVE", 1e9)
@@ -121,12 +122,12 @@ def test_all_my_jobs_and_nobody_elses(make_job, owner, stranger):
     async def follow():
         stream = await listen("/api/v1/jobs/events/", owner)
         assert [(await stream.next())[1]["id"] for _ in range(2)] == [str(old.pk), str(new.pk)]
-        await sync_to_async(jobs.cancel)(theirs)
-        await sync_to_async(jobs.retry)(new)
+        await sync_to_async(actions.cancel)(theirs)
+        await sync_to_async(actions.retry)(new)
         assert (await stream.next())[1]["state"] == "queued"
-        await sync_to_async(jobs.delete)(old)
+        await sync_to_async(actions.delete)(old)
         assert await stream.next() == ("deleted", {"id": str(old.pk)})
-        await sync_to_async(jobs.restore)(old)
+        await sync_to_async(actions.restore)(old)
         assert (await stream.next())[1]["id"] == str(old.pk)
         another = await sync_to_async(make_job)()
         assert (await stream.next())[1]["id"] == str(another.pk)
@@ -140,10 +141,10 @@ def test_a_stream_of_changes_begins_with_what_goes_on(make_job, owner):
 
     async def follow():
         stream = await listen("/api/v1/jobs/events/?changes=true", owner)
-        await sync_to_async(jobs.rename)(track, "Changed before the first look")
+        await sync_to_async(actions.rename)(track, "Changed before the first look")
         first = {data["id"]: data["title"] for _, data in [await stream.next() for _ in range(2)]}
         assert first == {str(over.pk): "Changed before the first look", str(waiting.pk): "Song"}
-        await sync_to_async(jobs.delete)(over)
+        await sync_to_async(actions.delete)(over)
         assert await stream.next() == ("deleted", {"id": str(over.pk)})
 
     run_async(follow())

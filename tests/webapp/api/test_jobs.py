@@ -4,15 +4,15 @@ import json
 from datetime import datetime
 
 import pytest
-from acting import SONG, claimed, drafted, finish, fresh, upload, write_original
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
+from support.acting import SONG, claimed, drafted, finish, fresh, upload, write_original
 
 from ensemble import registry
 from pipeline.options import FORMATS, STEMS
-from webapp import jobs
 from webapp.models import Cause, Job, State, Track, User
+from webapp.songs import actions, queue, transitions
 
 pytestmark = pytest.mark.django_db
 
@@ -117,7 +117,7 @@ class TestJson:
     KEYS = (
         "id url title artist filename state actions notice stage stage_progress blocks_done blocks_total "
         "seconds_left position error warnings duration created_at format bleed null_db models provider events_url "
-        "cancel_url retry_url api_url audio stems stems_asked heard detection_url folded choices experimental "
+        "cancel_url retry_url api_url audio stems stems_asked detected detection_url merged choices experimental "
         "stems_url zip_url mix_url thumbnail_url cover_url exports_url restore_url track track_url owner progress "
         "started_at finished_at preset bits sample_rate timings quality"
     )
@@ -125,7 +125,7 @@ class TestJson:
     def test_the_original_can_be_played_before_there_are_stems(self, browser, make_job):
         job = claimed(make_job())
         assert browser.get(f"/api/v1/jobs/{job.pk}/").json()["audio"] is None
-        jobs.progress(job, **write_original(job))
+        queue.progress(job, **write_original(job))
         data = browser.get(f"/api/v1/jobs/{job.pk}/").json()
         assert (data["audio"]["original_done"], data["audio"]["segments_done"], data["stems"]) == (2, 0, [])
         assert data["duration"] == 20.0
@@ -217,13 +217,13 @@ class TestVerbs:
     @pytest.mark.parametrize("cause", [cause for cause in Cause if cause != Cause.FILE])
     def test_what_may_go_well_next_time_can_be_tried_again(self, browser, make_job, cause):
         job = claimed(make_job())
-        jobs.fail(job, "No good.", cause)
+        queue.fail(job, "No good.", cause)
         assert browser.get(f"/api/v1/jobs/{job.pk}/").json()["actions"] == ["retry", "delete"]
         assert browser.post(f"/api/v1/jobs/{job.pk}/retry/").json()["actions"] == ["cancel", "delete"]
 
     def test_a_file_that_cannot_be_separated_is_not_tried_again(self, browser, make_job):
         job = claimed(make_job())
-        jobs.fail(job, "This file holds no sound.", Cause.FILE)
+        queue.fail(job, "This file holds no sound.", Cause.FILE)
         assert browser.get(f"/api/v1/jobs/{job.pk}/").json()["actions"] == ["delete"]
         answer = browser.post(f"/api/v1/jobs/{job.pk}/retry/")
         assert answer.status_code == 409
@@ -232,8 +232,8 @@ class TestVerbs:
 
     def test_other_stems_of_a_finished_song_can_be_asked_for_though_the_last_time_failed(self, browser, make_job):
         job = make_job(State.DONE)
-        jobs.choose(job, ["vocals"])
-        jobs.fail(claimed(job), "This file holds no sound.", Cause.FILE)
+        actions.reselect_stems(job, ["vocals"])
+        queue.fail(claimed(job), "This file holds no sound.", Cause.FILE)
         assert browser.get(f"/api/v1/jobs/{job.pk}/").json()["actions"] == ["reselect", "delete"]
 
     def test_deleted_is_gone_from_everywhere(self, browser, make_job, fetch, owner):
@@ -261,7 +261,7 @@ class TestVerbs:
         job = make_job()
         assert browser.post(f"/api/v1/jobs/{job.pk}/restore/").status_code == 409
         browser.delete(f"/api/v1/jobs/{job.pk}/")
-        Job.objects.update(deleted_at=timezone.now() - jobs.UNDO)
+        Job.objects.update(deleted_at=timezone.now() - transitions.UNDO)
         answer = browser.post(f"/api/v1/jobs/{job.pk}/restore/")
         assert answer.status_code == 409 and "10 minutes" in answer.json()["detail"]
         assert fresh(job).deleted_at
@@ -353,7 +353,7 @@ def test_admin_deletes_files_too(make_job, admin_client, committing):
 
 
 def test_jobs_module_knows_no_http():
-    assert not {"HttpRequest", "Request", "Response"} & set(vars(jobs))
+    assert not {"HttpRequest", "Request", "Response"} & set(vars(queue))
 
 
 class TestStems:

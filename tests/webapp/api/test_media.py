@@ -1,12 +1,13 @@
 """Audio out: whole, in parts, and not again when it did not change."""
 
 import pytest
-from acting import PICTURE, RATE, SECONDS, claimed, drafted, finish, write_original
 from django.utils.http import http_date
+from support.acting import PICTURE, RATE, SECONDS, claimed, drafted, finish, write_original
 
-from pipeline.spectrogram import cached, columns
-from webapp import files, jobs
+from pipeline.playback.spectrogram import cached, columns
+from webapp.http import ranges
 from webapp.models import Job, State, Stem, Track
+from webapp.songs import actions, queue
 
 pytestmark = pytest.mark.django_db
 
@@ -25,7 +26,7 @@ def get(fetch, owner):
 
 class TestWhole:
     def test_a_stem_comes_whole_and_in_pieces_from_the_disk(self, get, stem, monkeypatch):
-        monkeypatch.setattr(files, "CHUNK", 1000)
+        monkeypatch.setattr(ranges, "CHUNK", 1000)
         answer = get(f"{stem}/download")
         assert (answer.status, answer.body) == (200, BODY)
         assert answer.headers["Content-Length"] == "6000"
@@ -56,7 +57,7 @@ class TestWhole:
         folder.mkdir(parents=True)
         for index in range(2):
             (folder / f"{index:05d}.flac").write_bytes(b"half a")
-        jobs.progress(job, ["vocals"], segments_done=1)
+        queue.progress(job, ["vocals"], segments_done=1)
         assert get(f"/api/v1/jobs/{job.pk}/stems/vocals/segments/0.flac").status == 200
         assert get(f"/api/v1/jobs/{job.pk}/stems/vocals/segments/1.flac").status == 404
         assert get(f"/api/v1/jobs/{job.pk}/stems/vocals/download").status == 404
@@ -71,7 +72,7 @@ class TestDraft:
     def job(self, make_job):
         job = claimed(make_job())
         drafted(job)
-        jobs.progress(job, ["vocals", "guitar"])
+        queue.progress(job, ["vocals", "guitar"])
         return job
 
     def test_is_there_before_the_stem(self, get, job):
@@ -113,7 +114,7 @@ class TestOriginal:
         job = claimed(make_job())
         address = f"/api/v1/jobs/{job.pk}/{tail}"
         assert get(address).status == 404
-        jobs.progress(job, **write_original(job))
+        queue.progress(job, **write_original(job))
         assert get(address).status == 200
 
 
@@ -131,7 +132,7 @@ class TestSpectrogram:
 
     def test_of_what_is_not_finished_there_is_none(self, get, make_job):
         job = claimed(make_job())
-        jobs.progress(job, ["vocals"], segments_done=1)
+        queue.progress(job, ["vocals"], segments_done=1)
         assert get(f"/api/v1/jobs/{job.pk}/stems/vocals/spectrogram").status == 404
 
     def test_strangers_and_unknown_stems_find_nothing(self, get, fetch, stranger, real_job):
@@ -225,7 +226,7 @@ class TestCaching:
         path = f"/api/v1/jobs/{job.pk}/stems/vocals/segments/0.flac"
         first = get(path)
         Job.objects.filter(pk=job.pk).update(state=State.FAILED)
-        jobs.retry(job)
+        actions.retry(job)
         assert get(path).status == 404
         finish(claimed(job))
         assert get(path, If_None_Match=first.headers["ETag"]).status == 200

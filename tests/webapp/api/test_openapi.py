@@ -12,17 +12,17 @@ from uuid import UUID
 
 import pytest
 import requests
-import running
 import schemathesis
 from django.urls import resolve
 from drf_spectacular.validation import validate_schema
 from drf_spectacular.views import SpectacularAPIView
 from hypothesis import HealthCheck, settings
 from schemathesis.checks import CHECKS
+from support import running
 
-from webapp import serializers, shapes
+from webapp.api import representations, schemas
+from webapp.api.openapi import component, routes
 from webapp.models import State
-from webapp.schema import in_full, routes
 
 EXAMPLES = int(os.environ.get("SCHEMA_EXAMPLES", "6"))
 CSRF = "c" * 32  # any will do, as long as cookie and header agree
@@ -124,7 +124,7 @@ def test_streams_begin_as_described(site, headers):
         with requests.get(site + path, headers=headers, stream=True, timeout=30) as answer:
             assert answer.headers["Content-Type"] == "text/event-stream"
             events = (line for line in answer.iter_lines(decode_unicode=True) if line.startswith("data: "))
-            assert {*in_full(shapes.Job)["required"]} == {*json.loads(next(events).removeprefix("data: "))}
+            assert {*component(schemas.Job)["required"]} == {*json.loads(next(events).removeprefix("data: "))}
 
 
 def test_the_description_is_valid_and_whole():
@@ -152,8 +152,8 @@ def _filled(path):
 @pytest.mark.django_db
 @pytest.mark.parametrize("state", State.values)
 def test_jobs_are_what_their_shape_says(make_job, state):
-    data = serializers.job_json(make_job(state))
-    assert {*data} == {*in_full(shapes.Job)["properties"]}
+    data = representations.job_json(make_job(state))
+    assert {*data} == {*component(schemas.Job)["properties"]}
 
 
 @pytest.mark.django_db

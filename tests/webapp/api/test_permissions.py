@@ -11,7 +11,6 @@ from http.cookies import SimpleCookie
 from typing import Any
 
 import pytest
-from acting import drafted, noise
 from django.apps import apps
 from django.conf import settings
 from django.contrib.auth.models import Group
@@ -23,10 +22,13 @@ from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 from django.utils.encoding import force_bytes
 from django.utils.http import urlsafe_base64_encode
+from support.acting import drafted, noise
 
 from pipeline.options import Options
-from webapp import tokens, uploads, webhooks
+from webapp.accounts import tokens
 from webapp.models import Delivery, Export, Job, State, Token, Track, Upload, User, Webhook, Worker
+from webapp.uploads import resumable
+from webapp.webhooks import outbox
 
 pytestmark = pytest.mark.django_db
 
@@ -259,9 +261,9 @@ def world(owner, stranger, real_job, settings, immediately, models_installed) ->
     }
     worker = Worker.objects.get(pk=job.worker)
     token, _ = tokens.make(owner, "script", ["read"], None)
-    upload = uploads.begin(owner, 100, "Song.wav", "Song", Options(), "")
-    hook = webhooks.create(owner, "https://example.org/hook", [])
-    delivery = webhooks.ping(hook)
+    upload = resumable.begin(owner, 100, "Song.wav", "Song", Options(), "")
+    hook = outbox.create(owner, "https://example.org/hook", [])
+    delivery = outbox.ping(hook)
     things = (owner, job.track, job, export, upload, worker, reviewers, token, hook, delivery)
     world = World({type(thing): thing for thing in things})
     for role, user in people.items():

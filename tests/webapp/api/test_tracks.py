@@ -4,13 +4,13 @@ import base64
 from datetime import timedelta
 
 import pytest
-from acting import SONG, fresh, upload
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from django.utils import timezone
+from support.acting import SONG, fresh, upload
 
-from webapp import jobs
 from webapp.models import Idempotency, Job, State, Track
+from webapp.songs import actions, queue
 
 pytestmark = pytest.mark.django_db
 
@@ -21,7 +21,7 @@ ID = "00000000-0000-4000-8000-000000000000"
 @pytest.fixture
 def make_track(owner):
     def make(title="Song", user=None):
-        return jobs.add(user or owner, SimpleUploadedFile("x", SONG), f"{title}.wav")
+        return actions.add_track(user or owner, SimpleUploadedFile("x", SONG), f"{title}.wav")
 
     return make
 
@@ -120,7 +120,7 @@ class TestStart:
         data = answer.json()
         assert (data["track"], data["title"], data["stems_asked"]) == (str(track.pk), "Twice", ["drums"])
         assert (data["format"], data["bits"], data["bleed"], data["preset"]) == ("flac", "24", "off", "default")
-        options = jobs.options_of(Job.objects.get())
+        options = queue.options_of(Job.objects.get())
         assert (options.stems, options.bits, options.preset) == (("drums",), "24", "default")
         assert sent == ["webapp.tasks.separate"]
         start(browser, track=str(track.pk))
@@ -240,7 +240,7 @@ class TestLists:
     def test_a_cursor_survives_news(self, browser, songs, make_job):
         first = browser.get(f"{JOBS}?page_size=2").json()
         make_job(title="News")
-        jobs.delete(songs[-1])
+        actions.delete(songs[-1])
         assert titles(browser, first["next"]) == ["Cow & bull", "ant"]
 
     @pytest.mark.parametrize("path", [TRACKS, JOBS])
@@ -303,7 +303,7 @@ class TestLists:
         assert browser.get(JOBS, {"cursor": "€"}).status_code == 404
 
     def test_narrowed_down_by_state_track_and_time(self, browser, songs):
-        jobs.cancel(songs[1])
+        actions.cancel(songs[1])
         assert titles(browser, f"{JOBS}?state=cancelled") == ["ant"]
         assert len(titles(browser, f"{JOBS}?state=cancelled&state=queued")) == 5
         assert titles(browser, f"{JOBS}?state=done") == []
@@ -321,7 +321,7 @@ class TestLists:
 
     def test_the_page_of_songs_fetches_what_it_does_not_bring(self, browser, monkeypatch):
         assert browser.get("/").context["more"] is False
-        monkeypatch.setattr("webapp.views.FIRST", 4)
+        monkeypatch.setattr("webapp.pages.songs.FIRST", 4)
         answer = browser.get("/")
         assert [job["title"] for job in answer.context["jobs"]] == ["Élan", "Bee", "Cow & bull", "ant"]
         assert answer.context["more"] is True and b"data-more" in answer.content

@@ -3,8 +3,9 @@
 import pytest
 from django.test import Client
 
-from webapp import outbound, tokens, webhooks
+from webapp.accounts import tokens
 from webapp.models import Delivery, User, Webhook
+from webapp.webhooks import http_client, outbox
 
 URL = "/api/v1/webhooks/"
 PLACE = "https://93.184.216.34/hook"
@@ -18,7 +19,7 @@ def make(client, **wish):
 
 @pytest.fixture
 def hook(owner):
-    return webhooks.create(owner, PLACE, [])
+    return outbox.create(owner, PLACE, [])
 
 
 @pytest.fixture
@@ -84,20 +85,20 @@ def test_its_deliveries_are_told_and_sent_again(browser, hook, address):
 
 
 def test_deleting_it_deletes_its_deliveries(browser, hook, address):
-    webhooks.ping(hook)
+    outbox.ping(hook)
     assert browser.delete(address).status_code == 204
     assert not (Webhook.objects.exists() or Delivery.objects.exists())
 
 
 def test_there_are_only_so_many(browser, owner):
-    for _ in range(webhooks.MOST):
-        webhooks.create(owner, PLACE, [])
+    for _ in range(outbox.MOST):
+        outbox.create(owner, PLACE, [])
     assert make(browser).status_code == 409
-    assert Webhook.objects.count() == webhooks.MOST
+    assert Webhook.objects.count() == outbox.MOST
 
 
 def test_others_find_nothing(hook, address, stranger):
-    delivery = webhooks.ping(hook)
+    delivery = outbox.ping(hook)
     for user in (stranger, User.objects.create_superuser("staff")):
         other = Client()
         other.force_login(user)
@@ -116,7 +117,7 @@ def test_others_find_nothing(hook, address, stranger):
 
 
 def test_a_delivery_of_another_webhook_is_not_here(browser, owner, hook, address):
-    other = webhooks.ping(webhooks.create(owner, PLACE, []))
+    other = outbox.ping(outbox.create(owner, PLACE, []))
     assert browser.post(f"{address}deliveries/{other.pk}/redeliver/").status_code == 404
 
 
@@ -136,7 +137,7 @@ def test_by_token_with_its_scope(owner, scopes, status):
 
 def test_a_name_that_leads_inside_is_refused_at_once(browser, monkeypatch):
     async def inside(host, port):
-        raise outbound.Refused(f"{host} leads to 10.0.0.1.")
+        raise http_client.Refused(f"{host} leads to 10.0.0.1.")
 
-    monkeypatch.setattr(outbound, "addresses", inside)
+    monkeypatch.setattr(http_client, "addresses", inside)
     assert "10.0.0.1" in make(browser, url="https://hook.test/").json()["detail"]

@@ -9,14 +9,16 @@ from threading import Event
 import numpy as np
 import pytest
 import soundfile
-from acting import RATE, claimed, files_below, finish, fresh, heard, noise
 from django.db.utils import OperationalError
 from django.utils import timezone
+from support.acting import RATE, claimed, decoded, files_below, finish, fresh, noise
 
-from pipeline import stems
-from webapp import jobs, rendering, storage
+from pipeline.exports import stem_files
+from webapp.exports import renderer
 from webapp.models import Export, State
-from webapp.storage import store
+from webapp.songs import actions
+from webapp.storage import base
+from webapp.storage.base import store
 
 pytestmark = pytest.mark.django_db
 
@@ -37,16 +39,16 @@ def ask(browser):
 @pytest.fixture
 def told(monkeypatch):
     """Every progress is noted, and `told` is called after each."""
-    monkeypatch.setattr(rendering, "WRITE_EVERY", 0.0)
+    monkeypatch.setattr(renderer, "WRITE_EVERY", 0.0)
 
     def install(call):
-        note = rendering._note
+        note = renderer._note
 
         def noting(export, **fields):
             note(export, **fields)
             call(fields)
 
-        monkeypatch.setattr(rendering, "_note", noting)
+        monkeypatch.setattr(renderer, "_note", noting)
 
     return install
 
@@ -66,12 +68,12 @@ class TestKinds:
         assert answer.headers["Content-Type"] == "audio/wav"
         assert made["size"] == len(answer.body)
         expected = 10 ** (-8 / 20) * noise()["vocals"][:, round(9.5 * RATE) : 11 * RATE]
-        np.testing.assert_allclose(heard(answer), expected, atol=2e-6)
+        np.testing.assert_allclose(decoded(answer), expected, atol=2e-6)
 
     def test_one_stem(self, job, ask, fetch, owner):
         made = ask(job, what="stem", stem="drums", format="flac").json()
         assert made["filename"] == "Blue_ Monday_ - drums.flac"
-        np.testing.assert_allclose(heard(fetch(made["file_url"], owner)), noise()["drums"], atol=2e-6)
+        np.testing.assert_allclose(decoded(fetch(made["file_url"], owner)), noise()["drums"], atol=2e-6)
 
     def test_all_stems_in_one_archive(self, job, ask, fetch, owner):
         made = ask(job, what="stems", format="flac").json()
@@ -144,10 +146,10 @@ class TestRefusals:
         assert answer.status_code == 409 and "separated" in answer.json()["detail"]
 
     def test_a_busy_site_says_so_and_makes_no_row(self, job, ask):
-        taken = [rendering.admission.acquire(blocking=False) for _ in range(rendering.AT_ONCE + rendering.WAITING)]
+        taken = [renderer.admission.acquire(blocking=False) for _ in range(renderer.AT_ONCE + renderer.WAITING)]
         answer = ask(job, what="mix")
         for _ in taken:
-            rendering.admission.release()
+            renderer.admission.release()
         assert (answer.status_code, answer["Retry-After"]) == (503, "5")
         assert not Export.objects.exists()
 
@@ -157,16 +159,16 @@ class TestFailing:
     @pytest.mark.parametrize(
         ("error", "message"),
         [
-            (RuntimeError("index 7 out of range"), rendering.BROKEN),
-            (OSError(28, "No space left on device"), storage.DISK_FULL),
-            (FileNotFoundError(), rendering.GONE),
+            (RuntimeError("index 7 out of range"), renderer.BROKEN),
+            (OSError(28, "No space left on device"), base.DISK_FULL),
+            (FileNotFoundError(), renderer.GONE),
         ],
     )
     def test_our_faults_are_told_kindly_and_leave_no_file(self, job, ask, monkeypatch, error, message):
         def fail(*_):
             raise error
 
-        monkeypatch.setattr(stems, "write", fail)
+        monkeypatch.setattr(stem_files, "write", fail)
         made = ask(job, what="stem", stem="drums").json()
         assert (made["state"], made["error"], made["file_url"]) == ("failed", message, None)
         assert not [path for path in files_below(job.folder) if "exports" in path]
@@ -174,15 +176,15 @@ class TestFailing:
     def test_stems_that_are_gone(self, job, ask):
         store().discard(job.published)
         answer = ask(job, what="stems")
-        assert (answer.status_code, answer.json()["detail"]) == (409, rendering.GONE)
+        assert (answer.status_code, answer.json()["detail"]) == (409, renderer.GONE)
         assert not Export.objects.exists()
 
     def test_a_disk_without_room_to_spare(self, job, ask, monkeypatch):
-        monkeypatch.setattr(rendering, "SPARE", 2**70)
-        assert ask(job, what="mix").json()["error"] == storage.DISK_FULL
+        monkeypatch.setattr(renderer, "SPARE", 2**70)
+        assert ask(job, what="mix").json()["error"] == base.DISK_FULL
 
     def test_a_fault_leaves_its_trace_in_the_log(self, job, ask, monkeypatch, caplog):
-        monkeypatch.delattr(stems, "write")
+        monkeypatch.delattr(stem_files, "write")
         ask(job, what="stem", stem="drums")
         assert "AttributeError" in caplog.text
 
@@ -198,10 +200,10 @@ class TestOnItsWay:
 
     def test_it_is_told_sparingly(self, job, ask, monkeypatch):
         clock = iter(range(1000))
-        monkeypatch.setattr(rendering, "monotonic", lambda: next(clock) / 1e6)
+        monkeypatch.setattr(renderer, "monotonic", lambda: next(clock) / 1e6)
         notes = []
-        note = rendering._note
-        monkeypatch.setattr(rendering, "_note", lambda export, **fields: notes.append(fields) or note(export, **fields))
+        note = renderer._note
+        monkeypatch.setattr(renderer, "_note", lambda export, **fields: notes.append(fields) or note(export, **fields))
         ask(job, what="stems")
         assert [fields["state"] for fields in notes] == [State.RUNNING, State.DONE]
 
@@ -221,13 +223,13 @@ class TestOnItsWay:
         assert not [path for path in files_below(job.folder) if "exports" in path]
 
     def test_deleting_the_song_stops_it(self, job, ask, told):
-        told(lambda fields: jobs.delete(job) if fields.get("progress") else None)
+        told(lambda fields: actions.delete(job) if fields.get("progress") else None)
         ask(job, what="stems")
         assert not Export.objects.exists()
 
     def test_a_database_away_for_a_moment_costs_no_work(self, job, ask, monkeypatch):
-        monkeypatch.setattr(rendering, "WRITE_EVERY", 0.0)
-        note, faults = rendering._note, [1, 1]
+        monkeypatch.setattr(renderer, "WRITE_EVERY", 0.0)
+        note, faults = renderer._note, [1, 1]
 
         def flaky(export, **fields):
             if "state" not in fields and faults:
@@ -235,7 +237,7 @@ class TestOnItsWay:
                 raise OperationalError("database is locked")
             note(export, **fields)
 
-        monkeypatch.setattr(rendering, "_note", flaky)
+        monkeypatch.setattr(renderer, "_note", flaky)
         assert ask(job, what="stems").json()["state"] == "done"
         assert not faults
 
@@ -243,7 +245,7 @@ class TestOnItsWay:
         export = waiting(job)
         export_row = Export.objects.get(pk=export.pk)
         export.delete()
-        rendering._render(export_row, None)
+        renderer._render(export_row, None)
         assert not export_row.folder.exists()
 
 
@@ -272,7 +274,7 @@ class TestList:
         assert fetch(f"/api/v1/jobs/{job.pk}/exports/{export.pk}/file", owner).status == 404
 
     def test_only_the_newest_files_of_a_song_stay(self, job, ask, committing, monkeypatch):
-        monkeypatch.setattr(rendering, "KEPT", 2)
+        monkeypatch.setattr(renderer, "KEPT", 2)
         with committing():
             made = [ask(job, what="mix", end=1).json()["id"] for _ in range(4)]
         assert {str(export.pk) for export in Export.objects.all()} == set(made[2:])
@@ -280,7 +282,7 @@ class TestList:
 
     def test_files_outlive_another_choice_of_stems(self, job, ask, fetch, owner):
         made = ask(job, what="mix").json()
-        jobs.choose(job, ["drums"])
+        actions.reselect_stems(job, ["drums"])
         finish(claimed(fresh(job)))
         assert fetch(made["file_url"], owner).status == 200
 
@@ -297,10 +299,10 @@ class TestHousekeeping:
     @pytest.mark.parametrize("state", [State.QUEUED, State.RUNNING])
     def test_what_a_dead_process_was_making_fails_with_a_reason(self, job, state):
         lost, alive = (waiting(job, state=state) for _ in range(2))
-        Export.objects.filter(pk=lost.pk).update(beat_at=timezone.now() - rendering.LOST_AFTER)
+        Export.objects.filter(pk=lost.pk).update(beat_at=timezone.now() - renderer.LOST_AFTER)
         lost.folder.mkdir(parents=True)
-        rendering.fail_lost()
-        assert Export.objects.get(pk=lost.pk).error == rendering.LOST
+        renderer.fail_lost()
+        assert Export.objects.get(pk=lost.pk).error == renderer.LOST
         assert Export.objects.get(pk=lost.pk).state == State.FAILED
         assert Export.objects.get(pk=alive.pk).state == state
         assert not lost.folder.exists()
@@ -308,16 +310,16 @@ class TestHousekeeping:
     def test_a_process_beats_for_its_own_alone(self, job):
         old = timezone.now() - timedelta(minutes=5)
         mine, done, another = (waiting(job, beat_at=old) for _ in range(3))
-        Export.objects.exclude(pk=another.pk).update(process=rendering.PROCESS)
+        Export.objects.exclude(pk=another.pk).update(process=renderer.PROCESS)
         Export.objects.filter(pk=done.pk).update(state=State.DONE)
-        rendering._beat()
+        renderer._beat()
         assert {export.pk for export in Export.objects.filter(beat_at__gt=old)} == {mine.pk}
 
     def test_it_beats_as_long_as_a_file_is_made_however_slowly(self, job, ask, monkeypatch):
         beaten = Event()
-        monkeypatch.setattr(rendering, "BEAT_EVERY", 0.001)
-        monkeypatch.setattr(rendering, "_beat", beaten.set)
-        monkeypatch.setattr(stems, "write", lambda *_: beaten.wait(10) or pytest.fail("no beat"))
+        monkeypatch.setattr(renderer, "BEAT_EVERY", 0.001)
+        monkeypatch.setattr(renderer, "_beat", beaten.set)
+        monkeypatch.setattr(stem_files, "write", lambda *_: beaten.wait(10) or pytest.fail("no beat"))
         ask(job, what="stem", stem="drums")
         assert beaten.is_set()
         assert not [thread for thread in threading.enumerate() if thread.name == "render-pulse"]
@@ -329,26 +331,26 @@ class TestHousekeeping:
         Export.objects.filter(pk=old.pk).update(created_at=timezone.now() - timedelta(hours=2, minutes=1))
         Export.objects.filter(pk=new.pk).update(created_at=timezone.now() - timedelta(hours=1, minutes=59))
         with committing():
-            rendering.forget_old()
+            renderer.forget_old()
         assert [export.pk for export in Export.objects.all()] == [new.pk]
         assert not old.folder.exists()
 
 
 def test_so_many_at_once_and_the_rest_waits_in_line():
     """The real threads, with work that ends when we say so."""
-    begun, go = [Event() for _ in range(rendering.AT_ONCE + rendering.WAITING)], Event()
+    begun, go = [Event() for _ in range(renderer.AT_ONCE + renderer.WAITING)], Event()
 
     def work(number):
         begun[number].set()
         assert go.wait(10)
         return number
 
-    works = [rendering.admit(work, number) for number in range(len(begun))]
+    works = [renderer.admit(work, number) for number in range(len(begun))]
     try:
-        assert all(event.wait(10) for event in begun[: rendering.AT_ONCE])
-        assert not any(event.is_set() for event in begun[rendering.AT_ONCE :])
-        with pytest.raises(rendering.Busy):
-            rendering.admit(work, 0)
+        assert all(event.wait(10) for event in begun[: renderer.AT_ONCE])
+        assert not any(event.is_set() for event in begun[renderer.AT_ONCE :])
+        with pytest.raises(renderer.Busy):
+            renderer.admit(work, 0)
     finally:
         go.set()
     assert [future.result(10) for future in works] == list(range(len(begun)))

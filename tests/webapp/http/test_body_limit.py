@@ -3,9 +3,9 @@
 import json
 
 import pytest
-from acting import run_async
+from support.acting import run_async
 
-from webapp.limits import BodyLimit
+from webapp.http.body_limit import BodyLimit
 
 LIMIT = 100
 

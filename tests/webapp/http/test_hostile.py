@@ -12,18 +12,18 @@ from http.cookiejar import CookieJar
 from urllib.parse import quote
 
 import pytest
-import running
-from acting import upload
 from asgiref.sync import async_to_sync
 from django.core.handlers.asgi import ASGIHandler
 from django.db import DataError, InterfaceError, OperationalError, transaction
 from django.test import Client
 from django.urls import URLPattern, get_resolver
+from support import running
+from support.acting import upload
 
-from webapp import problems
-from webapp.limits import BodyLimit
+from webapp.http import problems
+from webapp.http.body_limit import BodyLimit
 from webapp.models import Upload, User, Webhook
-from webapp.storage import DISK_FULL
+from webapp.storage.base import DISK_FULL
 
 pytestmark = pytest.mark.django_db
 

@@ -7,8 +7,9 @@ import pytest
 from django.test import Client
 
 from pipeline.options import FORMATS
-from webapp import exports, problems
+from webapp.api import downloads
 from webapp.api.jobs import JobViewSet
+from webapp.http import problems
 from webapp.models import State
 
 pytestmark = pytest.mark.django_db
@@ -100,9 +101,9 @@ def test_a_range_that_is_not_there_keeps_its_headers(browser, make_job):
 
 def test_a_refusal_tells_when_to_come_back(browser, real_job, monkeypatch):
     def refuse(*_):
-        raise exports.rendering.Busy("Later.")
+        raise downloads.renderer.Busy("Later.")
 
-    monkeypatch.setattr(exports.rendering, "admit", refuse)
+    monkeypatch.setattr(downloads.renderer, "admit", refuse)
     answer = browser.get(f"/api/v1/jobs/{real_job().pk}/mix")
     assert (told(answer)["detail"], answer["Retry-After"]) == ("Later.", "5")
 

@@ -5,11 +5,11 @@ import urllib.request
 from ipaddress import ip_network
 
 import pytest
-from acting import run_async
-from running import manage, serving
+from support.acting import run_async
+from support.running import manage, serving
 
+from webapp.http.proxies import Proxies
 from webapp.management.commands.serve import WEB
-from webapp.proxies import Proxies
 
 VISITOR = "203.0.113.9"
 OURS = [ip_network("10.0.0.0/8"), ip_network("2001:db8::/32")]

@@ -7,13 +7,14 @@ from dataclasses import replace
 from ipaddress import ip_network
 
 import pytest
-from acting import silence
 from django.core.checks import run_checks
 from django.db import connection
 from django.db.utils import OperationalError
+from support.acting import silence
 
 from pipeline.options import model_cards
-from webapp import checks, health, jobs
+from webapp.monitoring import checks, health
+from webapp.songs import queue
 
 pytestmark = pytest.mark.django_db
 
@@ -23,7 +24,7 @@ PARTS = ("database", "broker", "storage", "worker", "model")
 @pytest.fixture
 def well(models_installed, settings, tmp_path):
     """Everything is there."""
-    jobs.beat("w")
+    queue.heartbeat("w")
     settings.WAVESURFER = tmp_path
     settings.CELERY_BROKER_TRANSPORT_OPTIONS = {"data_folder_out": str(tmp_path)}
 

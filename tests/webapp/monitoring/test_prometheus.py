@@ -1,12 +1,12 @@
 """What Prometheus reads, and who may."""
 
 import pytest
-from acting import claimed
 from django.test import Client
 from prometheus_client.parser import text_string_to_metric_families
+from support.acting import claimed
 
-from webapp import jobs
 from webapp.models import Cause, Scope, State, Token, User
+from webapp.songs import queue
 
 pytestmark = pytest.mark.django_db
 
@@ -23,7 +23,7 @@ def staff(db):
 
 def test_figures_are_told(make_job, fetch, staff):
     make_job(State.DONE), make_job()
-    jobs.fail(claimed(make_job(), "other"), "No good.", Cause.FILE)
+    queue.fail(claimed(make_job(), "other"), "No good.", Cause.FILE)
     answer = fetch("/metrics", staff)
     assert answer.status == 200 and answer.headers["Content-Type"].startswith("text/plain")
     told = values(answer)

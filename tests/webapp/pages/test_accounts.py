@@ -5,8 +5,8 @@ import re
 import pytest
 from django.test import Client
 
-from webapp.forms import WRONG
 from webapp.models import User
+from webapp.pages.forms import WRONG
 
 pytestmark = pytest.mark.django_db
 

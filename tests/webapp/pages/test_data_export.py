@@ -7,8 +7,9 @@ from zipfile import ZipFile
 import pytest
 from django.test import Client
 
-from webapp import tokens, webhooks
+from webapp.accounts import tokens
 from webapp.models import State, User
+from webapp.webhooks import outbox
 
 pytestmark = pytest.mark.django_db
 
@@ -49,7 +50,7 @@ def test_uploads_and_stems_are_in_it(taken, make_job, owner):
 def test_the_rest_is_told(taken, make_job, owner):
     make_job(State.DONE)
     tokens.make(owner, "script", ["read"], None)
-    hook = webhooks.create(owner, "https://example.org/hook", [])
+    hook = outbox.create(owner, "https://example.org/hook", [])
     _, told = taken(owner)
     assert told["account"]["username"] == "owner"
     assert told["tokens"][0]["name"] == "script"

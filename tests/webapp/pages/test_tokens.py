@@ -4,10 +4,10 @@ import re
 from datetime import timedelta
 
 import pytest
-from acting import upload
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
+from support.acting import upload
 
 from webapp.models import Scope, Token
 

@@ -3,8 +3,8 @@
 import pytest
 from django.test import Client
 
-from webapp import webhooks
 from webapp.models import Delivery, User, Webhook
+from webapp.webhooks import outbox
 
 URL = "/accounts/webhooks/"
 PLACE = "https://93.184.216.34/hook"
@@ -14,7 +14,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def hook(owner):
-    return webhooks.create(owner, PLACE, [])
+    return outbox.create(owner, PLACE, [])
 
 
 @pytest.fixture
@@ -40,10 +40,10 @@ def test_where_nothing_is_sent_no_webhook_is_made(browser, url):
 
 
 def test_there_are_only_so_many(browser, owner):
-    for _ in range(webhooks.MOST):
-        webhooks.create(owner, PLACE, [])
-    assert webhooks.TOO_MANY in browser.post(URL, {"url": PLACE}).content.decode()
-    assert Webhook.objects.count() == webhooks.MOST
+    for _ in range(outbox.MOST):
+        outbox.create(owner, PLACE, [])
+    assert outbox.TOO_MANY in browser.post(URL, {"url": PLACE}).content.decode()
+    assert Webhook.objects.count() == outbox.MOST
 
 
 def test_its_buttons(browser, hook, address):
@@ -52,7 +52,7 @@ def test_its_buttons(browser, hook, address):
     browser.post(address, {"do": "resume"})
     assert Webhook.objects.get().active
     browser.post(address, {"do": "ping"})
-    assert Delivery.objects.get().event == webhooks.PING
+    assert Delivery.objects.get().event == outbox.PING
     page = browser.post(address, {"do": "rotate"}).content.decode()
     assert Webhook.objects.get().secret != hook.secret
     assert Webhook.objects.get().secret in page
@@ -61,7 +61,7 @@ def test_its_buttons(browser, hook, address):
 
 
 def test_what_was_sent_and_again(browser, hook, address):
-    delivery = webhooks.ping(hook)
+    delivery = outbox.ping(hook)
     Delivery.objects.update(state=Delivery.State.FAILED, log=[{"status": 500, "error": "It answered 500."}])
     assert "It answered 500." in browser.get(address).content.decode()
     browser.post(f"{address}deliveries/{delivery.pk}/redeliver/")
@@ -69,7 +69,7 @@ def test_what_was_sent_and_again(browser, hook, address):
 
 
 def test_only_for_its_owner(hook, address, stranger):
-    delivery = webhooks.ping(hook)
+    delivery = outbox.ping(hook)
     Delivery.objects.update(state=Delivery.State.FAILED)
     guest = User.objects.create(username="guest-1", is_guest=True)
     for user, status in ((stranger, 404), (None, 302), (guest, 403)):

@@ -1,14 +1,17 @@
 """Verdicts, the flags that ask for them, and what administrators may do to others' jobs."""
 
 import pytest
-from acting import claimed, files_below, finish, fresh
 from django.contrib.auth.models import Group
+from support.acting import claimed, files_below, finish, fresh
 
 from pipeline.options import Options
-from webapp import jobs, oversight, webhooks
-from webapp.models import Delivery, Export, Flag, Happened, Job, State, User, Verdict
-from webapp.queue import HELD, Queue
-from webapp.review import decide, flags_of
+from webapp.models import Delivery, EventKind, Export, Flag, Job, State, User, Verdict
+from webapp.review import moderation
+from webapp.review.verdicts import decide
+from webapp.songs import actions, queue
+from webapp.songs.flags import flags_of
+from webapp.songs.wait_status import HELD, Queue
+from webapp.webhooks import outbox
 
 pytestmark = pytest.mark.django_db
 
@@ -65,7 +68,7 @@ def test_a_flagged_job_is_marked_for_review_when_it_ends(make_job):
     assert (row.state, row.review) == (State.DONE, Verdict.PENDING)
     assert [flag.kind for flag in row.flags.all()] == [Flag.Kind.NULL]
     last = row.history.last()
-    assert (last.kind, last.detail["verdict"], last.actor) == (Happened.REVIEWED, "pending", None)
+    assert (last.kind, last.detail["verdict"], last.actor) == (EventKind.REVIEWED, "pending", None)
     assert "40 dB" in last.detail["note"]
 
 
@@ -78,7 +81,7 @@ def test_a_job_without_fault_is_not(make_job):
 def test_flags_are_those_of_the_last_result(make_job):
     job = claimed(make_job())
     finish(job, null_db=-40.0)
-    jobs.choose(fresh(job), ["drums"])
+    actions.reselect_stems(fresh(job), ["drums"])
     finish(claimed(job))
     assert not job.flags.exists()
 
@@ -94,7 +97,7 @@ def test_a_verdict_is_kept_with_who_said_it_and_why(make_job, reviewer):
     assert decide(Job.objects.exclude(pk=other.pk), Verdict.NEEDS_WORK, " Drums in the vocals. ", reviewer) == 2
     decide(Job.objects.filter(pk=first.pk), Verdict.APPROVED, "", reviewer)
     assert [fresh(job).review for job in (first, second, other)] == ["approved", "needs work", ""]
-    verdicts = first.history.filter(kind=Happened.REVIEWED)
+    verdicts = first.history.filter(kind=EventKind.REVIEWED)
     assert [(event.detail, event.actor) for event in verdicts] == [
         ({"verdict": "needs work", "note": "Drums in the vocals."}, reviewer),
         ({"verdict": "approved", "note": ""}, reviewer),
@@ -107,27 +110,27 @@ def test_reviewers_may_review_and_look_but_not_delete(reviewer):
 
 def test_a_second_try_is_not_told_to_the_owner_before_it_is_handed_over(make_job, reviewer, browser, sent, committing):
     job = make_job(State.DONE)
-    webhooks.create(job.track.owner, "https://example.org/", [])
+    outbox.create(job.track.owner, "https://example.org/", [])
     with committing():
-        trial = oversight.run_again(job, Options(stems=("drums",), bleed="strong"), reviewer)
+        trial = moderation.rerun(job, Options(stems=("drums",), bleed="strong"), reviewer)
     assert sent[-1:] == ["webapp.tasks.separate"]
-    assert trial.track == job.track and jobs.options_of(trial).bleed == "strong"
-    assert not oversight.hand_over(trial, reviewer)  # it isn't finished
+    assert trial.track == job.track and queue.options_of(trial).bleed == "strong"
+    assert not moderation.hand_over(trial, reviewer)  # it isn't finished
     finish(claimed(trial))
     assert [row["id"] for row in listed(browser)] == [str(job.pk)]
     assert not Delivery.objects.exists()
-    assert oversight.hand_over(trial, reviewer)
+    assert moderation.hand_over(trial, reviewer)
     assert {row["id"] for row in listed(browser)} == {str(job.pk), str(trial.pk)}
     assert fresh(job).state == State.DONE
-    assert not oversight.hand_over(fresh(job), reviewer)  # it is the owner's already
+    assert not moderation.hand_over(fresh(job), reviewer)  # it is the owner's already
 
 
 def test_a_second_try_goes_with_the_first(make_job, reviewer):
     job = make_job(State.DONE)
-    trial = oversight.run_again(job, Options(), reviewer)
-    jobs.delete(job)
-    assert fresh(trial).deleted_at and jobs.claim(trial.pk, "w") is None
-    jobs.restore(job)
+    trial = moderation.rerun(job, Options(), reviewer)
+    actions.delete(job)
+    assert fresh(trial).deleted_at and queue.claim(trial.pk, "w") is None
+    actions.restore(job)
     assert fresh(trial).deleted_at is None
     job.delete()
     assert not Job.objects.filter(pk=trial.pk).exists()
@@ -135,40 +138,40 @@ def test_a_second_try_goes_with_the_first(make_job, reviewer):
 
 def test_jobs_of_a_held_owner_wait(make_job, owner, stranger, browser, sent, committing):
     first, second = make_job(), make_job(user=stranger)
-    assert oversight.hold(User.objects.filter(pk=owner.pk)) == 1
-    assert jobs.claim(first.pk, "w") is None
-    assert jobs.claim_next("w").pk == second.pk
-    assert jobs.claim_next("w") is None
+    assert moderation.hold(User.objects.filter(pk=owner.pk)) == 1
+    assert queue.claim(first.pk, "w") is None
+    assert queue.claim_next("w").pk == second.pk
+    assert queue.claim_next("w") is None
     answer = browser.get(f"/api/v1/jobs/{first.pk}/").json()
     assert (answer["state"], answer["notice"], answer["position"]) == ("queued", HELD, None)
     sent.clear()
     with committing():
-        oversight.let_go(User.objects.filter(pk=owner.pk))
+        moderation.release(User.objects.filter(pk=owner.pk))
     assert sent == ["webapp.tasks.separate"]
-    assert jobs.claim_next("w").pk == first.pk
+    assert queue.claim_next("w").pk == first.pk
 
 
 def test_held_jobs_are_in_nobodys_way(make_job, owner, stranger):
     make_job()
-    oversight.hold(User.objects.filter(pk=owner.pk))
+    moderation.hold(User.objects.filter(pk=owner.pk))
     waiting = make_job(user=stranger)
-    jobs.beat("w")
+    queue.heartbeat("w")
     assert Queue().position(waiting) == 0
 
 
 def test_what_runs_goes_on_when_its_owner_is_held(make_job, owner):
     job = claimed(make_job())
-    oversight.hold(User.objects.filter(pk=owner.pk))
+    moderation.hold(User.objects.filter(pk=owner.pk))
     finish(job)
     assert fresh(job).state == State.DONE
 
 
 def test_a_running_job_is_taken_from_its_worker(make_job, reviewer):
     job = claimed(make_job())
-    assert oversight.requeue(job, reviewer)
+    assert moderation.requeue(job, reviewer)
     assert fresh(job).state == State.QUEUED
-    with pytest.raises(jobs.JobLost):
-        jobs.progress(job)
+    with pytest.raises(queue.JobLost):
+        queue.progress(job)
 
 
 @pytest.mark.parametrize(
@@ -176,7 +179,7 @@ def test_a_running_job_is_taken_from_its_worker(make_job, reviewer):
 )
 def test_others_are_queued_again_if_they_are_over_without_result(make_job, reviewer, state, put_back):
     job = make_job(state)
-    assert oversight.requeue(job, reviewer) is put_back
+    assert moderation.requeue(job, reviewer) is put_back
     assert fresh(job).state == (State.QUEUED if put_back else state)
 
 
@@ -184,16 +187,16 @@ def test_an_emptied_job_keeps_its_upload_and_says_so(make_job, reviewer, browser
     job = make_job(State.DONE)
     Export.objects.create(job=job, filename="x.wav", process="p", state=State.DONE)
     with committing():
-        assert oversight.empty(job, reviewer)
+        assert moderation.empty(job, reviewer)
     row = fresh(job)
     assert (row.state, row.finished, row.segments_done, row.original_done) == (State.CANCELLED, None, 0, 0)
     assert not row.stems.exists() and not row.exports.exists() and files_below(row.folder) == []
     assert row.track.file.storage.exists(row.track.file.name)
-    assert browser.get(f"/api/v1/jobs/{job.pk}/").json()["notice"] == oversight.EMPTIED
-    assert jobs.retry(row) and fresh(job).error == ""
+    assert browser.get(f"/api/v1/jobs/{job.pk}/").json()["notice"] == moderation.EMPTIED
+    assert actions.retry(row) and fresh(job).error == ""
 
 
 def test_nothing_is_removed_from_under_a_worker(make_job, reviewer):
     job = claimed(make_job())
-    assert not oversight.empty(job, reviewer)
+    assert not moderation.empty(job, reviewer)
     assert fresh(job).state == State.RUNNING

@@ -1,12 +1,12 @@
 """History: each thing that happens to a job leaves one event, in the transaction in which it happens."""
 
 import pytest
-from acting import claimed, finish, fresh, silence
 from django.db import transaction
 from django.utils import timezone
+from support.acting import claimed, finish, fresh, silence
 
-from webapp import jobs
-from webapp.models import Happened, Job, JobEvent, State
+from webapp.models import EventKind, Job, JobEvent, State
+from webapp.songs import actions, queue
 
 pytestmark = pytest.mark.django_db
 
@@ -17,13 +17,13 @@ def told(job):
 
 def test_a_life_is_told_from_the_upload_on(make_job, owner, stranger):
     job = make_job()
-    jobs.release(claimed(job).worker)
+    queue.release(claimed(job).worker)
     finish(claimed(job, "other"))
-    jobs.choose(fresh(job), ["drums"], by=owner)
-    jobs.cancel(job, by=stranger)
-    jobs.rename(job.track, "Another", by=owner)
-    jobs.delete(job, by=owner)
-    jobs.restore(job, by=owner)
+    actions.reselect_stems(fresh(job), ["drums"], by=owner)
+    actions.cancel(job, by=stranger)
+    actions.rename(job.track, "Another", by=owner)
+    actions.delete(job, by=owner)
+    actions.restore(job, by=owner)
     assert told(job) == [
         ("created", {}, owner),
         ("started", {"worker": "w"}, None),
@@ -42,58 +42,58 @@ def test_a_life_is_told_from_the_upload_on(make_job, owner, stranger):
 
 def test_a_failure_says_why(make_job, owner):
     job = make_job(State.FAILED)
-    jobs.retry(job, by=owner)
+    actions.retry(job, by=owner)
     assert told(job)[2:] == [("failed", {"error": "No good."}, None), ("retried", {}, owner)]
 
 
 @pytest.mark.parametrize("state", [State.QUEUED, State.RUNNING, State.DONE])
 def test_one_deletion_is_one_event(make_job, state):
     job = make_job(state)
-    jobs.delete(job)
-    jobs.delete(job)
-    assert job.history.filter(kind=Happened.DELETED).count() == 1
+    actions.delete(job)
+    actions.delete(job)
+    assert job.history.filter(kind=EventKind.DELETED).count() == 1
 
 
 def test_many_at_once_each_get_their_own(make_job):
     lost, hopeless, kept = (claimed(make_job(), worker) for worker in ("dead", "dead", "alive"))
-    Job.objects.filter(pk=hopeless.pk).update(losses=jobs.MAX_LOSSES - 1)
+    Job.objects.filter(pk=hopeless.pk).update(losses=queue.MAX_LOSSES - 1)
     silence("dead")
-    assert jobs.requeue_stale() == 1
+    assert queue.requeue_stale() == 1
     assert told(lost)[2:] == [("requeued", {"reason": "The worker died."}, None)]
-    assert told(hopeless)[2:] == [("failed", {"error": jobs.LOST}, None)]
+    assert told(hopeless)[2:] == [("failed", {"error": queue.LOST}, None)]
     assert told(kept)[2:] == []
 
 
 def test_a_hanging_worker_is_told_of(make_job):
     job = claimed(make_job())
-    Job.objects.filter(pk=job.pk).update(beat_at=timezone.now() - 2 * jobs.STALLED_AFTER)
-    jobs.fail_stalled("w")
-    assert told(job)[2:] == [("failed", {"error": jobs.STALLED}, None)]
+    Job.objects.filter(pk=job.pk).update(beat_at=timezone.now() - 2 * queue.STALLED_AFTER)
+    queue.fail_stalled("w")
+    assert told(job)[2:] == [("failed", {"error": queue.STALLED}, None)]
 
 
 def test_what_did_not_happen_is_not_told(make_job, owner):
     job = make_job(State.DONE)
     before = told(job)
-    assert not (jobs.cancel(job) or jobs.retry(job) or jobs.restore(job) or jobs.claim(job.pk, "w"))
-    jobs.release("w")
-    jobs.requeue_stale()
-    with pytest.raises(jobs.JobLost):
-        jobs.fail(job, "Too late.")
-    with pytest.raises(jobs.JobLost):
-        jobs.finish(job, {}, {})
+    assert not (actions.cancel(job) or actions.retry(job) or actions.restore(job) or queue.claim(job.pk, "w"))
+    queue.release("w")
+    queue.requeue_stale()
+    with pytest.raises(queue.JobLost):
+        queue.fail(job, "Too late.")
+    with pytest.raises(queue.JobLost):
+        queue.finish(job, {}, {})
     assert told(job) == before
 
 
 def test_progress_is_no_event(make_job):
     job = claimed(make_job())
-    jobs.progress(job, ["vocals"], stage="separate", blocks_done=1)
+    queue.progress(job, ["vocals"], stage="separate", blocks_done=1)
     assert told(job)[2:] == []
 
 
 def test_it_is_undone_with_what_it_tells_of(make_job):
     job = make_job()
     with pytest.raises(RuntimeError), transaction.atomic():
-        jobs.cancel(job)
+        actions.cancel(job)
         raise RuntimeError
     assert (fresh(job).state, [kind for kind, *_ in told(job)]) == (State.QUEUED, ["created"])
 
@@ -111,7 +111,7 @@ def test_the_api_tells_who(make_job, browser, owner):
 
 def test_it_outlives_who_acted_and_goes_with_the_job(make_job, stranger):
     job = make_job()
-    jobs.cancel(job, by=stranger)
+    actions.cancel(job, by=stranger)
     stranger.delete()
     assert told(job)[1:] == [("cancelled", {}, None)]
     job.delete()

@@ -3,24 +3,24 @@
 from datetime import timedelta
 
 import pytest
-from acting import SONG, claimed, files_below, finish, fresh, silence
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 from kombu.exceptions import OperationalError
+from support.acting import SONG, claimed, files_below, finish, fresh, silence
 
 from pipeline.options import Options
-from webapp import jobs
 from webapp.models import LOST_AFTER, Job, State, Stem, Track, Worker
-from webapp.queue import NO_WORKER, WORKER_GONE, WORKER_LOST, Queue
+from webapp.songs import actions, queue, transitions
+from webapp.songs.wait_status import NO_WORKER, WORKER_GONE, WORKER_LOST, Queue
 
 pytestmark = pytest.mark.django_db
 
 OVER = [State.DONE, State.FAILED, State.CANCELLED]
 WORKERS_VERBS = [
-    lambda job: jobs.progress(job, blocks_done=5),
+    lambda job: queue.progress(job, blocks_done=5),
     finish,
-    lambda job: jobs.fail(job, "No."),
+    lambda job: queue.fail(job, "No."),
 ]
 
 
@@ -32,7 +32,7 @@ def age(job, ago):
 class TestCreate:
     def test_keeps_the_file_and_wakes_a_worker(self, owner, sent, committing):
         with committing():
-            job = jobs.create(
+            job = actions.upload_and_enqueue(
                 owner, SimpleUploadedFile("x", SONG), "My Song.FLAC", Options(format="flac", bleed="strong")
             )
         track = job.track
@@ -53,9 +53,9 @@ class TestCreate:
         def refuse(*_, **__):
             raise OperationalError("no route")
 
-        monkeypatch.setattr(jobs.app, "send_task", refuse)
+        monkeypatch.setattr(queue.app, "send_task", refuse)
         with committing():
-            job = jobs.create(owner, SimpleUploadedFile("x", SONG), "a.mp3")
+            job = actions.upload_and_enqueue(owner, SimpleUploadedFile("x", SONG), "a.mp3")
         assert fresh(job).state == State.QUEUED
         assert "no route" in caplog.text
 
@@ -71,16 +71,16 @@ class TestCreate:
         ],
     )
     def test_takes_any_name(self, owner, settings, filename, title):
-        job = jobs.create(owner, SimpleUploadedFile("x", SONG), filename)
+        job = actions.upload_and_enqueue(owner, SimpleUploadedFile("x", SONG), filename)
         assert job.track.title == title
         (kept,) = files_below(settings.MEDIA_ROOT)
         assert kept.startswith(f"tracks/{job.track.pk}.")
 
     def test_demo_needs_the_demo_song(self, owner, settings):
         with pytest.raises(FileNotFoundError):
-            jobs.create_demo(owner)
+            actions.enqueue_demo(owner)
         settings.DEMO_SONG.write_bytes(SONG)
-        assert jobs.create_demo(owner).track.file.read() == SONG
+        assert actions.enqueue_demo(owner).track.file.read() == SONG
         assert settings.DEMO_SONG.exists()
 
 
@@ -88,34 +88,34 @@ class TestClaim:
     def test_one_of_two_claimants_wins(self, make_job):
         job = make_job()
         assert claimed(job, "first").attempts == 1
-        assert jobs.claim(job.pk, "second") is None
+        assert queue.claim(job.pk, "second") is None
         assert fresh(job).worker == "first"
 
     def test_next_is_who_waits_longest(self, make_job):
         first, second = make_job(), make_job()
-        assert jobs.claim_next("w").pk == first.pk
-        assert jobs.claim_next("w").pk == second.pk
-        assert jobs.claim_next("w") is None
+        assert queue.claim_next("w").pk == first.pk
+        assert queue.claim_next("w").pk == second.pk
+        assert queue.claim_next("w") is None
 
     def test_next_passes_over_what_a_rival_took_meanwhile(self, make_job, monkeypatch):
         first, second = make_job(), make_job()
-        claim = jobs.claim
+        claim = queue.claim
 
         def rival_is_faster(pk, worker):
             if pk == first.pk:
                 claim(pk, "rival")
             return claim(pk, worker)
 
-        monkeypatch.setattr(jobs, "claim", rival_is_faster)
-        assert jobs.claim_next("w").pk == second.pk
+        monkeypatch.setattr(queue, "claim", rival_is_faster)
+        assert queue.claim_next("w").pk == second.pk
         assert fresh(first).worker == "rival"
 
     def test_removes_what_an_earlier_attempt_left(self, make_job):
         job = claimed(make_job())
         (job.directory / "vocals").mkdir(parents=True)
         (job.directory / "vocals" / "00000.flac").touch()
-        jobs.progress(job, ["vocals"], segments_done=1, blocks_done=1)
-        assert jobs.release("w") == 1
+        queue.progress(job, ["vocals"], segments_done=1, blocks_done=1)
+        assert queue.release("w") == 1
         again = claimed(job, "other")
         assert files_below(again.folder) == []
         assert (again.attempts, again.segments_done, again.stems.count()) == (2, 0, 0)
@@ -123,7 +123,7 @@ class TestClaim:
 
     @pytest.mark.parametrize("state", OVER)
     def test_is_for_queued_jobs_only(self, make_job, state):
-        assert jobs.claim(make_job(state).pk, "w") is None
+        assert queue.claim(make_job(state).pk, "w") is None
 
     def test_a_running_job_has_a_worker(self, make_job):
         job = make_job()
@@ -137,7 +137,7 @@ class TestHolding:
     def test_progress_is_noted(self, make_job):
         job = claimed(make_job())
         before = fresh(job)
-        jobs.progress(job, ["drums", "vocals"], stage="separate", blocks_done=2, blocks_total=7, seconds_left=12.5)
+        queue.progress(job, ["drums", "vocals"], stage="separate", blocks_done=2, blocks_total=7, seconds_left=12.5)
         after = fresh(job)
         assert (after.stage, after.blocks_done, after.blocks_total, after.seconds_left) == (
             "separate",
@@ -148,22 +148,22 @@ class TestHolding:
         assert {stem.name for stem in after.stems.all()} == {"drums", "vocals"}
         assert after.beat_at > before.beat_at
         assert after.updated_at > before.updated_at
-        jobs.progress(job, ["drums", "vocals"])
+        queue.progress(job, ["drums", "vocals"])
         assert after.stems.count() == 2
 
     @pytest.mark.parametrize("verb", WORKERS_VERBS)
     def test_a_cancelled_job_is_lost(self, make_job, verb):
         job = claimed(make_job())
-        assert jobs.cancel(job)
-        with pytest.raises(jobs.JobLost):
+        assert actions.cancel(job)
+        with pytest.raises(queue.JobLost):
             verb(job)
         assert fresh(job).state == State.CANCELLED
 
     @pytest.mark.parametrize("verb", WORKERS_VERBS)
     def test_a_deleted_job_is_lost(self, make_job, verb):
         job = claimed(make_job())
-        jobs.delete(job)
-        with pytest.raises(jobs.JobLost):
+        actions.delete(job)
+        with pytest.raises(queue.JobLost):
             verb(job)
         assert not Stem.objects.exists()
 
@@ -171,12 +171,12 @@ class TestHolding:
     def test_a_worker_taken_for_dead_can_not_disturb_its_successor(self, make_job, verb):
         job = claimed(make_job(), "sleeper")
         silence("sleeper")
-        jobs.requeue_stale()
+        queue.requeue_stale()
         successor = claimed(job, "sleeper")  # even under the same name
-        with pytest.raises(jobs.JobLost):
+        with pytest.raises(queue.JobLost):
             verb(job)
         assert fresh(job).state == State.RUNNING
-        jobs.progress(successor, blocks_done=1)
+        queue.progress(successor, blocks_done=1)
 
     def test_finish_keeps_report_and_files(self, make_job):
         job = claimed(make_job(), "w")
@@ -189,9 +189,9 @@ class TestHolding:
 
     def test_fail_says_why_and_removes_what_was_written(self, make_job):
         job = claimed(make_job())
-        jobs.progress(job, ["drums"], segments_done=1)
+        queue.progress(job, ["drums"], segments_done=1)
         job.directory.mkdir(parents=True)
-        jobs.fail(job, "This is no song.")
+        queue.fail(job, "This is no song.")
         failed = fresh(job)
         assert (failed.state, failed.error, failed.segments_done) == (State.FAILED, "This is no song.", 0)
         assert not failed.stems.exists()
@@ -200,19 +200,19 @@ class TestHolding:
     def test_release_keeps_the_place_in_the_queue(self, make_job):
         first, second = make_job(), make_job()
         claimed(first)
-        assert jobs.release("w") == 1
-        assert jobs.claim_next("w").pk == first.pk
+        assert queue.release("w") == 1
+        assert queue.claim_next("w").pk == first.pk
         assert fresh(first).losses == 0
         assert fresh(second).state == State.QUEUED
 
     def test_abandon_leaves_a_later_attempt_alone(self, make_job):
         job = claimed(make_job())
         silence("w")
-        jobs.requeue_stale()
+        queue.requeue_stale()
         later = claimed(job, "w2")
         for attempt in (job, later):
             attempt.directory.mkdir(parents=True)
-        jobs.abandon(job)
+        queue.discard_output(job)
         assert later.directory.exists()
         assert not job.directory.exists()
 
@@ -223,7 +223,7 @@ class TestCancelRetryDelete:
         job = make_job(state)
         job.directory.mkdir(parents=True)
         with committing():
-            assert jobs.cancel(job)
+            assert actions.cancel(job)
         assert fresh(job).state == State.CANCELLED
         assert not job.folder.exists()
 
@@ -232,7 +232,7 @@ class TestCancelRetryDelete:
         job = make_job(state)
         kept = files_below(job.folder)
         with committing():
-            assert not jobs.cancel(job)
+            assert not actions.cancel(job)
         assert fresh(job).state == state
         assert files_below(job.folder) == kept
 
@@ -241,49 +241,49 @@ class TestCancelRetryDelete:
         job, other = make_job(state), make_job()
         Job.objects.filter(pk=job.pk).update(losses=2)
         with committing():
-            assert jobs.retry(job)
+            assert actions.retry(job)
         again = fresh(job)
         assert (again.state, again.error, again.losses, again.finished_at) == (State.QUEUED, "", 0, None)
         assert sent
-        assert jobs.claim_next("w").pk == other.pk
+        assert queue.claim_next("w").pk == other.pk
 
     @pytest.mark.parametrize("state", [State.QUEUED, State.RUNNING, State.DONE])
     def test_retry_is_not_for_others(self, make_job, state):
         job = make_job(state)
-        assert not jobs.retry(job)
+        assert not actions.retry(job)
         assert fresh(job).state == state
 
     @pytest.mark.parametrize("state", State.values)
     def test_a_deleted_job_is_removed_once_it_cannot_be_brought_back(self, make_job, state, committing, settings):
         job, other = make_job(state), make_job(State.DONE, title="Other")
-        jobs.delete(job)
-        jobs.delete(other)
-        age(job, jobs.UNDO + 2 * jobs.SPARE)
-        age(other, jobs.UNDO)
+        actions.delete(job)
+        actions.delete(other)
+        age(job, transitions.UNDO + 2 * queue.SPARE)
+        age(other, transitions.UNDO)
         with committing():
-            jobs.purge()
+            queue.purge()
         assert list(Job.objects.all()) == [other]
         assert list(Track.objects.all()) == [other.track]
         assert all(str(other.pk) in path or str(other.track.pk) in path for path in files_below(settings.MEDIA_ROOT))
 
     def test_what_nobody_deleted_is_never_purged(self, make_job):
         job = make_job(State.DONE)
-        jobs.purge()
+        queue.purge()
         assert fresh(job)
 
     def test_delete_twice_is_the_same(self, make_job):
         job = make_job()
-        jobs.delete(job)
-        jobs.delete(job)
-        assert jobs.restore(job)
+        actions.delete(job)
+        actions.delete(job)
+        assert actions.restore(job)
 
     @pytest.mark.parametrize("state", [State.DONE, State.FAILED, State.CANCELLED])
     def test_what_is_over_comes_back_as_it_was(self, make_job, state, committing):
         job = make_job(state)
         before, files = Job.objects.values().get(pk=job.pk), files_below(job.folder)
         with committing():
-            jobs.delete(job)
-            assert jobs.restore(job)
+            actions.delete(job)
+            assert actions.restore(job)
         assert Job.objects.values().get(pk=job.pk) == before | {"updated_at": fresh(job).updated_at}
         assert files_below(job.folder) == files
 
@@ -292,35 +292,35 @@ class TestCancelRetryDelete:
         job, later = make_job(state), make_job()
         job.directory.mkdir(parents=True)
         with committing():
-            jobs.delete(job)
+            actions.delete(job)
         assert not job.folder.exists()
-        assert jobs.claim(job.pk, "w") is None
+        assert queue.claim(job.pk, "w") is None
         assert Queue().position(later) == 0
         sent.clear()
         with committing():
-            assert jobs.restore(job)
+            assert actions.restore(job)
         assert sent == ["webapp.tasks.separate"]
         assert (fresh(job).state, fresh(job).segments_done) == (State.QUEUED, 0)
-        assert jobs.claim_next("w").pk == job.pk
+        assert queue.claim_next("w").pk == job.pk
 
     def test_another_choice_on_its_way_goes_on_too(self, make_job, committing):
         job = make_job(State.DONE)
-        jobs.choose(job, ["drums"])
+        actions.reselect_stems(job, ["drums"])
         busy = claimed(fresh(job))
         with committing():
-            jobs.delete(busy)
-        with pytest.raises(jobs.JobLost):
-            jobs.progress(busy)
-        jobs.restore(busy)
+            actions.delete(busy)
+        with pytest.raises(queue.JobLost):
+            queue.progress(busy)
+        actions.restore(busy)
         again = fresh(job)
         assert (again.state, again.finished, again.options["stems"]) == (State.QUEUED, 1, ["drums"])
         assert "1/vocals/00000.flac" in files_below(job.folder)
 
     def test_a_deleted_job_waits_for_nobody(self, make_job, sent):
-        jobs.delete(make_job())
-        jobs.wake_if_idle("w")
+        actions.delete(make_job())
+        queue.wake_if_idle("w")
         assert sent == []
-        assert jobs.claim_next("w") is None
+        assert queue.claim_next("w") is None
 
     def test_deleting_an_account_removes_its_files(self, make_job, owner, committing, settings):
         make_job(State.DONE)
@@ -331,10 +331,10 @@ class TestCancelRetryDelete:
     def test_a_purge_that_is_rolled_back_removes_no_file(self, make_job, settings):
         job = make_job(State.DONE)
         before = files_below(settings.MEDIA_ROOT)
-        jobs.delete(job)
-        age(job, 2 * jobs.UNDO)
+        actions.delete(job)
+        age(job, 2 * transitions.UNDO)
         with pytest.raises(RuntimeError), transaction.atomic():
-            jobs.purge()
+            queue.purge()
             raise RuntimeError
         assert files_below(settings.MEDIA_ROOT) == before
         assert fresh(job)
@@ -344,59 +344,59 @@ class TestLostWorkers:
     def test_a_dead_workers_job_goes_back_to_its_place(self, make_job):
         job, later = claimed(make_job(), "dead"), make_job()
         silence("dead")
-        assert jobs.requeue_stale() == 1
+        assert queue.requeue_stale() == 1
         assert (fresh(job).state, fresh(job).losses) == (State.QUEUED, 1)
-        assert jobs.claim_next("alive").pk == job.pk
+        assert queue.claim_next("alive").pk == job.pk
         assert fresh(later).state == State.QUEUED
 
     def test_a_living_workers_job_stays(self, make_job):
         job = claimed(make_job(), "alive")
         silence("alive", seconds=LOST_AFTER.seconds - 5)
-        assert jobs.requeue_stale() == 0
+        assert queue.requeue_stale() == 0
         assert fresh(job).state == State.RUNNING
 
     def test_a_worker_that_left_no_row_is_dead(self, make_job):
         job = claimed(make_job(), "gone")
-        jobs.dismiss("gone")
-        assert jobs.requeue_stale() == 1
+        queue.deregister("gone")
+        assert queue.requeue_stale() == 1
         assert fresh(job).state == State.QUEUED
 
     def test_a_job_that_kills_its_workers_is_given_up(self, make_job):
         job = make_job()
-        for attempt in range(jobs.MAX_LOSSES):
+        for attempt in range(queue.MAX_LOSSES):
             assert fresh(job).state == State.QUEUED, attempt
             claimed(job, f"w{attempt}")
             silence(f"w{attempt}")
-            jobs.requeue_stale()
+            queue.requeue_stale()
         assert fresh(job).state == State.FAILED
-        assert fresh(job).error == jobs.LOST
+        assert fresh(job).error == queue.LOST
 
     def test_a_stalled_job_is_failed_with_a_reason(self, make_job):
         stalled, busy, others = (claimed(make_job(), worker) for worker in ("stuck", "busy", "other"))
-        old = timezone.now() - jobs.STALLED_AFTER - timedelta(seconds=1)
+        old = timezone.now() - queue.STALLED_AFTER - timedelta(seconds=1)
         Job.objects.filter(pk__in=[stalled.pk, others.pk]).update(beat_at=old)
-        assert jobs.fail_stalled("stuck")
-        assert not jobs.fail_stalled("busy")
+        assert queue.fail_stalled("stuck")
+        assert not queue.fail_stalled("busy")
         assert fresh(stalled).state == State.FAILED
         assert "15 minutes" in fresh(stalled).error
         assert fresh(busy).state == State.RUNNING
         assert fresh(others).state == State.RUNNING  # that worker, if it lives, has to find out that it hangs
 
     def test_workers_of_yesterday_are_forgotten(self):
-        jobs.beat("old")
-        jobs.beat("new")
+        queue.heartbeat("old")
+        queue.heartbeat("new")
         silence("old", seconds=25 * 3600)
-        jobs.forget_workers()
+        queue.forget_workers()
         assert [worker.name for worker in Worker.objects.all()] == ["new"]
 
     def test_an_idle_worker_sends_lost_hints_again(self, make_job, sent):
-        jobs.wake_if_idle("w")
+        queue.wake_if_idle("w")
         assert sent == []  # nothing waits
         make_job()
-        jobs.wake_if_idle("w")
+        queue.wake_if_idle("w")
         assert sent == ["webapp.tasks.separate"]
         make_job(State.RUNNING, worker="w")
-        jobs.wake_if_idle("w")
+        queue.wake_if_idle("w")
         assert len(sent) == 1  # it has work; its queue must not fill with hints
 
 
@@ -405,14 +405,14 @@ class TestQueue:
         assert Queue().notice(make_job()) == NO_WORKER
 
     def test_position_counts_what_must_end_first(self, make_job):
-        jobs.beat("w")
+        queue.heartbeat("w")
         first, second, third = make_job(), make_job(), make_job()
         assert [Queue().position(job) for job in (first, second, third)] == [0, 1, 2]
         claimed(first, "w")
         assert [Queue().position(fresh(job)) for job in (first, second, third)] == [None, 1, 2]
         assert Queue().notice(second) == "Starts after 1 other job."
         assert Queue().notice(third) == "Starts after 2 other jobs."
-        jobs.beat("w2")
+        queue.heartbeat("w2")
         assert [Queue().position(job) for job in (second, third)] == [0, 1]
         assert Queue().notice(second) == ""
 
@@ -421,7 +421,7 @@ class TestQueue:
         assert Queue().notice(job) == ""
         silence("w")
         assert Queue().notice(job) == WORKER_GONE
-        jobs.beat("w2")
+        queue.heartbeat("w2")
         assert Queue().notice(job) == WORKER_LOST
 
     @pytest.mark.parametrize("state", OVER)
@@ -443,7 +443,7 @@ class TestChoose:
         job = make_job(State.DONE)
         before = browser.get(f"/api/v1/jobs/{job.pk}/").json()
         with committing():
-            assert jobs.choose(job, ["drums"])
+            assert actions.reselect_stems(job, ["drums"])
         queued = fresh(job)
         assert (queued.state, queued.options["stems"], queued.finished) == (State.QUEUED, ["drums"], 1)
         assert sent[-1] == "webapp.tasks.separate"
@@ -455,7 +455,7 @@ class TestChoose:
 
     def test_the_earlier_work_goes_once_the_new_is_whole(self, make_job):
         job = make_job(State.DONE)
-        jobs.choose(job, [])
+        actions.reselect_stems(job, [])
         finish(claimed(fresh(job)), ("vocals", "bass"))
         assert [path.name for path in job.folder.iterdir()] == ["2"]
         assert {stem.name for stem in fresh(job).stems.all()} == {"vocals", "bass"}
@@ -463,18 +463,18 @@ class TestChoose:
     @pytest.mark.parametrize(
         ("end", "told"),
         [
-            (jobs.cancel, ""),
-            (lambda job: jobs.fail(job, "The disk is full."), "The disk is full."),
-            (lambda job: jobs.fail_stalled(job.worker), jobs.STALLED),
+            (actions.cancel, ""),
+            (lambda job: queue.fail(job, "The disk is full."), "The disk is full."),
+            (lambda job: queue.fail_stalled(job.worker), queue.STALLED),
         ],
     )
     def test_an_end_on_the_way_leaves_what_there_was(self, make_job, end, told, committing, browser, fetch, owner):
         job = make_job(State.DONE)
         before = browser.get(f"/api/v1/jobs/{job.pk}/").json()
-        jobs.choose(job, ["drums"])
+        actions.reselect_stems(job, ["drums"])
         again = claimed(fresh(job))
         again.directory.mkdir()
-        Job.objects.filter(pk=job.pk).update(beat_at=timezone.now() - 2 * jobs.STALLED_AFTER)
+        Job.objects.filter(pk=job.pk).update(beat_at=timezone.now() - 2 * queue.STALLED_AFTER)
         with committing():
             end(again)
         after = browser.get(f"/api/v1/jobs/{job.pk}/").json()
@@ -487,14 +487,14 @@ class TestChoose:
         """A page that was opened before the job was done, and its stems chosen anew in another."""
         early = claimed(make_job())
         finish(early)
-        jobs.choose(fresh(early), [])
+        actions.reselect_stems(fresh(early), [])
         early.finished = None
         with committing():
-            assert jobs.cancel(early)
+            assert actions.cancel(early)
         assert "1/vocals/00000.flac" in files_below(early.folder)
 
     @pytest.mark.parametrize("state", [state for state in State.values if state != State.DONE])
     def test_only_of_finished_jobs(self, make_job, state):
         job = make_job(state)
-        assert not jobs.choose(job, ["drums"])
+        assert not actions.reselect_stems(job, ["drums"])
         assert fresh(job).options.get("stems", []) == []

@@ -7,15 +7,17 @@ from zipfile import ZipFile
 import av
 import numpy as np
 import pytest
-from acting import fresh
 from django.core.files.base import ContentFile
+from support.acting import fresh
 
 from ensemble import registry
 from pipeline import separate
-from pipeline.audio import RATE, Encoder
-from pipeline.tags import Tags, read
-from webapp import jobs, tasks
+from pipeline.audio.encode import Encoder
+from pipeline.audio.recording import SAMPLE_RATE
+from pipeline.audio.tags import Tags, read
 from webapp.models import State
+from webapp.songs import actions
+from webapp.worker import tasks
 
 pytestmark = pytest.mark.django_db
 STEMS = ["vocals", "drums", "bass", "other"]
@@ -52,8 +54,8 @@ def upload(owner, tmp_path):
     def add(filename, tags=None, title=""):
         path = tmp_path / "upload.flac"
         with Encoder(path, "flac", "16", tags or Tags()) as encoder:
-            encoder.write(np.random.default_rng(3).uniform(-0.1, 0.1, (2, RATE)).astype(np.float32))
-        return jobs.create(owner, ContentFile(path.read_bytes()), filename, title=title)
+            encoder.write(np.random.default_rng(3).uniform(-0.1, 0.1, (2, SAMPLE_RATE)).astype(np.float32))
+        return actions.upload_and_enqueue(owner, ContentFile(path.read_bytes()), filename, title=title)
 
     return add
 
@@ -112,16 +114,16 @@ def test_a_title_that_a_person_gave_by_renaming_stays(upload, when):
     job = upload("track_03.flac", TAGGED)
     if when == "after":
         separated(job)
-    jobs.rename(job.track, "Mine")
+    actions.rename(job.track, "Mine")
     if when == "after":
-        jobs.choose(fresh(job), ["vocals"])
+        actions.reselect_stems(fresh(job), ["vocals"])
     separated(job)
     assert names(job.track) == ("Mine", "Jonathan Coulton")
 
 
 def test_other_jobs_of_the_song_have_news_of_its_title(upload):
     job = upload("track_03.flac", TAGGED)
-    other = jobs.start(job.track)
+    other = actions.enqueue(job.track)
     before = fresh(other).updated_at
     separated(job)
     assert fresh(other).updated_at > before
@@ -151,9 +153,9 @@ def test_stems_carry_the_songs_title_also_after_a_rename(upload, fetch, owner, b
         return one
 
     assert titles() == [f"{title} ({stem})" for stem in STEMS]
-    jobs.rename(job.track, "Mine")
+    actions.rename(job.track, "Mine")
     assert titles() == [f"Mine ({stem})" for stem in STEMS]
-    jobs.choose(fresh(job), STEMS[:2])
+    actions.reselect_stems(fresh(job), STEMS[:2])
     separated(job)
     written = {stem.name: title_in(stem.file.read()) for stem in job.stems.all()}
     assert written == {stem: f"Mine ({stem})" for stem in ("vocals", "drums", "other")}

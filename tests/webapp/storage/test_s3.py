@@ -10,17 +10,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from acting import RATE, SONG, claimed, files_below, fresh, heard, noise
 from django.core.files.uploadedfile import SimpleUploadedFile
+from support.acting import RATE, SONG, claimed, decoded, files_below, fresh, noise
 
 from pipeline import separate
-from pipeline.audio import Recording
+from pipeline.audio.recording import Recording
 from pipeline.options import SeparationError
+from pipeline.playback.segments import SEGMENT, Block
 from pipeline.report import Progress, Report
-from pipeline.segments import SEGMENT, Block
-from webapp import jobs, rendering, tasks
+from webapp.exports import renderer
 from webapp.models import Export, Job, State
-from webapp.storage import store
+from webapp.songs import actions
+from webapp.storage.base import store
+from webapp.worker import progress, tasks
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("bucket")]
 
@@ -67,7 +69,7 @@ def engine(monkeypatch):
             bleed="off", models=[], provider="CPU", files=files, null_db=-120,
         )  # fmt: skip
 
-    monkeypatch.setattr(tasks, "WRITE_EVERY", 0.0)
+    monkeypatch.setattr(progress, "WRITE_EVERY", 0.0)
     monkeypatch.setattr(separate, "separate_file", separate_file)
     return between
 
@@ -92,7 +94,9 @@ def test_a_song_is_separated_on_one_machine_and_heard_from_another(make_job, eng
     assert not [key for key in bucket() if "/draft/" in key]
     assert fresh(job).state == State.DONE
     assert elsewhere("web") == []  # the worker keeps nothing
-    np.testing.assert_allclose(heard(fetch(segment, owner)) * 4, noise()["vocals"][:, SEGMENT : 2 * SEGMENT], atol=1e-6)
+    np.testing.assert_allclose(
+        decoded(fetch(segment, owner)) * 4, noise()["vocals"][:, SEGMENT : 2 * SEGMENT], atol=1e-6
+    )
     assert fetch(f"/api/v1/jobs/{job.pk}/stems/drums/download", owner).body == b"drums" * 1000
     assert not [key for key in bucket() if "/." in key]
     assert elsewhere() == []
@@ -111,7 +115,7 @@ def test_another_choice_is_made_of_work_in_the_bucket(make_job, engine, elsewher
 
     monkeypatch.setattr(separate, "choose_again", choose_again)
     monkeypatch.setattr(separate, "reusable", lambda *_: True)
-    assert jobs.choose(fresh(job), ["drums"])
+    assert actions.reselect_stems(fresh(job), ["drums"])
     tasks.separate()
     assert {"index.json", "report.json", "vocals/00001.flac", "drums/00000.flac"} <= {*brought}
     assert not [path for path in brought if path.startswith("original/") or path.endswith(".wav")]
@@ -119,7 +123,7 @@ def test_another_choice_is_made_of_work_in_the_bucket(make_job, engine, elsewher
     assert elsewhere() == []
 
 
-@pytest.mark.parametrize("end", [jobs.cancel, jobs.delete])
+@pytest.mark.parametrize("end", [actions.cancel, actions.delete])
 def test_work_that_nobody_wants_leaves_nothing(make_job, engine, bucket, elsewhere, committing, end):
     job = make_job()
 
@@ -142,7 +146,7 @@ class TestTakenAlong:
 
     def test_a_mix(self, job, owner, fetch, elsewhere):
         answer = fetch(f"/api/v1/jobs/{job.pk}/mix?mute=drums&start=9.5&end=11", owner)
-        np.testing.assert_allclose(heard(answer), noise()["vocals"][:, round(9.5 * RATE) : 11 * RATE], atol=2e-6)
+        np.testing.assert_allclose(decoded(answer), noise()["vocals"][:, round(9.5 * RATE) : 11 * RATE], atol=2e-6)
         assert elsewhere() == []
 
     def test_all_stems(self, make_job, elsewhere, owner, fetch):
@@ -160,14 +164,14 @@ class TestTakenAlong:
         made = browser.post(f"/api/v1/jobs/{job.pk}/exports/", {"format": "flac", "end": "1"}, "application/json")
         assert (made.status_code, made.json()["state"]) == (201, "done")
         assert elsewhere("another") == []
-        assert heard(fetch(made.json()["file_url"], owner)).shape[1] == RATE
+        assert decoded(fetch(made.json()["file_url"], owner)).shape[1] == RATE
         with committing():
             Export.objects.all().delete()
         assert not [key for key in bucket() if "exports" in key]
 
     @pytest.mark.usefixtures("immediately")
     def test_a_file_that_can_not_be_made_leaves_nothing(self, job, browser, elsewhere, bucket, monkeypatch):
-        monkeypatch.setattr(rendering, "SPARE", 2**70)
+        monkeypatch.setattr(renderer, "SPARE", 2**70)
         made = browser.post(f"/api/v1/jobs/{job.pk}/exports/", {"format": "flac"}, "application/json")
         assert made.json()["state"] == "failed"
         assert elsewhere() == [] and not [key for key in bucket() if "exports" in key]
@@ -177,7 +181,7 @@ class TestTakenAlong:
         first = fetch(address, owner)
         assert len(first.body) == int(first.headers["X-Bands"]) * int(first.headers["X-Columns"]) > 0
         assert elsewhere("another") == []
-        monkeypatch.delattr("pipeline.spectrogram.spectrogram")
+        monkeypatch.delattr("pipeline.playback.spectrogram.spectrogram")
         assert fetch(address, owner).body == first.body
 
 
@@ -228,7 +232,7 @@ def test_what_killed_processes_left_is_swept_away(settings, make_job, elsewhere)
 
 
 def test_an_upload_is_kept_under_the_same_name_as_in_a_folder(owner, bucket):
-    job = jobs.create(owner, SimpleUploadedFile("x", SONG), "Song.MP3")
+    job = actions.upload_and_enqueue(owner, SimpleUploadedFile("x", SONG), "Song.MP3")
     assert bucket() == [f"tracks/{job.track.pk}.mp3"]
     with store().at_hand(job.track.path) as path:
         assert (path.read_bytes(), path.suffix) == (SONG, ".mp3")

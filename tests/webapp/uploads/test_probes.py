@@ -3,12 +3,12 @@
 import sys
 
 import pytest
-from acting import PICTURE, SONG, files_below, upload
 from django.core.files.uploadedfile import SimpleUploadedFile
-from sounds import silent_wav
+from support.acting import PICTURE, SONG, files_below, upload
+from support.sounds import silent_wav
 
-from webapp import uploads, validators
 from webapp.models import Job, Track, Upload
+from webapp.uploads import limits, resumable
 
 pytestmark = pytest.mark.django_db
 TUS = {"Tus-Resumable": "1.0.0"}
@@ -80,9 +80,9 @@ def probing(settings, tmp_path_factory):
 
     def install(code):
         package = tmp_path_factory.mktemp("elsewhere") / "pipeline"
-        package.mkdir()
+        (package / "audio").mkdir(parents=True)
         (package / "__init__.py").touch()
-        (package / "probe.py").write_text(code)
+        (package / "audio" / "probe.py").write_text(code)
         settings.BASE_DIR = package.parent
 
     return install
@@ -99,7 +99,7 @@ def probing(settings, tmp_path_factory):
     ids=["crash", "hang", "error", "memory"],
 )
 def test_a_file_that_the_probe_does_not_survive_is_refused(browser, probing, monkeypatch, settings, code):
-    monkeypatch.setattr(validators, "PROBE_SECONDS", 1 if "sleep" in code else 20)
+    monkeypatch.setattr(limits, "PROBE_SECONDS", 1 if "sleep" in code else 20)
     probing(code)
     answer = upload(browser)
     assert answer.status_code == 400
@@ -111,7 +111,7 @@ def test_the_probe_is_given_no_secrets(browser, probing, monkeypatch):
     monkeypatch.setenv("SECRET_KEY", "very secret")
     probing("import json, os; print(json.dumps({'refused': ' '.join(sorted(os.environ))}))")
     told = set(upload(browser).json()["detail"].split())
-    assert told <= {"PYTHONPATH", "LC_CTYPE", *validators.PROBE_ENVIRONMENT}
+    assert told <= {"PYTHONPATH", "LC_CTYPE", *limits.PROBE_ENVIRONMENT}
 
 
 def test_where_no_process_can_be_started_the_worker_decides(browser, monkeypatch, tmp_path):
@@ -122,15 +122,15 @@ def test_where_no_process_can_be_started_the_worker_decides(browser, monkeypatch
 def test_an_upload_that_another_request_finished_meanwhile_is_not_removed(browser, monkeypatch):
     """Of two that send the last piece, the slower looks for a file that has been moved."""
     url = browser.post("/api/v1/uploads/", headers=TUS | {"Upload-Length": str(len(SONG))})["Location"]
-    real, kind = uploads.validate_song, "application/offset+octet-stream"
+    real, kind = resumable.validate_song, "application/offset+octet-stream"
 
     def slow(path):
-        monkeypatch.setattr(uploads, "validate_song", real)
+        monkeypatch.setattr(resumable, "validate_song", real)
         assert browser.patch(url, SONG, content_type=kind, headers=TUS | {"Upload-Offset": "0"}).status_code == 204
         path.unlink(missing_ok=True)
         real(path)
 
-    monkeypatch.setattr(uploads, "validate_song", slow)
+    monkeypatch.setattr(resumable, "validate_song", slow)
     answer = browser.patch(url, SONG, content_type=kind, headers=TUS | {"Upload-Offset": "0"})
     assert (answer.status_code, Job.objects.count()) == (409, 1)
     assert browser.get(url).json()["job"] == str(Job.objects.get().pk)

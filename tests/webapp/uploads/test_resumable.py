@@ -17,20 +17,22 @@ from time import sleep
 
 import pytest
 import requests
-from acting import SONG, files_below
 from asgiref.sync import async_to_sync
 from asgiref.testing import ApplicationCommunicator
 from django.test import Client
 from django.utils import timezone
+from support.acting import SONG, files_below
 from tusclient.client import TusClient
 
-from webapp import bodies, uploads, worker
-from webapp.accounts import adopt
+from webapp.accounts.guests import adopt
+from webapp.http import streamed_body
 from webapp.models import Job, Upload, User
+from webapp.uploads import resumable
+from webapp.worker import heartbeat
 
 URL = "/api/v1/uploads/"
 TUS = {"Tus-Resumable": "1.0.0"}
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 pytestmark = pytest.mark.django_db
 
@@ -226,7 +228,7 @@ class TestPeople:
 
     def test_what_a_guest_began_goes_on_as_a_member(self, owner, browser):
         guest = User.objects.create(username="guest-1", is_guest=True)
-        upload = uploads.begin(guest, len(SONG), "a.mp3", "", uploads.Options(), "")
+        upload = resumable.begin(guest, len(SONG), "a.mp3", "", resumable.Options(), "")
         adopt(guest, owner)
         assert send(browser, f"{URL}{upload.pk}/", SONG, 0).status_code == 204
 
@@ -235,14 +237,14 @@ class TestRaces:
     def test_of_two_that_send_the_same_piece_one_wins(self, browser, url):
         async def pieces():
             yield SONG[:10]
-            await uploads.receive(upload, 0, rival())
+            await resumable.receive(upload, 0, rival())
 
         async def rival():
             yield SONG[:20]
 
         upload = Upload.objects.get()
-        with pytest.raises(uploads.Moved):
-            async_to_sync(uploads.receive)(upload, 0, pieces())
+        with pytest.raises(resumable.Moved):
+            async_to_sync(resumable.receive)(upload, 0, pieces())
         assert standing(browser, url) == 20
         send(browser, url, SONG[20:], 20)
         assert Job.objects.get().track.file.read() == SONG
@@ -256,7 +258,7 @@ class TestRaces:
         browser.raise_request_exception = False
         send(browser, url, SONG[:10], 0)
         with monkeypatch.context() as patch:
-            patch.setattr(uploads.jobs, "create", full)
+            patch.setattr(resumable.actions, "upload_and_enqueue", full)
             answer = send(browser, url, SONG[10:], 10)
         assert (answer.status_code, standing(browser, url)) == (507, 10)
         assert send(browser, url, SONG[10:], 10).status_code == 204
@@ -271,7 +273,7 @@ class TestRaces:
         old = Upload.objects.exclude(pk=kept.split("/")[-2])
         old.update(expires_at=timezone.now() - timedelta(seconds=1))
         with committing():
-            worker.pulse("w")
+            heartbeat.pulse("w")
         assert [str(upload.pk) in kept for upload in Upload.objects.all()] == [True]
         assert len(files_below(settings.DATA)) == 1
 
@@ -284,7 +286,7 @@ class TestRaces:
 class TestStreaming:
     """What Django and the view see of a request, and the headers of the answer."""
 
-    def told(self, messages, kind=bodies.STREAMED, reads=True):
+    def told(self, messages, kind=streamed_body.STREAMED, reads=True):
         """What Django is given of a body, what the view then reads, if it does, and the headers of the answer."""
         seen = {"view": []}
 
@@ -292,12 +294,12 @@ class TestStreaming:
             seen["django"] = await receive()
             request = type("Request", (), {"scope": scope, "body": b"all at once"})()
             if reads:
-                seen["view"] = [piece async for piece in bodies.body(request)]
+                seen["view"] = [piece async for piece in streamed_body.body(request)]
             await send({"type": "http.response.start", "status": 204, "headers": []})
 
         async def run():
             scope = {"type": "http", "headers": [(b"content-type", kind)]}
-            communicator = ApplicationCommunicator(bodies.Streamed(application), scope)
+            communicator = ApplicationCommunicator(streamed_body.Streamed(application), scope)
             for message in messages:
                 await communicator.send_input(message)
             seen["headers"] = (await communicator.receive_output())["headers"]
@@ -321,7 +323,7 @@ class TestStreaming:
         assert self.told([first, {"type": "http.disconnect"}])["view"] == [b"first", b""]
 
     def test_a_silent_connection_is_given_up(self, monkeypatch):
-        monkeypatch.setattr(bodies, "IDLE", 0.01)
+        monkeypatch.setattr(streamed_body, "IDLE", 0.01)
         first = {"type": "http.request", "body": b"first", "more_body": True}
         seen = self.told([first])
         assert (seen["view"], seen["headers"]) == ([b"first"], [(b"connection", b"close")])

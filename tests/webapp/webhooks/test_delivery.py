@@ -13,14 +13,17 @@ from itertools import pairwise
 
 import pytest
 import trustme
-from acting import claimed, finish, fresh
 from django.db import connection, transaction
 from django.db.utils import OperationalError
 from django.utils import timezone
 from standardwebhooks import Webhook as Signer
+from support.acting import claimed, finish, fresh
 
-from webapp import jobs, outbound, webhooks, worker
 from webapp.models import Delivery, State, Webhook
+from webapp.songs import actions, queue
+from webapp.webhooks import delivery as sending
+from webapp.webhooks import http_client, outbox
+from webapp.worker import heartbeat
 
 pytestmark = pytest.mark.django_db
 
@@ -67,7 +70,7 @@ def receiver(settings):
 
 @pytest.fixture
 def hook(owner, receiver):
-    return webhooks.create(owner, receiver.url, [])
+    return outbox.create(owner, receiver.url, [])
 
 
 @pytest.fixture
@@ -92,13 +95,13 @@ def names(receiver, monkeypatch, settings):
 @pytest.fixture
 def loopback_is_public(monkeypatch):
     """127.0.0.1 stands for the internet, so that a receiver can live there. No other address does."""
-    real = outbound.is_public
-    monkeypatch.setattr(outbound, "is_public", lambda address: address == "127.0.0.1" or real(address))
+    real = http_client.is_public
+    monkeypatch.setattr(http_client, "is_public", lambda address: address == "127.0.0.1" or real(address))
 
 
 def deliver():
     """Send all that is due."""
-    while webhooks.deliver_next():
+    while sending.deliver_next():
         pass
 
 
@@ -114,7 +117,7 @@ def sent(hook):
 class TestWriting:
     def test_a_change_of_state_writes_a_message(self, hook, make_job):
         job = make_job()
-        jobs.fail(claimed(job), "No good.")
+        queue.fail(claimed(job), "No good.")
         assert sent(hook) == ["job.created", "job.started", "job.failed"]
         last = hook.deliveries.get(event="failed")
         told = json.loads(last.body)
@@ -133,11 +136,11 @@ class TestWriting:
         assert sent(hook) == ["job.done"]
 
     def test_a_new_title_is_no_change_of_state(self, hook, make_job):
-        jobs.rename(make_job().track, "New")
+        actions.rename(make_job().track, "New")
         assert sent(hook) == ["job.created"]
 
     def test_only_of_ones_own_jobs(self, hook, make_job, stranger, receiver):
-        theirs = webhooks.create(stranger, receiver.url, [])
+        theirs = outbox.create(stranger, receiver.url, [])
         make_job()
         make_job(user=stranger, title="Theirs")
         assert [json.loads(row.body)["data"]["title"] for row in hook.deliveries.all()] == ["Song"]
@@ -146,8 +149,8 @@ class TestWriting:
     def test_many_at_once_each_to_each(self, owner, make_job, receiver):
         several = {str(claimed(make_job()).pk) for _ in range(3)}
         for events in ([], ["requeued", "done"]):
-            webhooks.create(owner, receiver.url, events)
-        jobs.release("w")
+            outbox.create(owner, receiver.url, events)
+        queue.release("w")
         for each in Webhook.objects.all():
             told = each.deliveries.filter(event="requeued")
             assert {json.loads(row.body)["data"]["id"] for row in told} == several
@@ -160,7 +163,7 @@ class TestWriting:
     def test_what_is_rolled_back_was_never_said(self, hook, make_job):
         job = make_job()
         with pytest.raises(RuntimeError), transaction.atomic():
-            jobs.cancel(job)
+            actions.cancel(job)
             raise RuntimeError
         assert sent(hook) == ["job.created"]
 
@@ -189,22 +192,22 @@ class TestSending:
 
     def test_for_a_day_both_secrets_sign(self, hook, receiver):
         old = hook.secret
-        webhooks.rotate(hook)
-        webhooks.ping(hook)
+        outbox.rotate(hook)
+        outbox.ping(hook)
         deliver()
         _, headers, body = receiver.got[0]
         assert hook.secret != old
         for secret in (old, hook.secret):
             Signer(secret).verify(body, headers)
         Webhook.objects.update(previous_until=timezone.now())
-        webhooks.ping(hook)
+        outbox.ping(hook)
         deliver()
         assert headers["webhook-signature"].count("v1,") == 2
         assert receiver.got[1][1]["webhook-signature"].count("v1,") == 1
 
     def test_a_failure_is_tried_again_later_and_later(self, hook, receiver):
         receiver.answers = [500, 404, 200]
-        delivery = webhooks.ping(hook)
+        delivery = outbox.ping(hook)
         deliver()
         delivery.refresh_from_db()
         assert (delivery.state, delivery.tries, len(receiver.got)) == ("pending", 1, 1)
@@ -222,46 +225,46 @@ class TestSending:
 
     def test_it_gives_up_in_the_end_and_starts_afresh_when_asked(self, hook, receiver):
         receiver.answers = [503]
-        delivery = webhooks.ping(hook)
-        for _ in range(webhooks.MAX_TRIES + 2):
+        delivery = outbox.ping(hook)
+        for _ in range(sending.MAX_TRIES + 2):
             deliver()
             later()
         delivery.refresh_from_db()
         assert (delivery.state, delivery.tries, len(receiver.got)) == ("failed", 8, 8)
         receiver.answers = [204]
-        assert webhooks.redeliver(delivery)
-        assert not webhooks.redeliver(delivery)  # it waits already
+        assert outbox.redeliver(delivery)
+        assert not outbox.redeliver(delivery)  # it waits already
         deliver()
         delivery.refresh_from_db()
         assert (delivery.state, delivery.tries, len(delivery.log)) == ("delivered", 1, 9)
         assert receiver.got[-1][2] == delivery.body
 
     def test_pauses_grow_fourfold_for_most_of_a_day(self):
-        pauses = [webhooks.pause(tries).total_seconds() for tries in range(1, webhooks.MAX_TRIES)]
+        pauses = [sending.pause(tries).total_seconds() for tries in range(1, sending.MAX_TRIES)]
         assert all(3 < later / earlier < 5 for earlier, later in pairwise(pauses))
         assert 13 * 3600 < sum(pauses) < 17 * 3600
 
     def test_nobody_there(self, hook, receiver):
         receiver.close()
-        webhooks.ping(hook)
+        outbox.ping(hook)
         deliver()
         (entry,) = hook.deliveries.get().log
         assert entry["status"] is None
         assert entry["error"].startswith("No answer: ")
 
     def test_one_that_dawdles_is_given_up_on(self, hook, monkeypatch):
-        monkeypatch.setattr(outbound, "TIMEOUT", 0.1)
+        monkeypatch.setattr(http_client, "TIMEOUT", 0.1)
         with socket.create_server(("127.0.0.1", 0)) as silent:  # takes the call and says nothing
             Webhook.objects.update(url=f"http://127.0.0.1:{silent.getsockname()[1]}/")
-            webhooks.ping(hook)
+            outbox.ping(hook)
             deliver()
         assert hook.deliveries.get().log[0]["error"] == "No answer within 0 seconds."
 
     def test_a_webhook_that_another_sends_to_is_left_alone(self, hook, owner, receiver):
-        other = webhooks.create(owner, receiver.url, [])
-        webhooks.ping(hook)
-        webhooks.ping(other)
-        Webhook.objects.filter(pk=hook.pk).update(busy_until=timezone.now() + webhooks.LEASE)
+        other = outbox.create(owner, receiver.url, [])
+        outbox.ping(hook)
+        outbox.ping(other)
+        Webhook.objects.filter(pk=hook.pk).update(busy_until=timezone.now() + sending.LEASE)
         deliver()
         assert [hook.deliveries.get().state, other.deliveries.get().state] == ["pending", "delivered"]
         Webhook.objects.update(busy_until=timezone.now())  # that other died
@@ -270,7 +273,7 @@ class TestSending:
 
     def test_a_rival_that_is_faster_wins(self, hook, receiver):
         """Between a sender's look and its claim another sends all there is."""
-        webhooks.ping(hook)
+        outbox.ping(hook)
         rivals = [deliver]
 
         def rival_first(execute, sql, *rest):
@@ -279,14 +282,14 @@ class TestSending:
             return execute(sql, *rest)
 
         with connection.execute_wrapper(rival_first):
-            assert not webhooks.deliver_next()
+            assert not sending.deliver_next()
         assert (len(receiver.got), rivals) == (1, [])
 
     def test_old_entries_are_forgotten_but_for_what_waits(self, hook):
-        over, waits = webhooks.ping(hook), webhooks.ping(hook)
-        Delivery.objects.update(created_at=timezone.now() - webhooks.KEPT - timedelta(days=1))
+        over, waits = outbox.ping(hook), outbox.ping(hook)
+        Delivery.objects.update(created_at=timezone.now() - outbox.KEPT - timedelta(days=1))
         Delivery.objects.filter(pk=over.pk).update(state=Delivery.State.FAILED)
-        worker.pulse("w")
+        heartbeat.pulse("w")
         assert hook.deliveries.get() == waits
 
 
@@ -306,21 +309,21 @@ class TestRefusing:
         ],
     )
     def test_ones_own_network_is_never_called(self, host, receiver, settings, owner):
-        hook = webhooks.create(owner, f"http://{host}:{receiver.port}/", [])
+        hook = outbox.create(owner, f"http://{host}:{receiver.port}/", [])
         settings.WEBHOOKS_PRIVATE = False
-        webhooks.ping(hook)
+        outbox.ping(hook)
         deliver()
         delivery = hook.deliveries.get()
         assert receiver.got == []
         assert "not on the public internet" in delivery.log[0]["error"]
         assert delivery.state == "pending"  # a name may be put right
-        with pytest.raises(outbound.Refused):
-            outbound.check_url(hook.url)
+        with pytest.raises(http_client.Refused):
+            http_client.check_url(hook.url)
 
     @pytest.mark.parametrize("found", [["127.0.0.1"], ["169.254.169.254"], ["93.184.216.34", "10.0.0.1"]])
     def test_nor_by_a_name(self, found, names, receiver, owner):
         names["hook.test"] = found
-        webhooks.ping(webhooks.create(owner, f"http://hook.test:{receiver.port}/", []))
+        outbox.ping(outbox.create(owner, f"http://hook.test:{receiver.port}/", []))
         deliver()
         assert receiver.got == []
         assert found[-1] in Delivery.objects.get().log[0]["error"]
@@ -329,9 +332,9 @@ class TestRefusing:
     def test_nor_by_a_name_that_changes_its_mind(self, names, receiver, owner):
         names["hook.test"] = [["127.0.0.1"], ["10.0.0.1"], ["127.0.0.1"]]
         names["asked"].clear()
-        hook = webhooks.create(owner, f"http://hook.test:{receiver.port}/", [])
+        hook = outbox.create(owner, f"http://hook.test:{receiver.port}/", [])
         for _ in range(2):
-            webhooks.ping(hook)
+            outbox.ping(hook)
             deliver()
         assert names["asked"].count("hook.test") == 2  # once for each: what was judged is what is called
         assert [headers["Host"] for _, headers, _ in receiver.got] == [f"hook.test:{receiver.port}"]
@@ -343,7 +346,7 @@ class TestRefusing:
     )
     def test_nor_by_a_redirect(self, hook, receiver, target):
         receiver.answers, receiver.location = [307], target.format(port=receiver.port)
-        webhooks.ping(hook)
+        outbox.ping(hook)
         deliver()
         assert len(receiver.got) == 1
         (entry,) = hook.deliveries.get().log
@@ -352,7 +355,7 @@ class TestRefusing:
     def test_nor_through_a_proxy(self, hook, receiver, monkeypatch):
         for name in ("http_proxy", "HTTP_PROXY", "ALL_PROXY"):
             monkeypatch.setenv(name, "http://127.0.0.1:9/")
-        webhooks.ping(hook)
+        outbox.ping(hook)
         deliver()
         assert len(receiver.got) == 1
 
@@ -377,7 +380,7 @@ class TestRefusing:
         ],
     )
     def test_what_is_public(self, address, public):
-        assert outbound.is_public(address) == public
+        assert http_client.is_public(address) == public
 
     @pytest.mark.parametrize(
         "url",
@@ -397,13 +400,13 @@ class TestRefusing:
         ],
     )
     def test_what_is_no_address(self, url):
-        with pytest.raises(outbound.Refused):
-            outbound.check_url(url)
+        with pytest.raises(http_client.Refused):
+            http_client.check_url(url)
 
     def test_a_good_address_is_let_through(self, names):
         names["hook.test"] = ["93.184.216.34"]
-        outbound.check_url("https://hook.test/path?x=1")
-        outbound.check_url("http://93.184.216.34:8080/")
+        http_client.check_url("https://hook.test/path?x=1")
+        http_client.check_url("http://93.184.216.34:8080/")
 
 
 @pytest.mark.usefixtures("loopback_is_public")
@@ -419,8 +422,8 @@ def test_a_certificate_is_checked_against_the_name(certified, arrives, names, re
     context.sni_callback = lambda _, name, __: asked.append(name)
     receiver.server.socket = context.wrap_socket(receiver.server.socket, server_side=True)
     names["hook.test"] = ["127.0.0.1"]
-    hook = webhooks.create(owner, f"https://hook.test:{receiver.port}/", [])
-    webhooks.ping(hook)
+    hook = outbox.create(owner, f"https://hook.test:{receiver.port}/", [])
+    outbox.ping(hook)
     deliver()
     assert asked == ["hook.test"]
     assert (len(receiver.got), hook.deliveries.get().state) == ((1, "delivered") if arrives else (0, "pending"))
@@ -434,8 +437,8 @@ def test_deleting_an_account_removes_its_webhooks(hook, owner, make_job):
 
 
 def test_a_sender_outlives_a_database_that_is_away(hook, receiver, monkeypatch, caplog):
-    webhooks.ping(hook)
-    real, faults = webhooks.deliver_next, [OperationalError("server closed the connection")]
+    outbox.ping(hook)
+    real, faults = sending.deliver_next, [OperationalError("server closed the connection")]
 
     def deliver_next():
         if faults:
@@ -451,8 +454,8 @@ def test_a_sender_outlives_a_database_that_is_away(hook, receiver, monkeypatch, 
         def wait(self, *_):
             return False
 
-    monkeypatch.setattr(webhooks, "deliver_next", deliver_next)
-    monkeypatch.setattr(webhooks, "close_old_connections", lambda: None)  # a thread's own; here it is the test's
-    webhooks.send_on(Stopping())
+    monkeypatch.setattr(sending, "deliver_next", deliver_next)
+    monkeypatch.setattr(sending, "close_old_connections", lambda: None)  # a thread's own; here it is the test's
+    sending.send_on(Stopping())
     assert len(receiver.got) == 1
     assert "server closed the connection" in caplog.text

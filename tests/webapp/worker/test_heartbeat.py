@@ -3,12 +3,13 @@
 from datetime import timedelta
 
 import pytest
-from acting import claimed, fresh, silence
 from django.db.utils import OperationalError
 from django.utils import timezone
+from support.acting import claimed, fresh, silence
 
-from webapp import jobs, worker
 from webapp.models import Export, Job, State, Worker
+from webapp.songs import actions, queue
+from webapp.worker import heartbeat
 
 pytestmark = pytest.mark.django_db
 
@@ -16,7 +17,7 @@ pytestmark = pytest.mark.django_db
 def test_a_beat_shows_life_and_rescues_the_jobs_of_the_dead(make_job, sent):
     job = claimed(make_job(), "dead")
     silence("dead")
-    worker.pulse("alive")
+    heartbeat.pulse("alive")
     assert [row.name for row in Worker.objects.alive()] == ["alive"]
     assert fresh(job).state == State.QUEUED
     assert sent == ["webapp.tasks.separate"]
@@ -25,20 +26,20 @@ def test_a_beat_shows_life_and_rescues_the_jobs_of_the_dead(make_job, sent):
 def test_waking_from_a_long_sleep_a_worker_does_not_take_its_own_job_away(make_job):
     job = claimed(make_job(), "laptop")
     silence("laptop")
-    worker.pulse("laptop")
+    heartbeat.pulse("laptop")
     assert fresh(job).state == State.RUNNING
 
 
 def test_the_pulse_tidies_up(make_job, committing):
     """Songs deleted long ago, exports of processes that are gone, and exports of yesterday."""
     deleted, job = make_job(), make_job(State.DONE)
-    jobs.delete(deleted)
+    actions.delete(deleted)
     long_ago = timezone.now() - timedelta(days=2)
     Job.objects.filter(pk=deleted.pk).update(deleted_at=long_ago)
     lost = Export.objects.create(job=job, filename="a.wav", beat_at=long_ago)
     Export.objects.create(job=job, filename="b.wav", state=State.DONE, created_at=long_ago)
     with committing():
-        worker.pulse("w")
+        heartbeat.pulse("w")
     assert list(Job.objects.all()) == [job]
     assert [(export.pk, export.state) for export in Export.objects.all()] == [(lost.pk, State.FAILED)]
 
@@ -52,14 +53,14 @@ def test_a_database_that_is_away_does_not_end_the_pulse(monkeypatch, caplog):
             raise OperationalError("server closed the connection")
 
     ends = iter([False, False, True])
-    monkeypatch.setattr(jobs, "beat", beat)
-    monkeypatch.setattr(worker.stopping, "is_set", lambda: next(ends))
-    monkeypatch.setattr(worker.stopping, "wait", lambda _: None)
-    monkeypatch.setattr(worker.connection, "close", lambda: None)
-    monkeypatch.setattr(worker, "LINGER", 0.0)
+    monkeypatch.setattr(queue, "heartbeat", beat)
+    monkeypatch.setattr(heartbeat.stopping, "is_set", lambda: next(ends))
+    monkeypatch.setattr(heartbeat.stopping, "wait", lambda _: None)
+    monkeypatch.setattr(heartbeat.connection, "close", lambda: None)
+    monkeypatch.setattr(heartbeat, "LINGER", 0.0)
     exits = []
-    monkeypatch.setattr(worker.os, "_exit", exits.append)
-    worker.run()
+    monkeypatch.setattr(heartbeat.os, "_exit", exits.append)
+    heartbeat.run()
     assert len(beats) == 2
     assert "server closed the connection" in caplog.text
     assert exits == [0]
@@ -67,19 +68,19 @@ def test_a_database_that_is_away_does_not_end_the_pulse(monkeypatch, caplog):
 
 def test_a_worker_whose_work_hangs_gives_up(make_job, monkeypatch):
     job = claimed(make_job(), "hung")
-    Job.objects.filter(pk=job.pk).update(beat_at=timezone.now() - jobs.STALLED_AFTER - timedelta(minutes=1))
-    jobs.beat("hung")
+    Job.objects.filter(pk=job.pk).update(beat_at=timezone.now() - queue.STALLED_AFTER - timedelta(minutes=1))
+    queue.heartbeat("hung")
     exits = []
-    monkeypatch.setattr(worker.os, "_exit", exits.append)
-    worker.pulse("another")
+    monkeypatch.setattr(heartbeat.os, "_exit", exits.append)
+    heartbeat.pulse("another")
     assert exits == []
-    worker.pulse("hung")
-    assert exits == [worker.STUCK]
+    heartbeat.pulse("hung")
+    assert exits == [heartbeat.STUCK]
     assert fresh(job).state == State.FAILED
 
 
 def test_leaving_signs_off(make_job):
     job = claimed(make_job(), "w")
-    worker.leave("w")
+    heartbeat.leave("w")
     assert not Worker.objects.exists()
     assert fresh(job).state == State.QUEUED

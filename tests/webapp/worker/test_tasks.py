@@ -9,20 +9,24 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from acting import PICTURE, SONG, claimed, files_below, fresh
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db.utils import OperationalError
+from support.acting import PICTURE, SONG, claimed, files_below, fresh
 
-from detector.classifier import KINDS, Detection, Heard
+from detector.classifier import KINDS, Detected, Detection
 from ensemble import registry
-from pipeline import segments, separate
-from pipeline.audio import Recording, disk_full
+from pipeline import separate
+from pipeline.audio.recording import Recording, disk_full
+from pipeline.audio.tags import Tags
 from pipeline.options import InvalidAudio, ModelUnavailable, Options
+from pipeline.playback import segments
+from pipeline.playback.segments import Block
 from pipeline.report import Progress, Report
-from pipeline.segments import Block
-from pipeline.tags import Tags
-from webapp import jobs, original, storage, tasks, worker
 from webapp.models import Cause, State
+from webapp.songs import actions, queue, source_audio
+from webapp.storage import base
+from webapp.worker import heartbeat, tasks
+from webapp.worker import progress as worker_progress
 
 pytestmark = pytest.mark.django_db
 
@@ -30,13 +34,13 @@ SECOND = 44_100
 SECONDS = 25
 TAGS = Tags("Title", artist="Somebody", album="LP", cover=PICTURE, cover_type="image/png")
 STEMS = ("drums", "vocals")
-HEARD = Detection(SECONDS, {kind: Heard(0.9, "present", (0.9,) * SECONDS, ((0, SECONDS),)) for kind in KINDS})
+HEARD = Detection(SECONDS, {kind: Detected(0.9, "present", (0.9,) * SECONDS, ((0, SECONDS),)) for kind in KINDS})
 
 
 @pytest.fixture(autouse=True)
 def eager(monkeypatch):
     """Note every progress, however fast the engine is."""
-    monkeypatch.setattr(tasks, "WRITE_EVERY", 0.0)
+    monkeypatch.setattr(worker_progress, "WRITE_EVERY", 0.0)
     monkeypatch.setattr(tasks, "sleep", lambda _: None)
 
 
@@ -200,7 +204,7 @@ def test_the_song_itself_can_be_played_and_seen_before_its_stems(make_job, engin
     audio, rate = soundfile.read(io.BytesIO(segment.body))
     assert (segment.status, rate, len(audio)) == (200, SECOND, 5 * SECOND)
     pairs = np.frombuffer(thumbnail.body, np.int8).reshape(-1, 2)
-    assert len(pairs) == original.PAIRS
+    assert len(pairs) == source_audio.PAIRS
     assert (np.diff(pairs[:, 1]) >= 0).all() and pairs[-1].tolist() == [-64, 64]
     assert "original/00002.flac" in files_below(fresh(job).published)
 
@@ -212,15 +216,15 @@ def test_what_the_upload_says_of_itself_is_kept(make_job, engine, fetch, owner, 
     cover = browser.get(f"/api/v1/jobs/{job.pk}/").json()["cover_url"]
     answer = fetch(cover, owner)
     assert (answer.body, answer.headers["Content-Type"]) == (PICTURE, "image/png")
-    jobs.rename(job.track, "Another title")
-    assert original.tags_of(fresh(job)) == replace(TAGS, title="Another title")
+    actions.rename(job.track, "Another title")
+    assert source_audio.tags_of(fresh(job)) == replace(TAGS, title="Another title")
 
 
 @pytest.mark.parametrize("count", [1, 7, 240, 1000])
 def test_a_thumbnail_leaves_no_peak_out(count):
     peaks = np.stack([-np.arange(count) % 100, np.arange(count) % 100], axis=1).astype(np.int8)
-    small = original.thumbnail(peaks)
-    assert small.shape == (original.PAIRS, 2)
+    small = source_audio.thumbnail(peaks)
+    assert small.shape == (source_audio.PAIRS, 2)
     assert (small[:, 0].min(), small[:, 1].max()) == (peaks[:, 0].min(), peaks[:, 1].max())
 
 
@@ -241,7 +245,7 @@ def test_networks_are_loaded_before_the_first_song_and_what_is_wrong_with_them_s
 
 
 def test_the_format_asked_for_is_used(owner, engine):
-    job = jobs.create(owner, SimpleUploadedFile("x", SONG), "a.wav", Options(format="mp3"))
+    job = actions.upload_and_enqueue(owner, SimpleUploadedFile("x", SONG), "a.wav", Options(format="mp3"))
     engine()
     tasks.separate()
     assert {Path(stem.file.name).suffix for stem in fresh(job).stems.all()} == {".mp3"}
@@ -261,7 +265,7 @@ def test_the_length_limit_is_the_sites(make_job, monkeypatch, settings):
     assert asked == [60.0]
 
 
-@pytest.mark.parametrize("end", [jobs.cancel, jobs.delete])
+@pytest.mark.parametrize("end", [actions.cancel, actions.delete])
 def test_ending_a_job_stops_the_work(make_job, engine, end, committing, settings):
     job = make_job()
     worked = []
@@ -294,7 +298,7 @@ def test_a_bad_file_is_failed_with_the_engines_words(make_job, engine, settings)
     [
         (RuntimeError("index 7 out of range"), tasks.BROKEN),
         (MemoryError(), tasks.MEMORY),
-        (OSError(28, "No space left on device"), storage.DISK_FULL),
+        (OSError(28, "No space left on device"), base.DISK_FULL),
         (ModelUnavailable("The model is not installed."), "The model is not installed."),
     ],
 )
@@ -303,7 +307,7 @@ def test_our_own_faults_are_said_kindly_and_can_be_retried(make_job, engine, err
     engine(error=error)
     tasks.separate()
     assert (fresh(job).state, fresh(job).error) == (State.FAILED, message)
-    assert jobs.retry(job)
+    assert actions.retry(job)
     engine()
     tasks.separate()
     assert (fresh(job).state, fresh(job).error, fresh(job).attempts) == (State.DONE, "", 2)
@@ -350,9 +354,9 @@ def gone(folder):
 @pytest.mark.parametrize(
     ("fault", "message", "cause"),
     [
-        (no_space, storage.DISK_FULL, Cause.DISK),
-        (short_write, storage.DISK_FULL, Cause.DISK),
-        (full_database, storage.DISK_FULL, Cause.DISK),
+        (no_space, base.DISK_FULL, Cause.DISK),
+        (short_write, base.DISK_FULL, Cause.DISK),
+        (full_database, base.DISK_FULL, Cause.DISK),
         (forbidden, tasks.FILES, Cause.OTHER),
         (gone, tasks.FILES, Cause.OTHER),
     ],
@@ -374,7 +378,7 @@ def test_an_upload_that_is_gone_is_told_as_that(make_job, engine, tmp_path):
 
 
 def test_a_crash_is_not_blamed_on_memory():
-    assert "memory" not in jobs.LOST
+    assert "memory" not in queue.LOST
 
 
 def test_the_row_tells_nothing_of_where_files_are(make_job, engine, tmp_path):
@@ -397,7 +401,7 @@ def test_a_message_without_a_job_does_nothing(engine):
 
 
 def test_a_stopping_worker_begins_nothing(make_job, engine, monkeypatch):
-    monkeypatch.setattr(worker.stopping, "is_set", lambda: True)
+    monkeypatch.setattr(heartbeat.stopping, "is_set", lambda: True)
     job = make_job()
     engine()
     tasks.separate()
@@ -410,7 +414,7 @@ def test_a_stopping_worker_puts_its_song_back(make_job, engine):
 
     def stop(done):
         worked.append(done)
-        worker.leave(worker.NAME)
+        heartbeat.leave(heartbeat.NAME)
 
     engine(stop)
     tasks.separate()
@@ -422,7 +426,7 @@ def test_a_stopping_worker_puts_its_song_back(make_job, engine):
 @pytest.mark.django_db(transaction=True)  # the connection is closed before another try
 def test_a_database_away_for_a_moment_costs_no_work(make_job, engine, monkeypatch):
     job = make_job()
-    progress, finish = jobs.progress, jobs.finish
+    progress, finish = queue.progress, queue.finish
     faults = {"progress": 2, "finish": 1}
 
     def flaky(name, verb):
@@ -434,8 +438,8 @@ def test_a_database_away_for_a_moment_costs_no_work(make_job, engine, monkeypatc
 
         return call
 
-    monkeypatch.setattr(jobs, "finish", flaky("finish", finish))
-    engine(lambda _: monkeypatch.setattr(jobs, "progress", flaky("progress", progress)))
+    monkeypatch.setattr(queue, "finish", flaky("finish", finish))
+    engine(lambda _: monkeypatch.setattr(queue, "progress", flaky("progress", progress)))
     tasks.separate()
     assert fresh(job).state == State.DONE
     assert faults == {"progress": 0, "finish": 0}
@@ -450,7 +454,7 @@ def test_a_broken_engine_fails_the_job_rather_than_the_worker(make_job, monkeypa
 
 def test_work_on_a_job_that_is_long_gone_ends_quietly(make_job, engine, caplog):
     job = claimed(make_job())
-    jobs.delete(job)
+    actions.delete(job)
     engine()
     tasks.work(job)
     assert "Traceback" not in caplog.text
@@ -476,7 +480,7 @@ def test_another_choice_of_stems_is_made_of_finished_work(make_job, engine, monk
 
     monkeypatch.setattr(separate, "choose_again", choose_again)
     monkeypatch.setattr(separate, "reusable", lambda *_: True)
-    assert jobs.choose(fresh(job), ["drums"])
+    assert actions.reselect_stems(fresh(job), ["drums"])
     tasks.separate()
     done = fresh(job)
     assert asked == [(job.folder / "1", {"mixture": HEARD}, ("drums",))]
@@ -488,7 +492,7 @@ def test_a_choice_that_needs_another_network_separates_again(make_job, engine):
     job = make_job()
     engine()
     tasks.separate()
-    assert jobs.choose(fresh(job), ["guitar"])
+    assert actions.reselect_stems(fresh(job), ["guitar"])
     tasks.separate()
     assert (fresh(job).state, fresh(job).report["asked"]) == (State.DONE, ["guitar"])
 
@@ -553,7 +557,7 @@ def test_a_draft_that_fails_stops_no_stem_and_leaves_nothing(make_job, engine, c
     assert "No space left on device" in caplog.text
 
 
-@pytest.mark.parametrize("end", [jobs.cancel, jobs.delete])
+@pytest.mark.parametrize("end", [actions.cancel, actions.delete])
 def test_a_draft_goes_with_a_job_that_ends_meanwhile(make_job, engine, committing, end):
     def stop_it(done):
         if done == 3:
@@ -568,7 +572,7 @@ def test_a_draft_goes_with_a_job_that_ends_meanwhile(make_job, engine, committin
 
 def test_a_draft_is_made_anew_where_a_worker_stopped(make_job, engine):
     job, drafts = make_job(), []
-    engine(draft=lambda draw: draw(lambda done: worker.leave(worker.NAME) if done == 3 else None))
+    engine(draft=lambda draw: draw(lambda done: heartbeat.leave(heartbeat.NAME) if done == 3 else None))
     tasks.separate()
     assert fresh(job).state == State.QUEUED
     engine(draft=lambda draw: draw(lambda _: drafts.append(fresh(job).draft_done)))
@@ -582,6 +586,6 @@ def test_nothing_is_drafted_that_is_not_wanted_or_there_already(make_job, engine
     engine(draft=drafts.append)
     tasks.separate()
     settings.DRAFT = True
-    assert jobs.choose(fresh(job), ["guitar"])
+    assert actions.reselect_stems(fresh(job), ["guitar"])
     tasks.separate()
     assert (drafts, fresh(job).attempts) == ([], 2)

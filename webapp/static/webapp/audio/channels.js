@@ -1,15 +1,15 @@
 /** The mixing desk: what is done at faders, pans, mutes and solos, and the strips of the audio graph that carry it out. */
 
-import { dbToGain, laneGains, matchedGain } from "./gain.js";
-import { approach, jump } from "./ramp.js";
-import { Strip } from "./strip.js";
+import { dbToGain, laneGains, matchedGain } from "./mix-law.js";
+import { ChannelStrip } from "./nodes/channel-strip.js";
+import { approach, jump } from "./nodes/param-ramp.js";
 
-/** @typedef {import("./gain.js").Lane} Lane */
+/** @typedef {import("./mix-law.js").Lane} Lane */
 
-export class Desk {
+export class Channels {
   /** @type {Lane[]} */
   #lanes = [];
-  /** @type {Strip[]} */
+  /** @type {ChannelStrip[]} */
   #strips = [];
   #masterDb = 0;
   /** @type {Readonly<Record<string, number>>} */
@@ -19,7 +19,7 @@ export class Desk {
    * @param {BaseAudioContext} context
    * @param {number} gain what segments must be multiplied by to be at their true level
    * @param {import("./crossfade.js").Crossfade} crossfade what comes in by
-   * @param {import("./bus.js").Bus} bus where all of it goes
+   * @param {import("./nodes/master-bus.js").MasterBus} bus where all of it goes
    */
   constructor(context, gain, crossfade, bus) {
     this.context = context;
@@ -44,7 +44,7 @@ export class Desk {
   /** Once. @param {readonly string[]} names of the lanes */
   addLanes(names) {
     this.#lanes = names.map((name) => ({ name, db: 0, pan: 0, mute: false, solo: false }));
-    this.#strips = names.map(() => new Strip(this.context, this.bus.input, this.gain));
+    this.#strips = names.map(() => new ChannelStrip(this.context, this.bus.input, this.gain));
     const inputs = (/** @type {"stems" | "draft"} */ which) => this.#strips.map(({ input }) => this.crossfade.input(which, input));
     this.inputs = { ...this.inputs, stems: inputs("stems"), draft: inputs("draft") };
   }
@@ -84,7 +84,7 @@ export class Desk {
     move(this.bus.master.gain, dbToGain(this.#masterDb), now);
   }
 
-  /** @returns {Record<string, import("./level.js").Level>} of each lane, after fader and pan */
+  /** @returns {Record<string, import("./nodes/level-meter.js").Level>} of each lane, after fader and pan */
   levels() {
     return Object.fromEntries(this.#lanes.map(({ name }, index) => [name, this.#strips[index].meter.level()]));
   }

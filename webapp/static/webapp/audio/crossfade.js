@@ -1,6 +1,6 @@
 /** Between the stems, their draft and the original: they run side by side, and one of them is heard. */
 
-import { approach } from "./ramp.js";
+import { approach } from "./nodes/param-ramp.js";
 
 /** @typedef {"stems" | "draft" | "original"} Sounding */
 

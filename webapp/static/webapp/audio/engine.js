@@ -5,16 +5,16 @@
  *   its draft's segments -> sources -> crossfade -> strip (gain, pan) -\
  *   the original's segments -> sources -> crossfade -> gain ------------> bus -> destination
  *
- * Positions are whole frames of the song. desk.js has the strips, playback.js the sources, bus.js what the mix passes through.
+ * Positions are whole frames of the song. channels.js has the strips, playback.js the sources, master-bus.js what the mix passes through.
  * What is not separated yet is played from the draft or, where there is none, from the original; and so is everything
  * while original and mix are compared.
  */
 
-import { Bus } from "./bus.js";
+import { Channels } from "./channels.js";
 import { Crossfade } from "./crossfade.js";
-import { Desk } from "./desk.js";
+import { MasterBus } from "./nodes/master-bus.js";
 import { Playback } from "./playback.js";
-import { SegmentWindow } from "./segments.js";
+import { SegmentBuffer } from "./segment-buffer.js";
 
 /** The shortest loop, seconds: below it is no rhythm but a tone. */
 const SHORTEST_LOOP = 0.1;
@@ -22,11 +22,11 @@ export const TEMPO = Object.freeze({ min: 0.5, max: 2 });
 export const PITCH = Object.freeze({ min: -12, max: 12 });
 
 /**
- * @typedef {import("./gain.js").Lane} Lane
- * @typedef {import("./level.js").Level} Level
+ * @typedef {import("./mix-law.js").Lane} Lane
+ * @typedef {import("./nodes/level-meter.js").Level} Level
  * @typedef {import("./playback.js").State} State
- * @typedef {import("./run.js").Deck} Deck
- * @typedef {import("./segments.js").Stem} Stem
+ * @typedef {import("./schedule.js").Deck} Deck
+ * @typedef {import("./segment-buffer.js").Stem} Stem
  * @typedef {object} Song
  * @property {number} rate frames per second
  * @property {number} samples frames of the whole song
@@ -56,9 +56,9 @@ export class Engine extends EventTarget {
     super();
     this.song = song;
     this.context = context;
-    this.bus = new Bus(context, () => this.#onBus());
+    this.bus = new MasterBus(context, () => this.#onBus());
     const crossfade = new Crossfade(context);
-    this.#desk = new Desk(context, song.gain, crossfade, this.bus);
+    this.#desk = new Channels(context, song.gain, crossfade, this.bus);
     this.segments = this.#window([]);
     const nothing = { segments: this.segments, inputs: [] };
     this.#deck = { stems: nothing, draft: null, original: null, preferOriginal: false, loop: null, tempo: 1 };
@@ -271,7 +271,7 @@ export class Engine extends EventTarget {
 
   /** @param {readonly Stem[]} stems */
   #window(stems) {
-    return new SegmentWindow(
+    return new SegmentBuffer(
       stems,
       (data) => this.context.decodeAudioData(data),
       (error) => this.#onSegments(error),

@@ -1,6 +1,6 @@
 /**
  * The law of a mix: faders, pan, mute and solo as plain numbers.
- * The server's exports obey the same (pipeline/mix.py); both are tested against tests/mix_vectors.json.
+ * The server's exports obey the same (pipeline/exports/mix.py); both are tested against tests/vectors/mix.json.
  *
  * - A fader is a gain in dB, -Infinity (silence) to MAX_DB. Solo adds up; mute beats solo.
  * - Pan is the Web Audio StereoPannerNode's: the side panned towards keeps its own sound and gains the other side's by

@@ -1,10 +1,10 @@
 /** The state of a mix, and the query that says the same: in a page's link, in what is remembered, in an order for an export. */
 
 import { PITCH, TEMPO } from "./engine.js";
-import { MAX_DB } from "./gain.js";
+import { MAX_DB } from "./mix-law.js";
 
 /**
- * @typedef {import("./gain.js").Lane} Lane
+ * @typedef {import("./mix-law.js").Lane} Lane
  * @typedef {{start: number, end: number}} Span seconds
  * @typedef {object} MixState
  * @property {readonly Readonly<Lane>[]} lanes

@@ -1,11 +1,11 @@
 /**
  * Playing, pausing, seeking, and waiting for what is not loaded yet: one run after the other.
- * What sounds when is run.js; what is loaded is segments.js; this looks at the clock and decides.
+ * What sounds when is schedule.js; what is loaded is segment-buffer.js; this looks at the clock and decides.
  */
 
-import { RAMP } from "./ramp.js";
-import { Run, bestOf, isLoaded } from "./run.js";
-import { neededColumns } from "./segments.js";
+import { RAMP } from "./nodes/param-ramp.js";
+import { Schedule, bestOf, isLoaded } from "./schedule.js";
+import { neededColumns } from "./segment-buffer.js";
 
 /** Time from "start now" to the first sample: the graph must hear of it before its time comes. */
 export const LEAD = 0.03;
@@ -27,7 +27,7 @@ const ORIGINAL_COLUMNS = 4;
  */
 
 export class Playback {
-  /** @type {Run | null} */
+  /** @type {Schedule | null} */
   #run = null;
   /** @type {ReturnType<typeof setInterval> | undefined} */
   #timer;
@@ -41,8 +41,8 @@ export class Playback {
   /**
    * @param {AudioContext | OfflineAudioContext} context
    * @param {{rate: number, samples: number, segment: number}} song
-   * @param {import("./run.js").Deck} deck what is to be played, which may change at any time
-   * @param {import("./bus.js").Bus} bus
+   * @param {import("./schedule.js").Deck} deck what is to be played, which may change at any time
+   * @param {import("./nodes/master-bus.js").MasterBus} bus
    * @param {import("./crossfade.js").Crossfade} crossfade
    * @param {(what: "state" | "sounding") => void} onChange
    */
@@ -164,7 +164,7 @@ export class Playback {
   #begin() {
     const { rate } = this.song;
     const time = Math.ceil((this.context.currentTime + LEAD) * rate) / rate;
-    this.#run = new Run(this.context, this.song, this.deck, {
+    this.#run = new Schedule(this.context, this.song, this.deck, {
       from: this.#at,
       time,
       onChange: (...change) => this.crossfade.change(...change),
@@ -175,7 +175,7 @@ export class Playback {
     this.#run.lay(time + HORIZON);
   }
 
-  /** @param {Run} run */
+  /** @param {Schedule} run */
   #continue(run) {
     const now = this.context.currentTime;
     const stale = run.staleFrom(now + LEAD);

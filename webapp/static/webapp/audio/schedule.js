@@ -5,13 +5,13 @@
  * one before ends, so joins cannot be heard and stems cannot drift apart. What is ahead can be cut off and laid anew.
  */
 
-import { RAMP } from "./ramp.js";
+import { RAMP } from "./nodes/param-ramp.js";
 
 /**
- * @typedef {import("./segments.js").SegmentWindow} SegmentWindow
+ * @typedef {import("./segment-buffer.js").SegmentBuffer} SegmentBuffer
  * @typedef {import("./crossfade.js").Sounding} Sounding
  * @typedef {object} Track what is loaded together, and where each of its buffers goes
- * @property {SegmentWindow} segments
+ * @property {SegmentBuffer} segments
  * @property {readonly AudioNode[]} inputs
  * @typedef {object} Deck what is played, read anew for each piece
  * @property {Track} stems
@@ -45,7 +45,7 @@ export function bestOf(deck, column) {
 /** @param {Track | null} track @param {number} column */
 export const isLoaded = (track, column) => track?.segments.column(column) !== undefined;
 
-export class Run {
+export class Schedule {
   /** @type {Piece[]} */
   #pieces = [];
   /** Where the next piece begins: frame of the song, and of the run (not rounded, so that nothing adds up). */

@@ -19,7 +19,7 @@ const RETRY_SECONDS = [0.5, 1, 2, 4, 8];
  * @property {string | null} [draftSegmentsUrl] of its draft, if it has one
  */
 
-export class SegmentWindow {
+export class SegmentBuffer {
   /** @type {Map<number, AudioBuffer[]>} */
   #columns = new Map();
   /** @type {{index: number, abort: AbortController} | null} */

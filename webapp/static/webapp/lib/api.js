@@ -49,7 +49,7 @@ import { share } from "./news.js";
  * @typedef {{probability: number, presence: Presence}} Evidence probability: 0 to 1
  * @typedef {"mixture" | "confirmed"} Stage heard in the mix alone, or confirmed by the separated stems
  *
- * @typedef {object} Heard
+ * @typedef {object} Detected
  * @property {Stage} stage
  * @property {Record<string, Evidence>} stems by kind, in the order to show them in
  *
@@ -62,7 +62,7 @@ import { share } from "./news.js";
  * @property {Stage} stage
  * @property {Record<string, Evidence & Whereabouts>} stems by kind
  *
- * @typedef {object} Folded a stem whose sound was put into `other`
+ * @typedef {object} Merged a stem whose sound was put into `other`
  * @property {string} name
  * @property {Presence | ""} presence
  * @property {boolean} offered whether the evidence says that it is there after all
@@ -96,8 +96,8 @@ import { share } from "./news.js";
  * @property {string[]} stems_asked empty: as the song has them
  * @property {string[]} choices stems that can be asked for
  * @property {string[]} experimental those of them that come only when asked for
- * @property {Folded[]} folded
- * @property {Heard | null} heard
+ * @property {Merged[]} folded
+ * @property {Detected | null} heard
  * @property {string | null} detection_url
  * @property {string} stems_url
  * @property {string | null} zip_url all stems in one archive; null until there are finished ones
@@ -168,7 +168,7 @@ export const cancelJob = (job) => changed(request("POST", job.cancel_url));
 /** @param {Job} job @returns {Promise<Job>} */
 export const retryJob = (job) => changed(request("POST", job.retry_url));
 /** @param {Job} job @param {string[]} stems empty: as the song has them @returns {Promise<Job>} */
-export const chooseStems = (job, stems) => changed(request("POST", job.stems_url, { stems }));
+export const reselectStems = (job, stems) => changed(request("POST", job.stems_url, { stems }));
 /** @param {string} url @returns {Promise<Detection>} */
 export const fetchDetection = (url) => request("GET", url);
 /** @param {Job} job @param {string} title @returns {Promise<Job>} */

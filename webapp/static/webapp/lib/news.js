@@ -9,7 +9,7 @@
  */
 
 /**
- * @typedef {import("./jobs.js").Job} Job
+ * @typedef {import("./api.js").Job} Job
  * @typedef {{job: Job} | {deleted: string} | {connected: boolean}} Message
  * @typedef {object} Page
  * @property {() => boolean} isLive whether what it shows can change without its doing

@@ -2,7 +2,7 @@
 
 import { isGoing } from "./transport.js";
 
-/** @typedef {import("./engine.js").Engine} Engine */
+/** @typedef {import("../audio/engine.js").Engine} Engine */
 
 /** What fades out is heard to its end, milliseconds. */
 const FADE = 100;

@@ -1,8 +1,8 @@
 /** Sliders that are mixed with: faders, pan, tempo and pitch. Each goes back to its usual value by a double click, Delete or Backspace. */
 
-import { write } from "./card.js";
-import { MAX_DB, dbToTravel, travelToDb } from "./gain.js";
-import { decibels } from "./status.js";
+import { MAX_DB, dbToTravel, travelToDb } from "../audio/mix-law.js";
+import { write } from "../lib/dom.js";
+import { decibels } from "../lib/format.js";
 
 /** Faders and pan rest in the middle of their scale when let go this close to it. */
 const SNAP_DB = 0.25;

@@ -1,15 +1,15 @@
 /** One stem's lane: its strip of controls, its waveform, and its spectrogram on demand. */
 
-import { find, fromTemplate, write } from "./card.js";
-import { veil } from "./draft.js";
-import { LevelBar } from "./meter.js";
-import { showFader, showPan, wireFader, wirePan } from "./slider.js";
-import { drawSpectrogram } from "./spectrogram.js";
-import { Waveform } from "./waveform.js";
+import { find, fromTemplate, write } from "../lib/dom.js";
+import { veil } from "../timeline/draft-overlay.js";
+import { drawSpectrogram } from "../timeline/spectrogram.js";
+import { Waveform } from "../timeline/waveform.js";
+import { showFader, showPan, wireFader, wirePan } from "./fader.js";
+import { MeterBar } from "./meter-bar.js";
 
 /**
- * @typedef {import("./jobs.js").JobStem} JobStem
- * @typedef {import("./gain.js").Lane} LaneState
+ * @typedef {import("../lib/api.js").JobStem} JobStem
+ * @typedef {import("../audio/mix-law.js").Lane} LaneState
  * @typedef {object} LaneListener
  * @property {(name: string, change: Partial<Omit<LaneState, "name">>) => void} onChange
  * @property {(name: string) => void} onMute
@@ -23,7 +23,7 @@ const HINTS = {
 };
 
 export class Lane {
-  /** @type {import("./spectrogram.js").Spectrogram | null} */
+  /** @type {import("../timeline/spectrogram.js").Spectrogram | null} */
   #spectrogram = null;
   /** Whether it stays in sight though nothing is in it. */
   #kept = false;
@@ -45,7 +45,7 @@ export class Lane {
     find(this.root, ".name").title = HINTS[stem.name] ?? "";
     find(this.root, ".mute").title = `Mute (${number})`;
     find(this.root, ".solo").title = `Solo (Shift+${number}); with Ctrl or Shift held, this one alone`;
-    this.meter = new LevelBar(this.root);
+    this.meter = new MeterBar(this.root);
     this.waveform = new Waveform(find(this.root, ".waveform"), duration, listener.onSeek);
     veil(this.waveform);
     this.#wire(listener, signal);
@@ -60,7 +60,7 @@ export class Lane {
     showPan(find(this.root, ".pan"), pan);
   }
 
-  /** Whether its stem is part of what sounds. @param {import("./crossfade.js").Sounding} sounding */
+  /** Whether its stem is part of what sounds. @param {import("../audio/crossfade.js").Sounding} sounding */
   isIn(sounding) {
     return sounding === "stems" || (sounding === "draft" && this.drafted);
   }

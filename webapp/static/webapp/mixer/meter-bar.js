@@ -1,10 +1,10 @@
 /** Bars for levels, with peak hold, and the limiter's gain reduction. */
 
-import { find, write } from "./card.js";
-import { gainToDb } from "./gain.js";
-import { decibels } from "./status.js";
+import { gainToDb } from "../audio/mix-law.js";
+import { find, write } from "../lib/dom.js";
+import { decibels } from "../lib/format.js";
 
-/** @typedef {import("./level.js").Level} Level */
+/** @typedef {import("../audio/nodes/level-meter.js").Level} Level */
 
 /** Lower end of the level meters. */
 const FLOOR_DB = -54;
@@ -18,7 +18,7 @@ const READABLE = 250;
 
 export const SILENCE = Object.freeze({ rms: 0, peak: 0 });
 
-export class LevelBar {
+export class MeterBar {
   #heldDb = -Infinity;
   #heldAt = 0;
 

@@ -1,8 +1,8 @@
 /** What a person did at a song's mixer, kept for the next visit. A link that says how to mix comes first. */
 
-import { ofOtherLanes } from "./state.js";
+import { ofOtherLanes } from "../audio/mix-query.js";
 
-export class Memory {
+export class MixStorage {
   /** Called after each change. */
   onChange = () => {};
 

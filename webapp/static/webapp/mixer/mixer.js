@@ -3,31 +3,31 @@
  * tools, ruler, minimap) are the only ones that touch controls. What they do to the sound is the engine's business.
  */
 
-import { find } from "./card.js";
-import { showDraft } from "./draft.js";
-import { Engine } from "./engine.js";
-import { laneGains } from "./gain.js";
-import { handOver } from "./handover.js";
-import { showInstrument } from "./instrument.js";
-import { command } from "./keyboard.js";
+import { Engine } from "../audio/engine.js";
+import { laneGains } from "../audio/mix-law.js";
+import { fromQuery, toQuery } from "../audio/mix-query.js";
+import { find } from "../lib/dom.js";
+import { showInstrument } from "../songs/instrument-row.js";
+import { showDraft } from "../timeline/draft-overlay.js";
+import { Minimap } from "../timeline/minimap.js";
+import { Peaks, commonScale, energy } from "../timeline/peaks.js";
+import { Ruler } from "../timeline/ruler.js";
+import { Viewport } from "../timeline/viewport.js";
+import { handOver } from "./engine-handover.js";
 import { Lane } from "./lane.js";
-import { Minimap } from "./minimap.js";
-import { NowPlaying } from "./nowplaying.js";
-import { OriginalLane } from "./original.js";
-import { Peaks, commonScale, energy } from "./peaks.js";
-import { Ruler } from "./ruler.js";
-import { fromQuery, toQuery } from "./state.js";
-import { Tools } from "./tools.js";
+import { NowPlaying } from "./now-playing.js";
+import { OriginalLane } from "./original-lane.js";
+import { command } from "./shortcuts.js";
+import { Toolbar } from "./toolbar.js";
 import { Transport } from "./transport.js";
-import { View } from "./view.js";
 
 /**
- * @typedef {import("./jobs.js").Job} Job
- * @typedef {import("./jobs.js").JobAudio} JobAudio
- * @typedef {import("./jobs.js").JobStem} JobStem
- * @typedef {import("./jobs.js").Heard} Heard
- * @typedef {import("./jobs.js").Detection} Detection
- * @typedef {import("./memory.js").Memory} Memory
+ * @typedef {import("../lib/api.js").Job} Job
+ * @typedef {import("../lib/api.js").JobAudio} JobAudio
+ * @typedef {import("../lib/api.js").JobStem} JobStem
+ * @typedef {import("../lib/api.js").Detected} Detected
+ * @typedef {import("../lib/api.js").Detection} Detection
+ * @typedef {import("./mix-storage.js").MixStorage} MixStorage
  * @typedef {{engine: Engine, focused: string | undefined}} Left what a mixer leaves to the next: the engine, still playing, and the lane with the focus
  */
 
@@ -49,7 +49,7 @@ export class Mixer {
   /**
    * @param {HTMLElement & {engine?: Engine}} root gets the engine as a property, for scripts and tests
    * @param {Job} job @param {JobAudio} audio
-   * @param {Memory} memory how it is to be mixed @param {Left | undefined} left of the mixer before this one
+   * @param {MixStorage} memory how it is to be mixed @param {Left | undefined} left of the mixer before this one
    */
   constructor(root, job, audio, memory, left) {
     this.root = root;
@@ -67,9 +67,9 @@ export class Mixer {
     this.ruler = new Ruler(find(root, "#ruler"), duration, (seconds) => engine.seek(seconds), (loop) => this.tools.setLoop(loop));
     this.panes = [this.ruler, ...this.waveforms];
     this.minimap = new Minimap(find(root, "#minimap"), duration, (start) => this.view.scrollTo(start), signal);
-    this.view = new View(this.panes, duration, (start, end) => this.#showVisible(start, end));
+    this.view = new Viewport(this.panes, duration, (start, end) => this.#showVisible(start, end));
     this.transport = new Transport(root, engine, signal);
-    this.tools = new Tools(root, engine, this.view, signal);
+    this.tools = new Toolbar(root, engine, this.view, signal);
     this.nowPlaying = new NowPlaying(engine, signal);
     const urls = [audio.original_peaks_url, ...job.stems.map(({ peaks_url }) => peaks_url)].filter((url) => url !== null);
     this.peaks = new Peaks(urls, (peaks) => this.#showPeaks(peaks), signal);
@@ -102,7 +102,7 @@ export class Mixer {
     for (const lane of this.lanes) lane.wait();
   }
 
-  /** @param {Heard} heard @param {Detection | null} detection */
+  /** @param {Detected} heard @param {Detection | null} detection */
   showHeard(heard, detection) {
     for (const { root, name } of this.lanes) showInstrument(root, name, heard, detection);
   }
@@ -179,7 +179,7 @@ export class Mixer {
     help: () => this.tools.help(),
   };
 
-  /** @param {import("./keyboard.js").LaneCommand} asked */
+  /** @param {import("./shortcuts.js").LaneCommand} asked */
   #onLaneKey(asked) {
     const lane = asked.lane === "focused" ? this.#focusedLane() : this.lanes[asked.lane];
     if (lane && asked.name === "mute") this.#toggleMute(lane.name);
@@ -296,7 +296,7 @@ function engineFor({ stems }, audio, last) {
   return last;
 }
 
-/** The mix as it was left, or as a link has it. @param {Engine} engine @param {Memory} memory */
+/** The mix as it was left, or as a link has it. @param {Engine} engine @param {MixStorage} memory */
 function recall(engine, memory) {
   const names = engine.lanes.map(({ name }) => name);
   const { lanes, masterDb, limiter, tempo, pitch, loop } = fromQuery(memory.query, names, engine.duration);

@@ -6,7 +6,7 @@ import { isGoing } from "./transport.js";
 const SILENCE = new URL("./silence.flac", import.meta.url).href;
 const SEEK_SECONDS = 10;
 
-/** @typedef {import("./engine.js").Engine} Engine */
+/** @typedef {import("../audio/engine.js").Engine} Engine */
 
 export class NowPlaying {
   #session = navigator.mediaSession;

@@ -1,8 +1,8 @@
 /** The lane of the song as it was uploaded: to compare the mix with, and what is heard where nothing is separated yet. */
 
-import { find } from "./card.js";
+import { find } from "../lib/dom.js";
+import { Waveform } from "../timeline/waveform.js";
 import { laneElement } from "./lane.js";
-import { Waveform } from "./waveform.js";
 
 export class OriginalLane {
   /**

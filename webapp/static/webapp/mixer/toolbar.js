@@ -1,22 +1,22 @@
 /** What is set for the song as a whole: loop, tempo, pitch, what is in sight, and a link that says it all. */
 
-import { find, write } from "./card.js";
-import { linkTo } from "./memory.js";
-import { showSlider, wireSlider } from "./slider.js";
-import { exact, toQuery } from "./state.js";
-import { clock } from "./status.js";
+import { exact, toQuery } from "../audio/mix-query.js";
+import { find, write } from "../lib/dom.js";
+import { clock } from "../lib/format.js";
+import { showSlider, wireSlider } from "./fader.js";
+import { linkTo } from "./mix-storage.js";
 
 /**
- * @typedef {import("./engine.js").Engine} Engine
- * @typedef {import("./state.js").Span} Span
- * @typedef {import("./view.js").View} View
+ * @typedef {import("../audio/engine.js").Engine} Engine
+ * @typedef {import("../audio/mix-query.js").Span} Span
+ * @typedef {import("../timeline/viewport.js").Viewport} Viewport
  */
 
-export class Tools {
+export class Toolbar {
   /** The last loop, for when it is switched on again. @type {Span | null} */
   #last = null;
 
-  /** @param {HTMLElement} root the mixer @param {Engine} engine @param {View} view @param {AbortSignal} signal ends it */
+  /** @param {HTMLElement} root the mixer @param {Engine} engine @param {Viewport} view @param {AbortSignal} signal ends it */
   constructor(root, engine, view, signal) {
     this.root = root;
     this.engine = engine;

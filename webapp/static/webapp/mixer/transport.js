@@ -1,11 +1,11 @@
 /** Play, position, and the master with its limiter. */
 
-import { find, write } from "./card.js";
-import { LevelBar, ReductionMeter } from "./meter.js";
-import { showFader, wireFader } from "./slider.js";
-import { clock } from "./status.js";
+import { find, write } from "../lib/dom.js";
+import { clock } from "../lib/format.js";
+import { showFader, wireFader } from "./fader.js";
+import { MeterBar, ReductionMeter } from "./meter-bar.js";
 
-/** @typedef {import("./engine.js").Engine} Engine */
+/** @typedef {import("../audio/engine.js").Engine} Engine */
 
 /** What is said of a state that is not heard or seen anyway. */
 const STATES = { paused: "", playing: "", ended: "", buffering: "Loading…", waiting: "Waiting for the separation…" };
@@ -21,7 +21,7 @@ export class Transport {
     this.engine = engine;
     this.position = /** @type {HTMLInputElement} */ (find(root, "#position"));
     this.limiter = /** @type {HTMLButtonElement} */ (find(root, "#limiter"));
-    this.meter = new LevelBar(find(root, ".master"));
+    this.meter = new MeterBar(find(root, ".master"));
     this.reduction = new ReductionMeter(find(root, "#reduction"));
     this.position.max = String(engine.duration);
     write(find(root, "#length"), clock(engine.duration));
@@ -59,7 +59,7 @@ export class Transport {
     find(this.root, "#reduction").classList.toggle("off", !limiter || !canProcess);
   }
 
-  /** @param {import("./level.js").Level} master @param {number} reduction dB @param {number} now milliseconds */
+  /** @param {import("../audio/nodes/level-meter.js").Level} master @param {number} reduction dB @param {number} now milliseconds */
   showLevels(master, reduction, now) {
     this.meter.show(master, now);
     this.reduction.show(reduction, now);

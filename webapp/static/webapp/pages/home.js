@@ -1,12 +1,12 @@
 /** The front page: wires uploads, the demo song and the list of songs to the server's news. */
 
-import { find, write } from "./card.js";
-import { listJobs, pageData, startDemo } from "./jobs.js";
-import { News } from "./news.js";
-import { SongList } from "./songs.js";
-import { Uploads } from "./uploads.js";
+import { listJobs, pageData, startDemo } from "../lib/api.js";
+import { find, write } from "../lib/dom.js";
+import { News } from "../lib/news.js";
+import { SongList } from "../songs/song-list.js";
+import { UploadList } from "../songs/upload-list.js";
 
-/** @typedef {import("./jobs.js").Job} Job */
+/** @typedef {import("../lib/api.js").Job} Job */
 
 const page = find(document, "#home");
 const jobsUrl = page.dataset.jobsUrl ?? "";
@@ -16,7 +16,7 @@ let watching = false;
 songs.showAll(pageData("jobs-data"));
 songs.offerDeleted();
 if (page.querySelector("#drop")) {
-  new Uploads(page, jobsUrl, { onJob: welcome, onAlone: open });
+  new UploadList(page, jobsUrl, { onJob: welcome, onAlone: open });
   wireStems();
 }
 wireDemo();

@@ -3,18 +3,19 @@
  * With two results side by side only one sounds at a time, and the other goes on from where it was.
  */
 
-import { find, write } from "./card.js";
-import { Engine } from "./engine.js";
-import { showInstrument } from "./instrument.js";
-import { fetchDetection, fetchJob, fetchPeaks, pageData } from "./jobs.js";
-import { commonScale } from "./peaks.js";
-import { clock, describe, isLive } from "./status.js";
-import "./touch.js";
-import { waveform } from "./thumbnail.js";
+import { Engine } from "../audio/engine.js";
+import { fetchDetection, fetchJob, fetchPeaks, pageData } from "../lib/api.js";
+import { find, write } from "../lib/dom.js";
+import { clock } from "../lib/format.js";
+import { showInstrument } from "../songs/instrument-row.js";
+import { describe, isLive } from "../songs/job-status.js";
+import { waveform } from "../songs/thumbnail.js";
+import { commonScale } from "../timeline/peaks.js";
+import "../lib/touch.js";
 
 /**
- * @typedef {import("./jobs.js").Job} Job
- * @typedef {import("./jobs.js").JobAudio} JobAudio
+ * @typedef {import("../lib/api.js").Job} Job
+ * @typedef {import("../lib/api.js").JobAudio} JobAudio
  */
 
 const MIX = "mix";

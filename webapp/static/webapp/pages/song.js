@@ -1,17 +1,19 @@
 /** The page of one song: how its separation goes, the mixer as soon as there is something to hear, how it was made. */
 
-import { JobActions, JobCard, find, write } from "./card.js";
-import { Choice } from "./choice.js";
-import { HeardList } from "./heard.js";
-import { fetchJob, pageData } from "./jobs.js";
-import { Memory } from "./memory.js";
-import { Mixer } from "./mixer.js";
-import { News } from "./news.js";
-import { Rename } from "./rename.js";
-import { clock, decibels, isLive, percent } from "./status.js";
-import { Take } from "./take.js";
+import { fetchJob, pageData } from "../lib/api.js";
+import { find, write } from "../lib/dom.js";
+import { clock, decibels } from "../lib/format.js";
+import { News } from "../lib/news.js";
+import { MixStorage } from "../mixer/mix-storage.js";
+import { Mixer } from "../mixer/mixer.js";
+import { DetectedInstruments } from "../songs/detected-instruments.js";
+import { ExportForm } from "../songs/export-form.js";
+import { JobActions, JobCard } from "../songs/job-card.js";
+import { isLive, percent } from "../songs/job-status.js";
+import { Rename } from "../songs/rename.js";
+import { StemPicker } from "../songs/stem-picker.js";
 
-/** @typedef {import("./jobs.js").Job} Job */
+/** @typedef {import("../lib/api.js").Job} Job */
 
 /** @type {Mixer | undefined} */
 let mixer;
@@ -20,15 +22,15 @@ let leaving = false;
 /** @type {Job} */
 const initial = pageData("job-data");
 const page = find(document, "#song");
-const memory = new Memory(initial.id);
+const memory = new MixStorage(initial.id);
 const card = new JobCard(find(page, "#status"), initial, { onJob: show, onDeleted: goHome });
 const header = find(page, "#header");
 new Rename(header, () => card.job, show);
 const actions = new JobActions(header, initial, { onJob: show, onDeleted: goHome });
-const choice = new Choice(find(page, "#choice"), show);
-const take = new Take(find(page, "#take"), () => mixer?.engine);
+const choice = new StemPicker(find(page, "#choice"), show);
+const take = new ExportForm(find(page, "#take"), () => mixer?.engine);
 memory.onChange = () => take.showHint();
-const heardList = new HeardList(find(page, "#heard"), (heard, detection) => mixer?.showHeard(heard, detection));
+const heardList = new DetectedInstruments(find(page, "#heard"), (heard, detection) => mixer?.showHeard(heard, detection));
 
 show(initial);
 new News(page.dataset.eventsUrl ?? "", {

@@ -1,14 +1,14 @@
 /** What the detector heard in a song: the list of instruments that have no lane of their own, all of them before the mixer is there. */
 
-import { find, write } from "./card.js";
-import { showInstrument } from "./instrument.js";
-import { fetchDetection } from "./jobs.js";
-import { clock } from "./status.js";
+import { fetchDetection } from "../lib/api.js";
+import { find, write } from "../lib/dom.js";
+import { clock } from "../lib/format.js";
+import { showInstrument } from "./instrument-row.js";
 
 /**
- * @typedef {import("./jobs.js").Job} Job
- * @typedef {import("./jobs.js").Heard} Heard
- * @typedef {import("./jobs.js").Detection} Detection
+ * @typedef {import("../lib/api.js").Job} Job
+ * @typedef {import("../lib/api.js").Detected} Detected
+ * @typedef {import("../lib/api.js").Detection} Detection
  */
 
 const RETRY = 5000;
@@ -17,15 +17,15 @@ const BASIS = {
   confirmed: "This is what the separated stems confirm.",
 };
 
-export class HeardList {
+export class DetectedInstruments {
   /** Where each instrument is heard; comes later than whether. @type {Detection | null} */
   detection = null;
-  /** @type {Heard["stage"] | null} */
+  /** @type {Detected["stage"] | null} */
   #fetched = null;
   /** @type {Map<string, HTMLElement>} */
   #rows = new Map();
 
-  /** @param {HTMLElement} root @param {(heard: Heard, detection: Detection) => void} onDetection */
+  /** @param {HTMLElement} root @param {(heard: Detected, detection: Detection) => void} onDetection */
   constructor(root, onDetection) {
     this.root = root;
     this.onDetection = onDetection;
@@ -58,7 +58,7 @@ export class HeardList {
     return row;
   }
 
-  /** Timelines change once, when the stems were heard after the mix. @param {Heard} heard @param {string} url */
+  /** Timelines change once, when the stems were heard after the mix. @param {Detected} heard @param {string} url */
   async #refresh(heard, url) {
     if (this.#fetched === heard.stage) return;
     this.#fetched = heard.stage;
@@ -70,7 +70,7 @@ export class HeardList {
     }
   }
 
-  /** @param {Heard} heard @param {Detection} detection */
+  /** @param {Detected} heard @param {Detection} detection */
   #take(heard, detection) {
     this.detection = detection;
     write(find(this.root, "#heard-end"), clock(detection.seconds));

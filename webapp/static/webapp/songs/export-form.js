@@ -1,15 +1,15 @@
 /** What people take along: the mix exactly as it is heard, all stems, one of them, or a file for DJ software. */
 
-import { find, write } from "./card.js";
-import { Export } from "./export.js";
+import { toQuery } from "../audio/mix-query.js";
+import { fetchExports, startExport } from "../lib/api.js";
+import { find, write } from "../lib/dom.js";
+import { capitalised, clock } from "../lib/format.js";
+import { ExportRow } from "./export-row.js";
 import { FormatMenu } from "./format-menu.js";
-import { fetchExports, startExport } from "./jobs.js";
-import { toQuery } from "./state.js";
-import { capitalised, clock } from "./status.js";
 
 /**
- * @typedef {import("./jobs.js").Job} Job
- * @typedef {import("./state.js").MixState} MixState
+ * @typedef {import("../lib/api.js").Job} Job
+ * @typedef {import("../audio/mix-query.js").MixState} MixState
  */
 
 /** Where a browser keeps the format. */
@@ -24,7 +24,7 @@ const HINTS = {
   ni: "One file with the mix and its stems, for DJ software that plays NI Stems. Guitar and piano are part of other there.",
 };
 
-export class Take {
+export class ExportForm {
   /** @type {Job | null} */
   #job = null;
 
@@ -86,7 +86,7 @@ export class Take {
   async #recall({ exports_url }) {
     const earlier = await fetchExports(exports_url).catch(() => []);
     const kept = earlier.filter(({ state }) => state !== "failed");
-    find(this.root, "#exports").append(...kept.map((made) => new Export(made.filename, made, () => this.#toForm()).root));
+    find(this.root, "#exports").append(...kept.map((made) => new ExportRow(made.filename, made, () => this.#toForm()).root));
   }
 
   #toForm() {
@@ -109,7 +109,7 @@ export class Take {
     const order = new URLSearchParams([...new URLSearchParams(coding), ["what", what], ...more]);
     const label = coding && `, ${this.coding.selectedOptions[0].label}`;
     const url = this.#job?.exports_url ?? "";
-    const made = new Export(name + label, () => startExport(url, order), () => this.#toForm());
+    const made = new ExportRow(name + label, () => startExport(url, order), () => this.#toForm());
     find(this.root, "#exports").prepend(made.root);
     return made;
   }

@@ -1,17 +1,17 @@
 /** One file that the server writes for somebody: how far it is, cancel, try again, and its download. */
 
-import { find, fromTemplate, write } from "./card.js";
-import { fetchExport, removeExport } from "./jobs.js";
+import { fetchExport, removeExport } from "../lib/api.js";
+import { find, fromTemplate, showFraction, write } from "../lib/dom.js";
+import { size } from "../lib/format.js";
 
-import { showFraction, size } from "./status.js";
 
-/** @typedef {import("./jobs.js").ExportJob} ExportJob */
+/** @typedef {import("../lib/api.js").ExportJob} ExportJob */
 
 /** How often the server is asked how far it is, milliseconds. */
 const ASK = 700;
 const WORDS = { queued: "waiting for its turn", running: "being written", done: "", failed: "" };
 
-export class Export {
+export class ExportRow {
   /** @type {ExportJob | null} */
   #job = null;
   #removed = false;

@@ -1,6 +1,6 @@
 /** The formats that a lane's arrow offers for its stem. */
 
-import { capitalised } from "./status.js";
+import { capitalised } from "../lib/format.js";
 
 /** Space between the menu and its arrow, pixels. */
 const GAP = 4;

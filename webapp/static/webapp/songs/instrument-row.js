@@ -1,13 +1,13 @@
 /** One instrument that was listened for: how likely it is there, and where. The same in the list of a song and in a lane. */
 
-import { find, write } from "./card.js";
-import { clock } from "./status.js";
+import { find, write } from "../lib/dom.js";
+import { clock } from "../lib/format.js";
 
 /**
- * @typedef {import("./jobs.js").Evidence} Evidence
- * @typedef {import("./jobs.js").Whereabouts} Whereabouts
- * @typedef {import("./jobs.js").Heard} Heard
- * @typedef {import("./jobs.js").Detection} Detection
+ * @typedef {import("../lib/api.js").Evidence} Evidence
+ * @typedef {import("../lib/api.js").Whereabouts} Whereabouts
+ * @typedef {import("../lib/api.js").Detected} Detected
+ * @typedef {import("../lib/api.js").Detection} Detection
  */
 
 /** Told apart well enough to be stated; the others are said to be likely at best. */
@@ -20,7 +20,7 @@ const FAINT = 0.4;
 /**
  * @param {HTMLElement} root holds .presence and .timeline with a canvas
  * @param {string} kind
- * @param {Heard} heard if it says nothing of this kind, both are hidden
+ * @param {Detected} heard if it says nothing of this kind, both are hidden
  * @param {Detection | null} detection where it is heard; comes later
  */
 export function showInstrument(root, kind, heard, detection) {

@@ -1,27 +1,11 @@
 /** What both pages show of a job: words, progress bar and the buttons that fit its state. */
 
-import { noteDeletion, takeDeletion } from "./deleted.js";
-import { cancelJob, deleteJob, retryJob } from "./jobs.js";
-import { describe, showFraction } from "./status.js";
+import { cancelJob, deleteJob, retryJob } from "../lib/api.js";
+import { find, showFraction, write } from "../lib/dom.js";
+import { describe } from "./job-status.js";
+import { noteDeletion, takeDeletion } from "./last-deleted.js";
 
-/** @typedef {import("./jobs.js").Job} Job */
-
-/**
- * @template {Element} [T=HTMLElement]
- * @param {ParentNode} root @param {string} selector @returns {T}
- */
-export function find(root, selector) {
-  const element = root.querySelector(selector);
-  if (!element) throw new Error(`The template has no ${selector}.`);
-  return /** @type {T} */ (element);
-}
-
-/** @param {string} selector of a template with one element @returns {HTMLElement} */
-export function fromTemplate(selector) {
-  const template = /** @type {HTMLTemplateElement} */ (find(document, selector));
-  const content = /** @type {DocumentFragment} */ (template.content.cloneNode(true));
-  return /** @type {HTMLElement} */ (content.firstElementChild);
-}
+/** @typedef {import("../lib/api.js").Job} Job */
 
 /** The buttons for what can be done with a job now. A failure is shown beside them. */
 export class JobActions {
@@ -103,9 +87,4 @@ export class JobCard extends JobActions {
     write(find(this.root, "[data-detail]"), detail);
     showFraction(find(this.root, "progress"), fraction);
   }
-}
-
-/** Leaves equal text alone, so that screen readers do not hear it again. @param {HTMLElement} element @param {string} text */
-export function write(element, text) {
-  if (element.textContent !== text) element.textContent = text;
 }

@@ -1,6 +1,6 @@
 /** How a job's state reads: words and one number for a progress bar, the same on every page. */
 
-/** @typedef {import("./jobs.js").Job} Job */
+/** @typedef {import("../lib/api.js").Job} Job */
 
 /** @type {Record<Job["stage"], string>} */
 const STAGES = {
@@ -61,38 +61,4 @@ function timeLeft(seconds) {
   if (seconds < 90) return `about ${Math.round(seconds / 5) * 5} seconds left`;
   if (seconds < 5400) return `about ${Math.round(seconds / 60)} minutes left`;
   return `about ${(seconds / 3600).toFixed(1)} hours left`;
-}
-
-/** @param {number} seconds @returns {string} 3:07, or 1:02:45 */
-export function clock(seconds) {
-  const whole = Math.floor(seconds);
-  const [hours, minutes, rest] = [Math.floor(whole / 3600), Math.floor(whole / 60) % 60, whole % 60];
-  const tail = `${hours ? String(minutes).padStart(2, "0") : minutes}:${String(rest).padStart(2, "0")}`;
-  return hours ? `${hours}:${tail}` : tail;
-}
-
-/** @param {string} name @returns {string} as it begins a sentence */
-export const capitalised = (name) => name.charAt(0).toUpperCase() + name.slice(1);
-
-/** @param {number} db @returns {string} */
-export function decibels(db) {
-  return db === -Infinity ? "−∞ dB" : `${db.toFixed(1).replace("-", "−")} dB`;
-}
-
-/** @param {number} bytes @returns {string} */
-export function size(bytes) {
-  return bytes < 1e6 ? `${Math.max(1, Math.round(bytes / 1e3))} kB` : `${(bytes / 1e6).toFixed(bytes < 1e7 ? 1 : 0)} MB`;
-}
-
-/** @param {number} seconds @returns {string} a limit in words */
-export function longest(seconds) {
-  const [amount, unit] = seconds < 3600 ? [Math.round(seconds / 60), "minute"] : [Number((seconds / 3600).toFixed(1)), "hour"];
-  return `${amount} ${unit}${amount === 1 ? "" : "s"}`;
-}
-
-/** @param {HTMLProgressElement} bar @param {number | null | undefined} fraction */
-export function showFraction(bar, fraction) {
-  bar.hidden = fraction === undefined;
-  if (typeof fraction === "number") bar.value = fraction;
-  else bar.removeAttribute("value");
 }

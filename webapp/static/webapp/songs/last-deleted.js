@@ -1,6 +1,6 @@
 /** Remembers which song was deleted last, for the next page of the same window to offer it back. */
 
-/** @typedef {import("./jobs.js").Job} Job */
+/** @typedef {import("../lib/api.js").Job} Job */
 
 const KEY = "soundscape.deleted";
 

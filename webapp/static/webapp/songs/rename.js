@@ -1,9 +1,9 @@
 /** A song's title, edited in its place: Enter saves, Esc leaves it as it was. */
 
-import { find, write } from "./card.js";
-import { renameJob } from "./jobs.js";
+import { renameJob } from "../lib/api.js";
+import { find, write } from "../lib/dom.js";
 
-/** @typedef {import("./jobs.js").Job} Job */
+/** @typedef {import("../lib/api.js").Job} Job */
 
 export class Rename {
   #saving = false;

@@ -1,14 +1,15 @@
 /** The list of songs on the front page: one row each, searched and sorted as asked; what was deleted can be had back. */
 
-import { JobCard, find, fromTemplate, write } from "./card.js";
-import { takeDeletion } from "./deleted.js";
+import { find, fromTemplate, write } from "../lib/dom.js";
+import { clock } from "../lib/format.js";
+import { JobCard } from "./job-card.js";
+import { takeDeletion } from "./last-deleted.js";
 import { Rename } from "./rename.js";
-import { clock } from "./status.js";
 import { Thumbnail } from "./thumbnail.js";
-import { offerUndo } from "./undo.js";
+import { offerUndo } from "./undo-row.js";
 
 /**
- * @typedef {import("./jobs.js").Job} Job
+ * @typedef {import("../lib/api.js").Job} Job
  * @typedef {object} Row
  * @property {HTMLElement} root
  * @property {Job} job

@@ -1,11 +1,12 @@
 /** A person's word against the detector's: separate a stem anyway, put one back into `other`, or have it as the song has it. */
 
-import { find, write } from "./card.js";
-import { chooseStems } from "./jobs.js";
-import { capitalised, isLive } from "./status.js";
+import { reselectStems } from "../lib/api.js";
+import { find, write } from "../lib/dom.js";
+import { capitalised } from "../lib/format.js";
+import { isLive } from "./job-status.js";
 
 /**
- * @typedef {import("./jobs.js").Job} Job
+ * @typedef {import("../lib/api.js").Job} Job
  * @typedef {object} Offer
  * @property {string} text what is the case
  * @property {string} action what a button can do about it
@@ -18,7 +19,7 @@ const ALWAYS = ["vocals", "other"];
 const PROMISE = "What is separated already is used again: a change of that takes only moments.";
 const GOING_ON = "The stems are being put together anew…";
 
-export class Choice {
+export class StemPicker {
   #shown = "";
 
   /** @param {HTMLElement} root @param {(job: Job) => void} onJob the server's answer to a button */
@@ -59,7 +60,7 @@ export class Choice {
     problem.hidden = true;
     this.#enable(false);
     try {
-      this.onJob(await chooseStems(job, stems));
+      this.onJob(await reselectStems(job, stems));
       this.root.focus({ preventScroll: true }); // the button will be gone
     } catch (error) {
       write(problem, error instanceof Error ? error.message : String(error));

@@ -1,8 +1,8 @@
 /** A song's picture in the list: its cover, or else its waveform. Fetched when it comes near the window. */
 
-import { fetchPeaks } from "./jobs.js";
+import { fetchPeaks } from "../lib/api.js";
 
-/** @typedef {import("./jobs.js").Job} Job */
+/** @typedef {import("../lib/api.js").Job} Job */
 
 const SVG = "http://www.w3.org/2000/svg";
 /** Pixels around the window in which pictures are fetched ahead. */

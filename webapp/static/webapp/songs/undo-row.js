@@ -1,9 +1,9 @@
 /** The row that stands where a deleted song was, and brings it back. */
 
-import { find, write } from "./card.js";
-import { restoreJob } from "./jobs.js";
+import { restoreJob } from "../lib/api.js";
+import { find, write } from "../lib/dom.js";
 
-/** @typedef {import("./jobs.js").Job} Job */
+/** @typedef {import("../lib/api.js").Job} Job */
 
 /** Milliseconds for which undo is offered. The server would wait longer. */
 const OFFERED = 60_000;

@@ -1,11 +1,11 @@
 /** Uploads on the front page: chosen or dropped files, each with a row of its own until it is a song in the list. */
 
-import { find, fromTemplate, write } from "./card.js";
-import { pageData, upload } from "./jobs.js";
-import { longest, showFraction, size } from "./status.js";
+import { pageData, upload } from "../lib/api.js";
+import { find, fromTemplate, showFraction, write } from "../lib/dom.js";
+import { longest, size } from "../lib/format.js";
 
 /**
- * @typedef {import("./jobs.js").Job} Job
+ * @typedef {import("../lib/api.js").Job} Job
  * @typedef {object} Upload
  * @property {File} file
  * @property {HTMLElement} row
@@ -15,7 +15,7 @@ import { longest, showFraction, size } from "./status.js";
 /** Uploads at the same time: a short song needn't wait for a long one, and none gets too little of the line. */
 const AT_ONCE = 2;
 
-export class Uploads {
+export class UploadList {
   /** @type {Upload[]} */
   #waiting = [];
   #running = 0;

@@ -1,11 +1,11 @@
 /** What of a song is only a draft yet: paler in the lanes, and said above them. */
 
-import { find, write } from "./card.js";
-import { clock } from "./status.js";
+import { find, write } from "../lib/dom.js";
+import { clock } from "../lib/format.js";
 
 /**
- * @typedef {import("./jobs.js").JobAudio} JobAudio
- * @typedef {import("./jobs.js").JobStem} JobStem
+ * @typedef {import("../lib/api.js").JobAudio} JobAudio
+ * @typedef {import("../lib/api.js").JobStem} JobStem
  */
 
 /** Above the waveform, below the loop and the playhead. */
@@ -29,7 +29,7 @@ function missing(stems) {
   return names.length > 0 ? `Until then other holds ${names.join(" and ")} too.` : "";
 }
 
-/** Draws what is not separated yet paler, and hatches where there is no draft either. @param {import("./pane.js").Pane} pane */
+/** Draws what is not separated yet paler, and hatches where there is no draft either. @param {import("./timeline-pane.js").TimelinePane} pane */
 export function veil({ wave }) {
   cover(wave, "--separated", "color-mix(in srgb, var(--surface) 50%, transparent)");
   cover(wave, "--drafted", "repeating-linear-gradient(-45deg, var(--line) 0 1px, transparent 1px 7px)");

@@ -3,7 +3,7 @@
  * wavesurfer's own minimap makes a drawing inside that a strict content security policy cannot be satisfied for.
  */
 
-import { clock } from "./status.js";
+import { clock } from "../lib/format.js";
 import { Waveform } from "./waveform.js";
 
 const HEIGHT = 28;

@@ -1,8 +1,8 @@
 /** The waveforms' figures, fetched anew as more of the song is separated. */
 
-import { fetchPeaks } from "./jobs.js";
+import { fetchPeaks } from "../lib/api.js";
 
-/** @typedef {import("./jobs.js").JobAudio} JobAudio */
+/** @typedef {import("../lib/api.js").JobAudio} JobAudio */
 
 /** Quiet songs are drawn larger, but not so much that noise looks like music. */
 export const SMALLEST_SCALE = 32;

@@ -1,12 +1,12 @@
 /** Times above the lanes; dragging there marks a loop, and its edges can be moved. */
 
-import Regions from "../vendor/wavesurfer/plugins/regions.esm.js";
-import Timeline from "../vendor/wavesurfer/plugins/timeline.esm.js";
-import { Pane } from "./pane.js";
-import { clock } from "./status.js";
+import Regions from "../../vendor/wavesurfer/plugins/regions.esm.js";
+import Timeline from "../../vendor/wavesurfer/plugins/timeline.esm.js";
+import { clock } from "../lib/format.js";
+import { TimelinePane } from "./timeline-pane.js";
 
 /**
- * @typedef {import("./state.js").Span} Span
+ * @typedef {import("../audio/mix-query.js").Span} Span
  * @typedef {import("wavesurfer.js/plugins/regions").Region} Region
  */
 
@@ -15,7 +15,7 @@ const HEIGHT = 28;
 const SHORTEST = 0.1;
 const COLOUR = "var(--loop-mark)";
 
-export class Ruler extends Pane {
+export class Ruler extends TimelinePane {
   #regions = Regions.create();
   /** @type {Region | null} */
   #region = null;

@@ -1,6 +1,6 @@
 /** A stem's sound by pitch and time, drawn over its waveform on demand. */
 
-import { fetchSpectrogram } from "./jobs.js";
+import { fetchSpectrogram } from "../lib/api.js";
 
 /** Bands are spaced evenly in pitch between these, Hz. */
 const [LOWEST, HIGHEST] = [40, 18_000];
@@ -23,8 +23,8 @@ export class Spectrogram {
   marks = MARKS.map(({ hertz, text }) => mark(hertz, text));
 
   /**
-   * @param {import("./jobs.js").SpectrogramData} data @param {string} name of the stem
-   * @param {import("./pane.js").Pane} pane is covered; the picture is stretched with it, so that times agree
+   * @param {import("../lib/api.js").SpectrogramData} data @param {string} name of the stem
+   * @param {import("./timeline-pane.js").TimelinePane} pane is covered; the picture is stretched with it, so that times agree
    */
   constructor(data, name, pane) {
     this.data = data;
@@ -58,7 +58,7 @@ export class Spectrogram {
   }
 }
 
-/** @param {string} url @param {string} name @param {import("./pane.js").Pane} pane @returns {Promise<Spectrogram>} */
+/** @param {string} url @param {string} name @param {import("./timeline-pane.js").TimelinePane} pane @returns {Promise<Spectrogram>} */
 export async function drawSpectrogram(url, name, pane) {
   return new Spectrogram(await fetchSpectrogram(url), name, pane);
 }

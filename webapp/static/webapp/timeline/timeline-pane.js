@@ -1,15 +1,15 @@
 /** A strip along the time of the song, with the playhead and the loop: what waveforms, ruler and minimap have in common. */
 
-import WaveSurfer from "../vendor/wavesurfer/wavesurfer.esm.js";
+import WaveSurfer from "../../vendor/wavesurfer/wavesurfer.esm.js";
 
-/** @typedef {import("./state.js").Span} Span */
+/** @typedef {import("../audio/mix-query.js").Span} Span */
 
 /** Panes scroll together and say where they are in the minimap: with a mouse, scroll bars of their own are in the way. */
 const STYLE = "@media (pointer: fine) { .scroll { overflow-x: hidden !important; } }";
 /** Above the waveform and the spectrogram, below the playhead. */
 const LOOP_LAYER = "4";
 
-export class Pane {
+export class TimelinePane {
   #loop = document.createElement("div");
   #end = new AbortController();
 

@@ -1,6 +1,6 @@
 /** Which part of the song is in sight: all panes are zoomed and scrolled in step, and follow the playhead. */
 
-/** @typedef {import("./pane.js").Pane} Pane */
+/** @typedef {import("./timeline-pane.js").TimelinePane} TimelinePane */
 
 const ZOOM_STEP = 1.5;
 /** The server's peaks have no more to show, pixels a second. */
@@ -8,7 +8,7 @@ const CLOSEST = 200;
 /** Where the playhead comes to stand when it has left the part in sight, as a share of it. */
 const AHEAD = 0.1;
 
-export class View {
+export class Viewport {
   /** 0: the whole song. */
   #pixels = 0;
   #position = 0;
@@ -16,7 +16,7 @@ export class View {
   #moving = false;
 
   /**
-   * @param {readonly Pane[]} panes of equal width
+   * @param {readonly TimelinePane[]} panes of equal width
    * @param {number} duration seconds
    * @param {(start: number, end: number) => void} onMove what is in sight now, seconds
    */

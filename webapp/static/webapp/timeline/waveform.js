@@ -1,14 +1,14 @@
 /** One lane's drawing: its waveform from the server's peaks, and seeking by click or drag. */
 
-import { Pane } from "./pane.js";
 import { SMALLEST_SCALE } from "./peaks.js";
+import { TimelinePane } from "./timeline-pane.js";
 
 /** The server's peaks: pairs of signed bytes, this many a second. */
 const PEAKS_PER_SECOND = 100;
 /** What is drawn at most, for ten minutes in full; longer songs are drawn coarser. */
 const MAX_COLUMNS = 65_536;
 
-export class Waveform extends Pane {
+export class Waveform extends TimelinePane {
   /**
    * @param {HTMLElement} container
    * @param {number} duration seconds of the whole song, drawn at full width before all of it is known

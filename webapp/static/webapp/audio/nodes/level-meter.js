@@ -14,7 +14,7 @@ const scratch = new Float32Array(WINDOW);
  * @property {number} peak of the louder channel
  */
 
-export class Meter {
+export class LevelMeter {
   #channels;
   #read = 0;
 

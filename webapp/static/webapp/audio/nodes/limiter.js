@@ -1,6 +1,6 @@
 /**
  * A look-ahead limiter: nothing leaves it beyond the ceiling, and what stays below the ceiling leaves it unchanged, only later.
- * The server's exports use the same arithmetic (pipeline/limiter.py). No Web Audio in here: limiter-worklet.js runs it.
+ * The server's exports use the same arithmetic (pipeline/exports/limiter.py). No Web Audio in here: limiter-worklet.js runs it.
  *
  * For each frame: the gain that brings the louder channel to the ceiling; the least of it over the look-ahead; its rise held
  * to RELEASE dB per second; and a mean over the look-ahead, so that it never steps. Sound waits as long as the look-ahead.

@@ -8,18 +8,18 @@
  * Without AudioWorklet (a site opened by plain http from another machine) it plays all the same: direct, no limiter.
  */
 
+import { gainToDb } from "../mix-law.js";
+import { LevelMeter } from "./level-meter.js";
 import { LOOKAHEAD } from "./limiter.js";
-import { gainToDb } from "./gain.js";
-import { Meter } from "./level.js";
-import { RAMP, fadeOut, jump } from "./ramp.js";
-import { Stretcher } from "./stretch.js";
+import { RAMP, fadeOut, jump } from "./param-ramp.js";
+import { PitchShifter } from "./pitch-shifter.js";
 
 const LIMITER = new URL("./limiter-worklet.js", import.meta.url);
 
-export class Bus {
+export class MasterBus {
   /** @type {AudioWorkletNode | null} */
   #limiter = null;
-  /** @type {Stretcher | null} */
+  /** @type {PitchShifter | null} */
   #stretcher = null;
   /** @type {Promise<void> | null} */
   #stretcherLoading = null;
@@ -42,7 +42,7 @@ export class Bus {
     this.shaped = new GainNode(context, { gain: 0 });
     this.gate = new GainNode(context, { gain: 0 });
     this.master = new GainNode(context);
-    this.meter = new Meter(context);
+    this.meter = new LevelMeter(context);
     this.input.connect(this.direct).connect(this.gate).connect(this.master);
     this.shaped.connect(this.gate);
     this.#finish(this.master);
@@ -150,7 +150,7 @@ export class Bus {
   }
 
   async #loadStretcher() {
-    this.#stretcher = await Stretcher.load(this.context);
+    this.#stretcher = await PitchShifter.load(this.context);
     this.#stretcher.node.connect(this.shaped);
   }
 

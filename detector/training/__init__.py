@@ -1,0 +1,1 @@
+"""Training of the detector. Nothing that listens imports it."""

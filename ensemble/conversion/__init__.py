@@ -1,0 +1,1 @@
+"""Models from official checkpoints. Nothing that separates imports it."""

@@ -1,0 +1,1 @@
+"""How well models separate, measured on songs whose stems are known."""

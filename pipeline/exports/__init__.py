@@ -1,0 +1,1 @@
+"""Files made from separated stems: mixes, single stems, NI Stems."""

@@ -1,0 +1,1 @@
+"""What the player fetches: segments, peaks, pictures."""

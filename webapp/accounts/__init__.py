@@ -1,0 +1,1 @@
+"""Accounts: quotas, tokens, guests, and how long things are kept."""

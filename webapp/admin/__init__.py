@@ -1,0 +1,1 @@
+"""The admin: lists, the page of a job, the first page."""

@@ -1,0 +1,1 @@
+"""HTTP beneath the API and the pages: problems, ranges, archives, limits, guests."""

@@ -1,0 +1,61 @@
+"""Webhooks and the messages sent to them."""
+
+import uuid
+
+from django.db import models
+from django.utils import timezone
+
+from webapp.models.accounts import User
+
+
+class Webhook(models.Model):
+    """An address that hears of what happens to its owner's jobs.
+
+    events: which kinds, or all if none is named. previous_secret signs beside secret until previous_until. A sender has
+    the webhook to itself until busy_until, so that a slow receiver keeps no more than one of them waiting.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    owner = models.ForeignKey(User, on_delete=models.CASCADE, related_name="webhooks")
+    url = models.URLField(max_length=500)
+    events = models.JSONField(default=list, blank=True)
+    active = models.BooleanField(default=True)
+    secret = models.CharField(max_length=100)
+    previous_secret = models.CharField(max_length=100, blank=True)
+    previous_until = models.DateTimeField(default=timezone.now)
+    created_at = models.DateTimeField(default=timezone.now)
+    busy_until = models.DateTimeField(default=timezone.now)
+
+    def __str__(self) -> str:
+        return self.url
+
+
+class Delivery(models.Model):
+    """A message to a webhook, as it is sent, and every try to send it.
+
+    tries counts those since a person last asked for it. log: a dictionary of each try ever: at, seconds, status, error.
+    """
+
+    class State(models.TextChoices):
+        """A delivery's life. Another try may follow as long as it is pending."""
+
+        PENDING = "pending"
+        DELIVERED = "delivered"
+        FAILED = "failed"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    webhook = models.ForeignKey(Webhook, on_delete=models.CASCADE, related_name="deliveries")
+    event = models.CharField(max_length=32)
+    body = models.TextField()
+    state = models.CharField(max_length=16, choices=State.choices, default=State.PENDING)
+    tries = models.PositiveIntegerField(default=0)
+    log = models.JSONField(default=list)
+    due_at = models.DateTimeField(default=timezone.now)
+    created_at = models.DateTimeField(default=timezone.now, db_index=True)
+
+    class Meta:
+        indexes = [models.Index(fields=["due_at"], name="delivery_due", condition=models.Q(state="pending"))]
+        verbose_name_plural = "deliveries"
+
+    def __str__(self) -> str:
+        return f"{self.event} ({self.state})"

@@ -1,0 +1,11 @@
+"""Reviewers' verdicts, a part of each job's history."""
+
+from django.db.models import QuerySet
+
+from webapp.models import EventKind, Job, User, Verdict
+from webapp.songs.history import change
+
+
+def decide(rows: QuerySet[Job], verdict: Verdict, note: str, reviewer: User) -> int:
+    """Give jobs a verdict. How many there were."""
+    return change(rows, EventKind.REVIEWED, reviewer, {"verdict": verdict, "note": note.strip()}, review=verdict)

@@ -1,0 +1,1 @@
+"""Messages about jobs to other programs: written first, delivered by the workers."""

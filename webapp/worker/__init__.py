@@ -1,0 +1,1 @@
+"""What runs in a worker process: the separation, its heartbeat, and chores."""
