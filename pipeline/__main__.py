@@ -83,7 +83,7 @@ def separate_one(song: Path, folder: Path, options: Options) -> Report | None:
     """Separate a song and say so; a failure is told and gives None."""
     with Display(song.name) as display:
         try:
-            report = separate_file(song, folder, options, on_progress=display.show, on_heard=display.heard)
+            report = separate_file(song, folder, options, on_progress=display.show, on_detected=display.detected)
         except SeparationError as error:
             display.say(f"failed: {error.message}", sys.stderr)
             return None
@@ -91,8 +91,8 @@ def separate_one(song: Path, folder: Path, options: Options) -> Report | None:
             display.say(f"note: {warning}", sys.stderr)
         took = sum(report.seconds.values())
         display.say(f"{', '.join(report.stems)} in {folder} ({clock(took)} on {report.provider})")
-        for stem in [] if report.asked else report.folded:
-            display.say(folded_line(stem))
+        for stem in [] if report.asked else report.merged:
+            display.say(merged_line(stem))
         return report
 
 
@@ -102,14 +102,14 @@ def stage_line(progress: Progress) -> str:
     return SAYS[progress.stage].format(clock(progress.done)) + percent
 
 
-def heard_line(heard: Detection) -> str:
+def detected_line(detected: Detection) -> str:
     """What the detector says of a song."""
-    sure = ", ".join(heard.named(PRESENT)) or "nothing for sure"
-    maybe = heard.named(UNCERTAIN)
+    sure = ", ".join(detected.named(PRESENT)) or "nothing for sure"
+    maybe = detected.named(UNCERTAIN)
     return f"heard {sure}" + (f"; perhaps {', '.join(maybe)}" if maybe else "")
 
 
-def folded_line(stem: Merged) -> str:
+def merged_line(stem: Merged) -> str:
     """Why a stem that was not ruled out by the caller did not come out, and how to get it."""
     if stem.empty:
         return f"{stem.name} is hardly there; its sound is in other"
@@ -144,10 +144,10 @@ class Display:
             self.last = now
             self.say(stage_line(progress))
 
-    def heard(self, stage: str, heard: Detection) -> None:
+    def detected(self, stage: str, detected: Detection) -> None:
         """Called by the pipeline when the detector has listened."""
         if stage == MIXTURE:
-            self.say(heard_line(heard))
+            self.say(detected_line(detected))
 
     def say(self, text: str, file: TextIO | None = None) -> None:
         """Print a line about this song, above the bar."""

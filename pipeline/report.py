@@ -73,8 +73,8 @@ class Report:
     models: list[dict[str, Any]]
     provider: str
     sample_rate: int = SAMPLE_RATE
-    folded: list[Merged] = field(default_factory=list)
-    heard: dict[str, Detection] = field(default_factory=dict)
+    merged: list[Merged] = field(default_factory=list)
+    detected: dict[str, Detection] = field(default_factory=dict)
     files: dict[str, Path] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
     null_db: float = FLOOR_DB
@@ -90,8 +90,8 @@ class Report:
     def from_dict(cls, data: Mapping[str, Any]) -> "Report":
         """What as_dict gave, also after JSON."""
         return cls(**dict(data) | {
-            "folded": [Merged(**row) for row in data["folded"]],
-            "heard": {stage: Detection.from_dict(row) for stage, row in data["heard"].items()},
+            "merged": [Merged(**row) for row in data["merged"]],
+            "detected": {stage: Detection.from_dict(row) for stage, row in data["detected"].items()},
             "evidence": {name: Evidence(**row) for name, row in data.get("evidence", {}).items()},
             "files": {stem: Path(path) for stem, path in data["files"].items()},
         })  # fmt: skip

@@ -42,7 +42,7 @@ def separate_file(
     *,
     on_progress: OnProgress = lambda _: None,
     on_decoded: OnDecoded = lambda _: None,
-    on_heard: OnDetected = lambda *_: None,
+    on_detected: OnDetected = lambda *_: None,
     on_draft: OnDraft | None = None,
     on_block: OnBlock = lambda _: None,
 ) -> Report:
@@ -55,19 +55,19 @@ def separate_file(
     with _working(directory, options or Options(), on_progress, on_block) as work:
         recording = work.timed("decode", lambda: _decode(work, source))
         on_decoded(recording)
-        heard, problems = work.timed("listen", lambda: _listen(work, recording, on_heard))
-        wanted = _wanted(work.options.stems, work.options.preset, heard)
+        detected, problems = work.timed("listen", lambda: _listen(work, recording, on_detected))
+        wanted = _wanted(work.options.stems, work.options.preset, detected)
         separator = work.timed("load", lambda: _load(work.options.preset, recording, work.options.bleed, wanted))
         if on_draft and work.options.preset != DRAFT and all(map(registry.installed, registry.ensemble(DRAFT).members)):
             stems = stem_selection.delivered(separator.stems, [*wanted, RESIDUAL])
             work.timed("draft", lambda: on_draft(stems, _draft(work, recording, stems)))
         report = work.timed("separate", lambda: _separate(work, recording, separator, wanted))
-        report.title, report.heard = recording.tags.title or source.stem, heard
+        report.title, report.detected = recording.tags.title or source.stem, detected
         report.warnings = [*recording.warnings, *problems, *report.warnings]
-        if heard:
+        if detected:
             separating = [model["name"] for model in report.models]
             report.models += [_told(name) for name in classifier.networks() if name not in separating]
-            work.timed("confirm", lambda: _confirm(work, recording, report, on_heard))
+            work.timed("confirm", lambda: _confirm(work, recording, report, on_detected))
         return work.finish(report, recording)
 
 
@@ -84,8 +84,8 @@ def warm(preset: str) -> None:
 def reusable(finished: Path, report: Report, options: Options) -> bool:
     """Whether that separation's folder of segments holds all that these options ask for and any model here gives."""
     found = segments.index(finished)
-    wanted = _wanted(options.stems, report.preset, report.heard)
-    return {*wanted} & {*stem_choices(report.preset)} <= {*found.stems, *found.folded}
+    wanted = _wanted(options.stems, report.preset, report.detected)
+    return {*wanted} & {*stem_choices(report.preset)} <= {*found.stems, *found.merged}
 
 
 def choose_again(
@@ -107,8 +107,8 @@ def choose_again(
         recording = work.timed("decode", lambda: _decode(work, source))
         on_decoded(recording)
         found = segments.index(finished)
-        sources = [stem for stem in STEMS if stem in (*found.stems, *found.folded)]
-        stems = stem_selection.delivered(sources, _wanted(options.stems, report.preset, report.heard))
+        sources = [stem for stem in STEMS if stem in (*found.stems, *found.merged)]
+        stems = stem_selection.delivered(sources, _wanted(options.stems, report.preset, report.detected))
         blocks = segments.replay(finished)
         null_db = work.timed("separate", lambda: work.through(blocks, len(found.starts), recording, sources, stems))
         passing = [_lowered(report.gain_db), *map(_unseparated, STEMS), *map(_not_found, STEMS)]
@@ -170,12 +170,12 @@ class _Work:
         Returns the energy that the stems miss of the recording, relative to its own, in dB.
         """
         began, missed, energy = time.monotonic(), 0.0, dict.fromkeys(sources, 0.0)
-        folded = [stem for stem in sources if stem not in stems]
+        merged = [stem for stem in sources if stem not in stems]
         self.on_progress(Progress("separate", 0, count))
         with self.spool:
             for done, block in enumerate(blocks, 1):
                 self.spool.write(block.stems)
-                self.on_block(_folded(block, folded))
+                self.on_block(_merged(block, merged))
                 summed = np.sum(list(block.stems.values()), axis=0, dtype=np.float64)
                 missed += float(np.square(recording.read(block.start, block.stop) - summed).sum())
                 for stem in sources:
@@ -201,8 +201,8 @@ class _Work:
         return report
 
     def _encode(self, report: Report, recording: Recording) -> None:
-        folded = [stem.name for stem in report.folded]
-        files = {stem: stem_selection.parts(stem, folded) for stem in report.stems}
+        merged = [stem.name for stem in report.merged]
+        files = {stem: stem_selection.parts(stem, merged) for stem in report.stems}
         if report.residual:
             files[RESIDUAL] = [RESIDUAL]
         rate = output_rate(self.options.format, self.options.sample_rate, recording.source_rate)
@@ -242,24 +242,24 @@ def _decode(work: _Work, source: Path) -> Recording:
     return recording
 
 
-def _listen(work: _Work, recording: Recording, on_heard: OnDetected) -> tuple[dict[str, Detection], list[str]]:
+def _listen(work: _Work, recording: Recording, on_detected: OnDetected) -> tuple[dict[str, Detection], list[str]]:
     """What the mixture tells, by stage, and why nothing if so: a song is separated without a detector too."""
     work.on_progress(Progress("listen"))
     total = recording.samples // SAMPLE_RATE
     try:
-        heard = classifier.listen(
+        detected = classifier.listen(
             recording.read,
             recording.samples,
             lambda done: work.on_progress(Progress("listen", done // SAMPLE_RATE, total)),
         )
     except ModelUnavailable as error:
         return {}, [f"Nobody listened for instruments, so every stem was separated. {error.message}"]
-    on_heard(MIXTURE, heard)
-    return {MIXTURE: heard}, []
+    on_detected(MIXTURE, detected)
+    return {MIXTURE: detected}, []
 
 
-def _wanted(asked: tuple[str, ...], preset: str, heard: dict[str, Detection]) -> list[str]:
-    return stem_selection.wanted(asked, heard.get(MIXTURE), experimental_stems(preset))
+def _wanted(asked: tuple[str, ...], preset: str, detected: dict[str, Detection]) -> list[str]:
+    return stem_selection.wanted(asked, detected.get(MIXTURE), experimental_stems(preset))
 
 
 def _load(preset: str, recording: Recording, bleed: str, wanted: Collection[str]) -> Separator:
@@ -269,10 +269,10 @@ def _load(preset: str, recording: Recording, bleed: str, wanted: Collection[str]
 def _draft(work: _Work, recording: Recording, stems: list[str]) -> Iterator[Block]:
     """The song in those of the stems that the draft's network tells apart; the sound of the rest is in `other`."""
     separator = _load(DRAFT, recording, "off", stems)
-    folded, count = [stem for stem in separator.sources if stem not in stems], separator.count(recording.samples)
+    merged, count = [stem for stem in separator.sources if stem not in stems], separator.count(recording.samples)
     work.on_progress(Progress("draft", 0, count))
     for done, block in enumerate(separate(recording, separator), 1):
-        yield replace(_folded(block, folded), folded={})
+        yield replace(_merged(block, merged), merged={})
         work.on_progress(Progress("draft", done, count))
 
 
@@ -296,10 +296,10 @@ def _separate(work: _Work, recording: Recording, separator: Separator, wanted: l
     return report
 
 
-def _confirm(work: _Work, recording: Recording, report: Report, on_heard: OnDetected) -> None:
+def _confirm(work: _Work, recording: Recording, report: Report, on_detected: OnDetected) -> None:
     """Listen to the separated stems, and fold those that prove empty into `other`."""
     work.on_progress(Progress("confirm"))
-    sources = [stem for stem in STEMS if stem in (*report.stems, *(stem.name for stem in report.folded))]
+    sources = [stem for stem in STEMS if stem in (*report.stems, *(stem.name for stem in report.merged))]
     readers: list[features.Read] = [recording.read, *(partial(work.spool.read, stem) for stem in sources)]
     spectrograms = (
         features.spectrogram(
@@ -310,28 +310,28 @@ def _confirm(work: _Work, recording: Recording, report: Report, on_heard: OnDete
     mixture = next(spectrograms)
     # One stem after the other is read and let go, so that there are never more than two in memory.
     confirmed = classifier.confirm(mixture, zip(sources, spectrograms, strict=True), recording.samples / SAMPLE_RATE)
-    report.heard[CONFIRMED] = confirmed
+    report.detected[CONFIRMED] = confirmed
     _settle(report, sources, work.levels)
-    on_heard(CONFIRMED, confirmed)
+    on_detected(CONFIRMED, confirmed)
 
 
 def _settle(report: Report, sources: list[str], levels: dict[str, float]) -> None:
     """Decide by what is known of the stems which of them stay; the rest is merged into `other`."""
-    confirmed = report.heard.get(CONFIRMED)
+    confirmed = report.detected.get(CONFIRMED)
     report.stems = stem_selection.proven(report.stems, confirmed, levels)
-    silent = stem_selection.silent(report.asked, report.heard.get(MIXTURE), confirmed, levels)
-    heard = [stem for stem in report.stems if stem not in silent]
-    report.folded = stem_selection.folded(sources, heard, report.asked, confirmed, levels)
-    missed = [_not_found(stem.name) for stem in report.folded if stem.name in report.asked]
+    silent = stem_selection.silent(report.asked, report.detected.get(MIXTURE), confirmed, levels)
+    detected = [stem for stem in report.stems if stem not in silent]
+    report.merged = stem_selection.merged(sources, detected, report.asked, confirmed, levels)
+    missed = [_not_found(stem.name) for stem in report.merged if stem.name in report.asked]
     report.warnings += [warning for warning in missed if warning not in report.warnings]
 
 
-def _folded(block: Block, names: list[str]) -> Block:
+def _merged(block: Block, names: list[str]) -> Block:
     """The block with some of its stems put into `other`."""
     stems = {stem: audio for stem, audio in block.stems.items() if stem not in names}
-    folded = {stem: block.stems[stem] for stem in names}
-    stems["other"] = _sum([stems["other"], *folded.values()])
-    return replace(block, stems=stems, folded=folded)
+    merged = {stem: block.stems[stem] for stem in names}
+    stems["other"] = _sum([stems["other"], *merged.values()])
+    return replace(block, stems=stems, merged=merged)
 
 
 def _sum(parts: list[Audio]) -> Audio:

@@ -30,7 +30,7 @@ class Merged:
     empty: bool = False
 
 
-def wanted(asked: Sequence[str], heard: Detection | None, experimental: Collection[str] = ()) -> list[str]:
+def wanted(asked: Sequence[str], detected: Detection | None, experimental: Collection[str] = ()) -> list[str]:
     """Stems to separate, in canonical order: what is asked for, or what the mixture does not rule out.
 
     Unasked nothing experimental comes.
@@ -38,7 +38,7 @@ def wanted(asked: Sequence[str], heard: Detection | None, experimental: Collecti
     if asked:
         return [stem for stem in STEMS if stem in (*ALWAYS, *asked)]
     usual = [stem for stem in STEMS if stem not in experimental]
-    return [stem for stem in usual if heard is None or stem in ALWAYS or heard.stems[stem].presence != ABSENT]
+    return [stem for stem in usual if detected is None or stem in ALWAYS or detected.stems[stem].presence != ABSENT]
 
 
 def delivered(sources: Sequence[str], wanted: Collection[str]) -> list[str]:
@@ -73,11 +73,11 @@ def silent(
         return ["vocals"]
     if "vocals" in asked or mixture is None or confirmed is None:
         return []
-    found = [heard.stems["vocals"].presence for heard in (mixture, confirmed)]
+    found = [detected.stems["vocals"].presence for detected in (mixture, confirmed)]
     return ["vocals"] if ABSENT in found and PRESENT not in found else []
 
 
-def folded(
+def merged(
     sources: Sequence[str],
     stems: Collection[str],
     asked: Sequence[str],
@@ -94,8 +94,8 @@ def folded(
     ]
 
 
-def parts(stem: str, folded: Collection[str]) -> list[str]:
+def parts(stem: str, merged: Collection[str]) -> list[str]:
     """The separated stems that a delivered one is the sum of; none: it is silence."""
     if stem == "other":
-        return [stem, *folded]
-    return [] if stem in folded else [stem]
+        return [stem, *merged]
+    return [] if stem in merged else [stem]

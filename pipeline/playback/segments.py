@@ -44,7 +44,7 @@ class Block:
     stop: int
     total: int
     stems: dict[str, Audio]
-    folded: dict[str, Audio] = field(default_factory=dict)
+    merged: dict[str, Audio] = field(default_factory=dict)
     gain: float = HEADROOM
     source: tuple[int, int] | None = None
 
@@ -75,8 +75,8 @@ class SegmentWriter:
     def write(self, block: Block) -> int:
         """Add a block of every stem; returns how many segments of each are complete."""
         source = block.source or (block.total, SAMPLE_RATE)
-        self._index = Index(block.total, block.gain, [*block.stems], [*block.folded], SEGMENT, *source)
-        for stem, audio in (block.stems | block.folded).items():
+        self._index = Index(block.total, block.gain, [*block.stems], [*block.merged], SEGMENT, *source)
+        for stem, audio in (block.stems | block.merged).items():
             self._pending[stem] = np.concatenate([self._pending.get(stem, audio[:, :0]), audio], axis=1)
         while all(audio.shape[1] >= SEGMENT for audio in self._pending.values()):
             self._flush(SEGMENT)
@@ -138,7 +138,7 @@ class Index:
     total: int
     gain: float
     stems: list[str]
-    folded: list[str]
+    merged: list[str]
     segment: int = 441_000
     source_samples: int = 0
     source_rate: int = SAMPLE_RATE
@@ -170,9 +170,9 @@ def replay(directory: Path) -> Iterator[Block]:
     """
     found = index(directory)
     for number, start in enumerate(found.starts):
-        names = dict.fromkeys([*found.folded, *found.stems])
+        names = dict.fromkeys([*found.merged, *found.stems])
         stems = {stem: load(_separated(directory, stem).parent, stem, number, found.gain) for stem in names}
-        for stem in found.folded:
+        for stem in found.merged:
             stems["other"] = stems["other"] - stems[stem]
         stop = min(start + found.segment, found.total)
         yield Block(start, stop, found.total, stems, gain=found.gain, source=found.source)
@@ -193,7 +193,7 @@ def fold(directory: Path, names: Collection[str], silent: Collection[str] = ()) 
     for stem in silent:
         _silence(directory, stem, found)
     stems = [stem for stem in found.stems if stem not in names or stem in silent]
-    replace(found, stems=stems, folded=[*found.folded, *names]).save(directory)
+    replace(found, stems=stems, merged=[*found.merged, *names]).save(directory)
 
 
 def _silence(directory: Path, stem: str, found: Index) -> None:

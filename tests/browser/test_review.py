@@ -53,7 +53,7 @@ def test_stems_are_heard_alone_and_the_place_is_kept(review: "Page") -> None:
 
 def test_waveforms_and_timelines_are_drawn(review: "Page") -> None:
     assert review.locator(".wave svg").count() == 3  # the song and its stems
-    review.wait_for_function("() => document.querySelector('[data-heard] canvas').width === 20")
+    review.wait_for_function("() => document.querySelector('[data-detected] canvas').width === 20")
 
 
 def test_a_click_in_a_waveform_goes_there(review: "Page") -> None:

@@ -49,7 +49,7 @@ def test_what_the_mix_suggests_is_shown_before_anything_is_separated(early: "Pag
     early.get_by_role("heading", name="Heard in this song").wait_for()
     assert not early.locator("#mixer").is_visible()
     assert [row.get_attribute("data-stem") for row in rows.all()] == [
-        kind for kind in KINDS if kind in job["heard"]["stems"]
+        kind for kind in KINDS if kind in job["detected"]["stems"]
     ]
     assert "the mix suggests" in early.locator("#basis").inner_text()
     assert all(row.is_visible() for row in rows.all())
@@ -63,7 +63,7 @@ def test_what_the_stems_confirm_moves_into_the_lanes(early: "Page", job: dict[st
     early.get_by_text("the separated stems confirm").wait_for()
     listed = [row.get_attribute("data-stem") for row in early.locator(".instrument:visible").all()]
     lanes = [stem["name"] for stem in job["stems"]]
-    assert listed == [kind for kind in job["heard"]["stems"] if kind not in lanes]
+    assert listed == [kind for kind in job["detected"]["stems"] if kind not in lanes]
     assert re.match(r"(Heard|Perhaps|Not heard), ", early.locator(".lane[data-stem=drums] .presence").inner_text())
 
 
@@ -123,41 +123,41 @@ def test_an_upload_asks_for_stems_only_if_they_were_chosen(song: "Page", site: s
 
 
 def test_the_lane_of_vocals_that_nobody_sings_is_a_line_until_it_is_wanted(early: "Page", job: dict[str, Any]) -> None:
-    tell(early, job | {"folded": [merged("vocals")]})
+    tell(early, job | {"merged": [merged_row("vocals")]})
     line = early.locator(".lane[data-stem=vocals] .absent", has_text="Vocals: nobody sings in this song.")
     line.wait_for()
     lane, mute = early.locator(".lane[data-stem=vocals]"), early.get_by_role("button", name="Mute vocals")
     assert not mute.is_visible() and not early.locator(".lane[data-stem=drums] .absent").is_visible()
-    folded, other = (early.locator(f".lane[data-stem={stem}]").bounding_box() for stem in ("vocals", "drums"))
-    assert folded and other and folded["height"] < other["height"] / 2
+    merged, other = (early.locator(f".lane[data-stem={stem}]").bounding_box() for stem in ("vocals", "drums"))
+    assert merged and other and merged["height"] < other["height"] / 2
     early.get_by_role("button", name="Show vocals").click()
     mute.wait_for()
     opened = lane.bounding_box()
     assert not line.is_visible() and opened and opened["height"] == other["height"]
     assert lane.evaluate(DRAWN) == early.locator(".lane[data-stem=drums]").evaluate(DRAWN) > 100
-    tell(early, job | {"folded": [merged("vocals")], "title": "Renamed"})
+    tell(early, job | {"merged": [merged_row("vocals")], "title": "Renamed"})
     early.get_by_text("Renamed").first.wait_for()
     assert mute.is_visible()
 
 
 def test_what_came_out_empty_is_said_and_not_offered_again(early: "Page", job: dict[str, Any]) -> None:
     sentence = "No guitar could be separated from this song: its sound stays in other."
-    guitar, piano = merged("guitar", empty=True), merged("piano", presence="uncertain")
+    guitar, piano = merged_row("guitar", empty=True), merged_row("piano", presence="uncertain")
     kinds = {"choices": [*job["choices"], "guitar", "piano"], "experimental": ["guitar", "piano"]}
-    tell(early, job | kinds | {"folded": [guitar, piano], "warnings": [sentence]})
+    tell(early, job | kinds | {"merged": [guitar, piano], "warnings": [sentence]})
     early.get_by_text(sentence).wait_for()
     early.get_by_role("button", name="Separate it anyway: piano").wait_for()
     assert early.get_by_role("button", name="Separate it anyway: guitar").count() == 0
 
 
-def merged(name: str, *, empty: bool = False, presence: str = "absent") -> dict[str, Any]:
+def merged_row(name: str, *, empty: bool = False, presence: str = "absent") -> dict[str, Any]:
     """A stem whose sound is in `other`."""
     return {"name": name, "presence": presence, "offered": False, "empty": empty}
 
 
 def before_separation(job: dict[str, Any]) -> dict[str, Any]:
-    nothing_yet: dict[str, Any] = {"state": "running", "stage": "separate", "audio": None, "stems": [], "folded": []}
-    return nothing_yet | {"heard": job["heard"] | {"stage": "mixture"}}
+    nothing_yet: dict[str, Any] = {"state": "running", "stage": "separate", "audio": None, "stems": [], "merged": []}
+    return nothing_yet | {"detected": job["detected"] | {"stage": "mixture"}}
 
 
 def show_instead(page: "Page", job: dict[str, Any]) -> None:

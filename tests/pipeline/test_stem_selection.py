@@ -31,8 +31,8 @@ LEVELS = dict.fromkeys(STEMS, -10.0)
 
 def detection(**presences):
     """As the detector answers; what is not named is present."""
-    heard = {kind: presences.get(kind, PRESENT) for kind in KINDS}
-    return Detection(SECONDS, {kind: Detected(0.5, said, (0.5,) * SECONDS, ()) for kind, said in heard.items()})
+    detected = {kind: presences.get(kind, PRESENT) for kind in KINDS}
+    return Detection(SECONDS, {kind: Detected(0.5, said, (0.5,) * SECONDS, ()) for kind, said in detected.items()})
 
 
 def test_what_is_asked_for_is_separated_and_vocals_and_other_come_always():
@@ -85,14 +85,14 @@ def test_what_is_judged_empty_goes_but_vocals_and_other():
 def test_a_missed_stem_is_offered_but_not_one_left_out_on_purpose_nor_one_that_is_empty():
     stems = ["vocals", "other"]
     found = detection(bass=ABSENT)
-    assert stem_selection.folded(FOUR, stems, [], found, LEVELS) == [
+    assert stem_selection.merged(FOUR, stems, [], found, LEVELS) == [
         Merged("drums", PRESENT, True),
         Merged("bass", ABSENT, False, empty=True),
     ]
-    assert not any(stem.offered for stem in stem_selection.folded(FOUR, stems, ["vocals"], found, LEVELS))
-    assert stem_selection.folded(FOUR, stems, [], None, LEVELS)[0] == Merged("drums", "", False)
+    assert not any(stem.offered for stem in stem_selection.merged(FOUR, stems, ["vocals"], found, LEVELS))
+    assert stem_selection.merged(FOUR, stems, [], None, LEVELS)[0] == Merged("drums", "", False)
     faint = LEVELS | {"drums": -45.0}
-    assert stem_selection.folded(FOUR, stems, [], found, faint)[0] == Merged("drums", PRESENT, False, empty=True)
+    assert stem_selection.merged(FOUR, stems, [], found, faint)[0] == Merged("drums", PRESENT, False, empty=True)
 
 
 class Shares:
@@ -159,7 +159,7 @@ def test_what_does_not_come_out_stays_in_other(decide, song, tmp_path, asked, mi
     report = separate_file(song, tmp_path / "out", Options(stems=asked))
     assert shares(report, song) == expected
     assert report.null_db < -90 and list(report.files) == report.stems
-    assert {stem.name for stem in report.folded} == set(FOUR) - set(expected)
+    assert {stem.name for stem in report.merged} == set(FOUR) - set(expected)
 
 
 def test_the_detector_is_told_as_soon_as_it_has_listened(decide, song, tmp_path):
@@ -169,7 +169,7 @@ def test_the_detector_is_told_as_soon_as_it_has_listened(decide, song, tmp_path)
         song,
         tmp_path / "out",
         on_progress=lambda progress: events.append(progress.stage),
-        on_heard=lambda stage, heard: events.append((stage, heard.stems["drums"].presence)),
+        on_detected=lambda stage, detected: events.append((stage, detected.stems["drums"].presence)),
         on_block=lambda block: events.append(tuple(block.stems)),
     )
     told = list(dict.fromkeys(events))
@@ -238,7 +238,7 @@ def test_a_draft_is_the_song_in_those_of_its_stems_that_it_knows(decide, splitte
     assert list(dict.fromkeys(events)) == ["decode", "listen", lanes, "draft", "separate", "confirm", "encode"]
     assert events.index("separate") < events.index(lanes, events.index(lanes) + 1)
     assert [block.start for block in drafted] == [0, *(block.stop for block in drafted[:-1])]
-    assert all([*block.stems] == ["vocals", "bass", "other"] and not block.folded for block in drafted)
+    assert all([*block.stems] == ["vocals", "bass", "other"] and not block.merged for block in drafted)
     whole = np.concatenate([sum(block.stems.values()) for block in drafted], axis=1)
     np.testing.assert_allclose(whole, read(song), atol=1e-5)
 
@@ -256,7 +256,7 @@ def test_without_a_detector_every_stem_comes_and_the_report_says_why(decide, son
     monkeypatch.setattr(module, "Separator", Shares)
     monkeypatch.setattr(registry, "TAGGER", "umxhq")  # known, not installed
     report = separate_file(song, tmp_path / "out")
-    assert report.stems == FOUR and report.heard == {}
+    assert report.stems == FOUR and report.detected == {}
     assert any("Nobody listened" in warning and "umxhq" in warning for warning in report.warnings)
 
 
@@ -276,7 +276,7 @@ def test_a_stem_40_db_under_the_mixture_is_merged_into_other(decide, song, tmp_p
         monkeypatch.setattr(classifier, "listen", silent_detector)
     report = separate_file(song, tmp_path / "out", Options(stems=asked))
     assert "drums" not in report.stems and shares(report, song)["other"] == round(0.006 + (0.3 if asked else 0), 3)
-    drums = next(stem for stem in report.folded if stem.name == "drums")
+    drums = next(stem for stem in report.merged if stem.name == "drums")
     assert drums.empty and not drums.offered
     assert ("No drums could be separated from this song: its sound stays in other." in report.warnings) == bool(asked)
 
@@ -393,7 +393,7 @@ def test_another_choice_needs_no_separation(decide, song, tmp_path, monkeypatch)
     first = segmented(song, tmp_path / "1")
     segments.fold(tmp_path / "1", ["bass"])
     assert first.stems == ["vocals", "other"]
-    assert first.folded == [Merged("drums", PRESENT, True), Merged("bass", ABSENT, False, empty=True)]
+    assert first.merged == [Merged("drums", PRESENT, True), Merged("bass", ABSENT, False, empty=True)]
     np.testing.assert_allclose(joined(tmp_path / "1", "other"), 0.6 * read(song), atol=1e-5)
 
     monkeypatch.setattr(module, "Separator", None)
@@ -403,7 +403,7 @@ def test_another_choice_needs_no_separation(decide, song, tmp_path, monkeypatch)
         second = choose_again(song, tmp_path / "1", told, tmp_path / "2", options, on_block=writer.write)
         writer.close()
     assert shares(second, song) == {"vocals": 0.4, "drums": 0.3, "other": 0.3}
-    assert [stem.name for stem in second.folded] == ["bass"]
+    assert [stem.name for stem in second.merged] == ["bass"]
     assert second.models == first.models and second.asked == ["drums"]
     np.testing.assert_allclose(joined(tmp_path / "2", "other"), 0.3 * read(song), atol=1e-5)
 
@@ -417,7 +417,7 @@ def test_folded_lanes_are_drawn_as_they_sound(decide, song, tmp_path):
     assert segments.index(tmp_path / "1").stems == FOUR
     segments.fold(tmp_path / "1", ["drums"])
     found = segments.index(tmp_path / "1")
-    assert (found.stems, found.folded, found.total) == (["vocals", "bass", "other"], ["drums"], SECONDS * RATE)
+    assert (found.stems, found.merged, found.total) == (["vocals", "bass", "other"], ["drums"], SECONDS * RATE)
     drawn = np.fromfile(tmp_path / "1" / "other" / "peaks.i8", np.int8).reshape(-1, 2)
     whole = np.concatenate([segments.peaks(0.4 * read(song)[:, k : k + SEGMENT]) for k in found.starts])
     assert np.abs(drawn.astype(int) - whole).max() <= 1
@@ -438,7 +438,7 @@ def test_vocals_that_nobody_sings_come_as_silence_and_can_be_had_back(decide, so
     decide(detection(vocals=UNCERTAIN), detection(vocals=ABSENT))
     first = segmented(song, tmp_path / "1")
     assert shares(first, song) == {"vocals": 0.0, "drums": 0.3, "bass": 0.2, "other": 0.5}
-    assert not read(first.files["vocals"]).any() and first.folded == [Merged("vocals", ABSENT, False)]
+    assert not read(first.files["vocals"]).any() and first.merged == [Merged("vocals", ABSENT, False)]
     segments.fold(tmp_path / "1", ["vocals"], silent=["vocals"])
     assert not joined(tmp_path / "1", "vocals").any()
     assert not np.fromfile(tmp_path / "1" / "vocals" / "peaks.i8", np.int8).any()
@@ -467,5 +467,5 @@ def test_vocals_are_silenced_when_one_stage_hears_none_and_the_other_none_for_su
     ],
 )
 def test_vocals_are_kept_where_a_stage_hears_them_or_none_is_sure_or_somebody_asked(asked, mixture, confirmed):
-    heard = confirmed and detection(vocals=confirmed)
-    assert stem_selection.silent(asked, detection(vocals=mixture), heard, LEVELS) == []
+    detected = confirmed and detection(vocals=confirmed)
+    assert stem_selection.silent(asked, detection(vocals=mixture), detected, LEVELS) == []

@@ -56,7 +56,7 @@ def finish(job: Job, stems: tuple[str, ...] = ("vocals", "drums"), **more: Any) 
         "models": models,
     } | more
     files = {stem: job.directory / f"{stem}.wav" for stem in stems}
-    done = {"segments_done": 2, "blocks_done": 3, "blocks_total": 3, "heard": HEARD}
+    done = {"segments_done": 2, "blocks_done": 3, "blocks_total": 3, "detected": HEARD}
     queue.finish(job, report, files, **original, **done)
 
 
@@ -123,7 +123,7 @@ def run_async(coroutine: Any) -> Any:
 def silence(worker: str, seconds: float | None = None) -> None:
     """Make a worker's last sign of life an old one."""
     ago = LOST_AFTER * 2 if seconds is None else timedelta(seconds=seconds)
-    Worker.objects.filter(name=worker).update(beat_at=timezone.now() - ago)
+    Worker.objects.filter(name=worker).update(heartbeat_at=timezone.now() - ago)
 
 
 def fresh(job: Job) -> Job:

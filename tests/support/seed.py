@@ -93,14 +93,14 @@ def make(wish: Wish) -> Job:
     job.state = wish.state
     job.save(force_insert=True)
     if wish.state == State.RUNNING:  # of a worker that no other takes for dead
-        Worker.objects.update_or_create(name=WORKER, defaults={"beat_at": timezone.now() + FOREVER})
+        Worker.objects.update_or_create(name=WORKER, defaults={"heartbeat_at": timezone.now() + FOREVER})
     if job.segments_done or job.draft_done:
         Stem.objects.bulk_create(Stem(job=job, name=name, file=file_of(wish, job, name)) for name in wish.stems)
     return job
 
 
 NOW = timezone.now()
-NOTHING: dict[str, Any] = {"samples": None, "original_done": 0, "draft_done": 0, "segments_done": 0, "heard": {}}
+NOTHING: dict[str, Any] = {"samples": None, "original_done": 0, "draft_done": 0, "segments_done": 0, "detected": {}}
 STATES: dict[str, dict[str, Any]] = {
     State.DONE: {
         "finished_at": NOW,
@@ -111,7 +111,7 @@ STATES: dict[str, dict[str, Any]] = {
         "stage": "separate",
         "blocks_done": 3,
         "blocks_total": 8,
-        "beat_at": NOW + FOREVER,
+        "heartbeat_at": NOW + FOREVER,
     },
     State.QUEUED: NOTHING,
     State.FAILED: NOTHING | {"finished_at": NOW, "error": "This file holds no sound."},
@@ -128,7 +128,7 @@ def write(wish: Wish, job: Job, upload: Path) -> dict[str, Any]:
     (job.directory / DETECTION).write_text(json.dumps(detection(wish)), "utf-8")
     gain = kept["segment_gain"]
     done = {"segments_done": write_stems(wish, job.directory, gain), "draft_done": write_draft(wish, job.draft, gain)}
-    return kept | done | {"heard": heard(wish)}
+    return kept | done | {"detected": detected(wish)}
 
 
 def tags(wish: Wish) -> Tags:
@@ -201,11 +201,11 @@ def sound(number: int, start: int, stop: int) -> Audio:
 def detection(wish: Wish) -> dict[str, Any]:
     """What a detector would have said: every stem from beginning to end."""
     whole = {"timeline": [0.9] * int(wish.seconds), "spans": [[0.0, wish.seconds]]}
-    rows = {name: row | whole for name, row in heard(wish)["stems"].items()}
+    rows = {name: row | whole for name, row in detected(wish)["stems"].items()}
     return {"seconds": wish.seconds, "stage": "confirmed", "stems": rows}
 
 
-def heard(wish: Wish) -> dict[str, Any]:
+def detected(wish: Wish) -> dict[str, Any]:
     """The same in short."""
     likely = {"probability": 0.9, "presence": "present"}
     return {"stage": "confirmed", "stems": {name: likely for name in wish.stems if name != "residual"}}

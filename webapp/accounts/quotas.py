@@ -57,7 +57,7 @@ def quota_of(user: User | None) -> Amount | None:
 
 def used_by(user: User) -> Amount:
     """What somebody uses now. Songs just deleted count until nobody can bring them back."""
-    mine = Job.objects.filter(track__owner=user, trial_of=None)
+    mine = Job.objects.filter(track__owner=user, rerun_of=None)
     in_work = mine.filter(state__in=LIVE, finished=None, deleted_at=None)
     charged = Usage.objects.filter(user=user, at__gt=timezone.now() - MONTH)
     seconds = _sum(charged, "seconds") + _sum(in_work, "samples") / SAMPLE_RATE
@@ -79,7 +79,7 @@ def refusal(user: User | None, size: int = 0) -> str:
 
 def require_minutes(job: Job, seconds: float) -> None:
     """Raise QuotaUsedUp if a job in work, whose length has just been noted, is longer than what its owner has left."""
-    owner, counts = _owner(job), job.finished is None and job.trial_of_id is None
+    owner, counts = _owner(job), job.finished is None and job.rerun_of_id is None
     quota = quota_of(owner) if counts else None
     if quota and (used := used_by(owner).minutes) > quota.minutes:
         raise QuotaUsedUp(_said(TOO_LONG.format(quota.minutes, used - seconds / 60), owner), permanent=True)
@@ -87,7 +87,7 @@ def require_minutes(job: Job, seconds: float) -> None:
 
 def charge(job: Job) -> None:
     """Charge a song to its owner, in the transaction in which it is finished for the first time."""
-    if not job.trial_of_id:
+    if not job.rerun_of_id:
         samples = Job.objects.values_list("samples", flat=True).get(pk=job.pk) or 0
         Usage.objects.create(user=_owner(job), seconds=samples / SAMPLE_RATE)
 

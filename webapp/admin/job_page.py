@@ -38,7 +38,7 @@ class RerunForm(forms.Form):
 
 def is_possible(action: str, job: Job) -> bool:
     """Whether an action of the list makes sense on a job's own page."""
-    if action == "delete_selected" or (action == "hand_over" and job.trial_of_id is None):
+    if action == "delete_selected" or (action == "hand_over" and job.rerun_of_id is None):
         return False
     return job.state in POSSIBLE.get(action, State.values)
 

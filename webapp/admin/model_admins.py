@@ -132,7 +132,7 @@ class JobAdmin(Shown, admin.ModelAdmin[Job]):
     @admin.display(ordering="track__title")
     def title(self, job: Job) -> str:
         """The song's."""
-        return f"{job.track.title} (second try)" if job.trial_of_id else job.track.title
+        return f"{job.track.title} (second try)" if job.rerun_of_id else job.track.title
 
     @admin.display
     def owner(self, job: Job) -> str:
@@ -268,9 +268,9 @@ class JobAdmin(Shown, admin.ModelAdmin[Job]):
         if request.method != "POST" or not form.is_valid():
             self.message_user(request, f"These settings don't go together. {form.errors.as_text()}", messages.ERROR)
             return redirect(JOB_PAGE, pk)
-        trial = moderation.rerun(job, form.options(), cast(User, request.user))
+        rerun = moderation.rerun(job, form.options(), cast(User, request.user))
         self.message_user(request, "It is separated again, as you see beside the first result.", messages.SUCCESS)
-        return redirect(f"{reverse(JOB_PAGE, args=[pk])}?beside={trial.pk}")
+        return redirect(f"{reverse(JOB_PAGE, args=[pk])}?beside={rerun.pk}")
 
 
 def _jobs(count: int) -> str:
@@ -290,4 +290,4 @@ class ExportAdmin(Shown, admin.ModelAdmin[Export]):
 class WorkerAdmin(Shown, admin.ModelAdmin[Worker]):
     """Workers seen in the last day; they enter themselves."""
 
-    list_display = ("name", "provider", "beat_at")
+    list_display = ("name", "provider", "heartbeat_at")

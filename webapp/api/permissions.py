@@ -27,7 +27,7 @@ def reach(user: AbstractBaseUser | AnonymousUser, method: str | None, owner: str
     if isinstance(user, User) and user.is_staff and method in SAFE_METHODS:
         return Q()
     job, of_a_job, _ = owner.partition("track__owner")
-    return Q(**{owner: user.pk}, **({f"{job}trial_of": None} if of_a_job else {}))
+    return Q(**{owner: user.pk}, **({f"{job}rerun_of": None} if of_a_job else {}))
 
 
 class WithinScope(BasePermission):

@@ -64,8 +64,8 @@ def job_json(job: Job, queue: Queue | None = None) -> schemas.Job:
         "sample_rate": job.report.get("sample_rate"),
         "bleed": job.options.get("bleed", DEFAULT_BLEED),
         "stems_asked": in_order(_wish(job)),
-        "heard": job.heard or None,
-        "detection_url": _url("job-detection", job) if job.heard else None,
+        "detected": job.detected or None,
+        "detection_url": _url("job-detection", job) if job.detected else None,
         "choices": stem_choices(preset),
         "experimental": experimental_stems(preset),
         "stems_url": _url("api-job-stems", job),
@@ -81,7 +81,7 @@ def job_json(job: Job, queue: Queue | None = None) -> schemas.Job:
         "api_url": _url("api-job", job),
         "audio": _audio(job) if stems or job.original_done else None,
         "stems": stems,
-        "folded": [{"empty": False} | row for row in job.report.get("folded", [])],  # older reports don't say
+        "merged": [{"empty": False} | row for row in job.report.get("merged", [])],  # older reports don't say
         "warnings": job.report.get("warnings", []),
         "null_db": job.report.get("null_db"),
         "quality": job.report.get("evidence", {}),

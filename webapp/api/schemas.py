@@ -136,8 +136,8 @@ class Job(TypedDict):
     choices: A[list[str], "Stems that can be asked for.", ["vocals", "drums", "bass", "guitar", "piano", "other"]]
     experimental: A[list[str], "Those of them that come only when asked for.", ["guitar", "piano"]]
     stems: A[list[Stem], "Those that can be heard already."]
-    folded: A[list[Merged], "What is in `other` though it was separated, and why."]
-    heard: A[Detected | None, "What the detector found."]
+    merged: A[list[Merged], "What is in `other` though it was separated, and why."]
+    detected: A[Detected | None, "What the detector found."]
     models: A[
         list[dict[str, Any]],
         "Models that were used, with checksum and licence.",

@@ -201,7 +201,7 @@ def _beating() -> Iterator[None]:
 def _beat() -> None:
     """For what is being made and for what waits in line."""
     try:
-        Export.objects.filter(process=PROCESS, state__in=LIVE).update(beat_at=timezone.now())
+        Export.objects.filter(process=PROCESS, state__in=LIVE).update(heartbeat_at=timezone.now())
     except (OperationalError, InterfaceError) as error:
         log.warning("The database could not be told that files are still being written (%s).", error)
     finally:
@@ -235,7 +235,7 @@ def _fail(export: Export, error: Exception) -> None:
 
 def fail_lost() -> None:
     """Fail what was being made by a process that is gone."""
-    lost = Export.objects.filter(state__in=LIVE, beat_at__lt=timezone.now() - LOST_AFTER)
+    lost = Export.objects.filter(state__in=LIVE, heartbeat_at__lt=timezone.now() - LOST_AFTER)
     for export in list(lost):
         if lost.filter(pk=export.pk).update(state=State.FAILED, error=LOST):
             store().discard(export.folder)

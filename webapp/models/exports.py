@@ -13,8 +13,8 @@ from webapp.models.songs import Job, State
 class Export(models.Model):
     """A file made for somebody to take along: a mix, stems, all in an archive.
 
-    beat_at is the last sign of life of the web process that makes it. lowered_db: by how much it was lowered so as not
-    to clip.
+    heartbeat_at is the last sign of life of the web process that makes it. lowered_db: by how much it was lowered so
+    as not to clip.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -27,7 +27,7 @@ class Export(models.Model):
     size = models.PositiveBigIntegerField(null=True, blank=True)
     lowered_db = models.FloatField(default=0.0)
     created_at = models.DateTimeField(default=timezone.now, db_index=True)
-    beat_at = models.DateTimeField(default=timezone.now)
+    heartbeat_at = models.DateTimeField(default=timezone.now)
 
     def __str__(self) -> str:
         return self.filename

@@ -103,7 +103,7 @@ class Job(models.Model):
     its timelines, which are a file. finished is the last attempt that ended well: people keep its stems until another
     choice of stems is ready, and also if that fails. tags are what the upload says about itself, without its picture.
     A job with deleted_at is gone for everyone but its owner's undo. review is the last verdict, "" if nobody is asked
-    for one. trial_of is the job that a reviewer ran again with other settings: a trial is not shown to the owner.
+    for one. rerun_of is the job that a reviewer ran again with other settings: a trial is not shown to the owner.
     size: bytes of all files of the finished attempt. draft_done: segments that can be heard as a draft meanwhile.
     stage_progress: how far the stage is, 0 to 1; None if that is not known.
     """
@@ -133,16 +133,16 @@ class Job(models.Model):
     error = models.TextField(blank=True)
     cause = models.CharField(max_length=16, choices=Cause.choices, blank=True)
     tags = models.JSONField(default=dict, blank=True)
-    heard = models.JSONField(default=dict, blank=True)
+    detected = models.JSONField(default=dict, blank=True)
     report = models.JSONField(default=dict, blank=True)
 
     review = models.CharField(max_length=16, choices=Verdict.choices, blank=True)
-    trial_of = models.ForeignKey("self", on_delete=models.CASCADE, null=True, blank=True, related_name="trials")
+    rerun_of = models.ForeignKey("self", on_delete=models.CASCADE, null=True, blank=True, related_name="reruns")
 
     created_at = models.DateTimeField(default=timezone.now)
     queued_at = models.DateTimeField(default=timezone.now)
     claimed_at = models.DateTimeField(null=True, blank=True)
-    beat_at = models.DateTimeField(null=True, blank=True)
+    heartbeat_at = models.DateTimeField(null=True, blank=True)
     finished_at = models.DateTimeField(null=True, blank=True)
     updated_at = models.DateTimeField(default=timezone.now)
     deleted_at = models.DateTimeField(null=True, blank=True)
@@ -285,14 +285,14 @@ class WorkerQuerySet(models.QuerySet["Worker"]):
 
     def alive(self) -> "WorkerQuerySet":
         """Those that beat a moment ago."""
-        return self.filter(beat_at__gt=timezone.now() - LOST_AFTER)
+        return self.filter(heartbeat_at__gt=timezone.now() - LOST_AFTER)
 
 
 class Worker(models.Model):
     """One run of a worker process: a restarted worker is another row, so that its lost job is noticed."""
 
     name = models.CharField(primary_key=True, max_length=255)
-    beat_at = models.DateTimeField(db_index=True)
+    heartbeat_at = models.DateTimeField(db_index=True)
     provider = models.CharField(max_length=64, blank=True)
 
     objects = WorkerQuerySet.as_manager()

@@ -80,6 +80,6 @@ def _song(track: Track, files: list[str]) -> dict[str, Any]:
 
 
 def _separation(job: Job) -> dict[str, Any]:
-    names = ("state", "options", "tags", "heard", "report", "error", "created_at", "finished_at", "deleted_at")
+    names = ("state", "options", "tags", "detected", "report", "error", "created_at", "finished_at", "deleted_at")
     history = [{"at": event.at, "what": event.get_kind_display()} for event in job.history.all()]
     return {name: getattr(job, name) for name in names} | {"history": history}

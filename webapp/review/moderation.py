@@ -17,13 +17,13 @@ EMPTIED = (
 
 def rerun(job: Job, options: Options, by: User) -> Job:
     """Separate the same song with other settings, beside what there is. The owner does not see it until `hand_over`."""
-    return actions.enqueue(job.track, options, by, trial_of=job)
+    return actions.enqueue(job.track, options, by, rerun_of=job)
 
 
-def hand_over(trial: Job, by: User) -> bool:
+def hand_over(rerun: Job, by: User) -> bool:
     """Give a finished trial to the owner, who then has it beside the other. False if it is none, or not finished."""
-    ready = Job.objects.filter(pk=trial.pk, trial_of__isnull=False, state=State.DONE)
-    return bool(change(ready, EventKind.HANDED_OVER, by, trial_of=None))
+    ready = Job.objects.filter(pk=rerun.pk, rerun_of__isnull=False, state=State.DONE)
+    return bool(change(ready, EventKind.HANDED_OVER, by, rerun_of=None))
 
 
 def requeue(job: Job, by: User) -> bool:

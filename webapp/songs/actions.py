@@ -28,11 +28,11 @@ def add_track(owner: User, upload: File[bytes], filename: str, title: str = "") 
     return track
 
 
-def enqueue(track: Track, options: Options | None = None, by: User | None = None, trial_of: Job | None = None) -> Job:
-    """Queue a separation of a track; trial_of: with other settings than that job."""
+def enqueue(track: Track, options: Options | None = None, by: User | None = None, rerun_of: Job | None = None) -> Job:
+    """Queue a separation of a track; rerun_of: with other settings than that job."""
     wish = {} if options is None else {name: value for name, value in options.as_dict().items() if name in JOB_OPTIONS}
     with transaction.atomic():
-        job = Job.objects.create(track=track, options=wish, trial_of=trial_of)
+        job = Job.objects.create(track=track, options=wish, rerun_of=rerun_of)
         record([job.pk], EventKind.CREATED, by)
         transaction.on_commit(wake)
     return job
@@ -98,7 +98,7 @@ def rename(track: Track, title: str, by: User | None = None) -> None:
 
 def delete(job: Job, by: User | None = None) -> None:
     """Hide a job with its trials, which stop. For UNDO it can be brought back, then `purge` removes it."""
-    kept = _with_trials(job).filter(deleted_at=None)
+    kept = _with_reruns(job).filter(deleted_at=None)
     live = kept.filter(state__in=LIVE)
     gone: dict[str, Any] = {"deleted_at": timezone.now()}
     with transaction.atomic():
@@ -121,7 +121,7 @@ def delete_track(track: Track, by: User | None = None) -> None:
 
 def restore(job: Job, by: User | None = None) -> bool:
     """Bring a deleted job back. False if it isn't deleted, or too long ago."""
-    hidden = _with_trials(job).filter(deleted_at__gt=timezone.now() - UNDO)
+    hidden = _with_reruns(job).filter(deleted_at__gt=timezone.now() - UNDO)
     with transaction.atomic():
         changed = change(hidden, EventKind.RESTORED, by, deleted_at=None)
         if changed:
@@ -129,5 +129,5 @@ def restore(job: Job, by: User | None = None) -> bool:
     return bool(changed)
 
 
-def _with_trials(job: Job) -> QuerySet[Job]:
-    return Job.objects.filter(Q(pk=job.pk) | Q(trial_of=job.pk))
+def _with_reruns(job: Job) -> QuerySet[Job]:
+    return Job.objects.filter(Q(pk=job.pk) | Q(rerun_of=job.pk))

@@ -26,4 +26,4 @@ def all_jobs() -> QuerySet[Job]:
 
 def jobs_of(user: AbstractBaseUser | AnonymousUser) -> QuerySet[Job]:
     """A person's jobs, without what reviewers try. A visitor without account has none."""
-    return all_jobs().filter(track__owner_id=user.pk, trial_of=None)
+    return all_jobs().filter(track__owner_id=user.pk, rerun_of=None)

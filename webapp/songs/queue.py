@@ -78,7 +78,7 @@ def claim(pk: UUID, worker: str) -> Job | None:
             "worker": worker,
             "attempts": F("attempts") + 1,
             "claimed_at": now,
-            "beat_at": now,
+            "heartbeat_at": now,
         }
         # One of the two finds the row: what was finished before stays in sight.
         told: dict[str, Any] = {"kind": EventKind.STARTED, "detail": {"worker": worker}}
@@ -97,7 +97,7 @@ def progress(job: Job, stems: Iterable[str] = (), **fields: Any) -> None:
     """Note how far the worker is and which stems there are. Raises JobLost when the job is no longer its."""
     with transaction.atomic():
         now = timezone.now()
-        if not _held(job).update(**fields, beat_at=now, updated_at=now):
+        if not _held(job).update(**fields, heartbeat_at=now, updated_at=now):
             raise JobLost(str(job.pk))
         Stem.objects.bulk_create([Stem(job=job, name=name) for name in stems], ignore_conflicts=True)
 
@@ -120,7 +120,7 @@ def finish(job: Job, report: dict[str, Any], files: dict[str, Path], **fields: A
         record([job.pk], EventKind.DONE)
         if job.finished is None:
             charge(job)
-        flag(job, report, fields.get("heard", {}))
+        flag(job, report, fields.get("detected", {}))
         job.stems.exclude(name__in=files).delete()
         for name, path in files.items():
             job.stems.filter(name=name).update(file=str(path.relative_to(settings.MEDIA_ROOT)))
@@ -157,7 +157,7 @@ def discard_output(job: Job) -> None:
 
 def heartbeat(worker: str) -> None:
     """Show that the worker lives."""
-    Worker.objects.update_or_create(name=worker, defaults={"beat_at": timezone.now()})
+    Worker.objects.update_or_create(name=worker, defaults={"heartbeat_at": timezone.now()})
 
 
 def deregister(worker: str) -> None:
@@ -175,13 +175,13 @@ def requeue_stale() -> int:
 
 def fail_stalled(worker: str) -> bool:
     """Fail a living worker's job that has not moved for a long time. True if there was one: the worker hangs."""
-    stalled = Job.objects.filter(state=State.RUNNING, worker=worker, beat_at__lt=timezone.now() - STALLED_AFTER)
+    stalled = Job.objects.filter(state=State.RUNNING, worker=worker, heartbeat_at__lt=timezone.now() - STALLED_AFTER)
     return bool(end(stalled, EventKind.FAILED, error=STALLED, cause=Cause.STALLED))
 
 
 def forget_workers() -> None:
     """Drop rows of workers gone for a day."""
-    Worker.objects.filter(beat_at__lt=timezone.now() - timedelta(days=1)).delete()
+    Worker.objects.filter(heartbeat_at__lt=timezone.now() - timedelta(days=1)).delete()
 
 
 def purge() -> None:

@@ -31,7 +31,7 @@ FRESH: dict[str, Any] = IDLE | {
     "draft_done": 0,
     "segments_done": 0,
     "tags": {},
-    "heard": {},
+    "detected": {},
     "report": {},
 }
 

@@ -70,7 +70,7 @@ def announce(jobs: Iterable[UUID], kind: EventKind, at: datetime) -> None:
     listening = [hook for hook in hooks if not hook.events or kind in hook.events]
     if not listening:
         return
-    told = Job.objects.filter(pk__in=jobs, trial_of=None).select_related("track")
+    told = Job.objects.filter(pk__in=jobs, rerun_of=None).select_related("track")
     Delivery.objects.bulk_create(
         Delivery(webhook=hook, event=kind, body=_body(f"job.{kind}", at, _told(job)))
         for job in told

@@ -65,15 +65,15 @@ class JobProgress:
         self._write()
         require_minutes(self.job, recording.samples / SAMPLE_RATE)
 
-    def heard(self, stage: str, heard: "Detection") -> None:
+    def detected(self, stage: str, detected: "Detection") -> None:
         """The detector has listened: in short for the row, in full as a file."""
-        full = heard.as_dict() | {"stage": stage}
+        full = detected.as_dict() | {"stage": stage}
         part = self.job.directory / f"{DETECTION}.part"
         part.write_text(json.dumps(full), "utf-8")
         part.replace(self.job.directory / DETECTION)
         self.publish()
         short = {kind: {name: row[name] for name in SHORT} for kind, row in full["stems"].items()}
-        self.result |= {"heard": {"stage": stage, "stems": short}}
+        self.result |= {"detected": {"stage": stage, "stems": short}}
         self._write()
 
     def draft(self, stems: list[str], blocks: "Iterator[Block]") -> None:

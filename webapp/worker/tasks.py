@@ -114,7 +114,7 @@ def _separate(job: Job) -> None:
         (job.directory / REPORT).write_text(json.dumps(told), "utf-8")
         note.result["size"] = _size(job.directory)
         publish()
-    row = told | {"heard": {}, "files": {}}  # both are in the file
+    row = told | {"detected": {}, "files": {}}  # both are in the file
     _end(job, lambda: queue.finish(job, row, report.files, **note.fields, **note.result))
 
 
@@ -131,7 +131,7 @@ def _separated(job: Job, source: Path, note: "JobProgress") -> "Report":
         queue.options_of(job),
         on_progress=note.progress,
         on_decoded=note.decoded,
-        on_heard=note.heard,
+        on_detected=note.detected,
         on_draft=note.draft if settings.DRAFT and job.finished is None else None,
         on_block=note.block,
     )
@@ -155,8 +155,8 @@ def _chosen_from(finished: Path, job: Job, source: Path, note: "JobProgress") ->
     report = Report.from_dict(json.loads((finished / REPORT).read_text("utf-8")))
     if not reusable(finished, report, options):
         return None
-    for stage, heard in report.heard.items():
-        note.heard(stage, heard)
+    for stage, detected in report.detected.items():
+        note.detected(stage, detected)
     return choose_again(
         source,
         finished,
@@ -173,7 +173,7 @@ def _fold(job: Job, report: "Report") -> None:
     """What proved empty only in the end was played as a lane of its own until then."""
     from pipeline.playback.segments import fold, index  # noqa: PLC0415
 
-    late = {*index(job.directory).stems} & {stem.name for stem in report.folded}
+    late = {*index(job.directory).stems} & {stem.name for stem in report.merged}
     if late:
         fold(job.directory, sorted(late), silent=sorted(late & {*report.stems}))
 

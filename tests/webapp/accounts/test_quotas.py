@@ -83,9 +83,9 @@ class TestMinutes:
         quotas.require_minutes(claimed(job), 20)
 
     def test_a_reviewers_trial_is_not_the_owners(self, make_job, owner):
-        job, trial = make_job(State.DONE), make_job()
-        Job.objects.filter(pk=trial.pk).update(trial_of=job)
-        finish(claimed(fresh(trial)))
+        job, rerun = make_job(State.DONE), make_job()
+        Job.objects.filter(pk=rerun.pk).update(rerun_of=job)
+        finish(claimed(fresh(rerun)))
         assert used(owner) == pytest.approx(SONG_MINUTES)
 
 

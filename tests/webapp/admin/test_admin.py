@@ -166,12 +166,12 @@ def test_the_page_offers_what_makes_sense(make_job, manager, state, actions):
 
 
 def test_a_finished_try_can_be_handed_over_on_its_page(make_job, manager, owner):
-    trial = claimed(moderation.rerun(make_job(State.DONE), Options(), owner))
-    assert "hand_over" not in manager.get(page(trial)).context["actions"]
-    finish(trial)
-    assert "hand_over" in manager.get(page(trial)).context["actions"]
-    act(manager, "hand_over", trial)
-    assert fresh(trial).trial_of is None
+    rerun = claimed(moderation.rerun(make_job(State.DONE), Options(), owner))
+    assert "hand_over" not in manager.get(page(rerun)).context["actions"]
+    finish(rerun)
+    assert "hand_over" in manager.get(page(rerun)).context["actions"]
+    act(manager, "hand_over", rerun)
+    assert fresh(rerun).rerun_of is None
 
 
 def test_what_can_not_be_done_is_said(make_job, manager):
@@ -185,19 +185,19 @@ def test_what_can_not_be_done_is_said(make_job, manager):
 def test_another_try_is_shown_beside_the_first(make_job, reviewer):
     job = make_job(State.DONE)
     answer = reviewer.post(f"{LIST}{job.pk}/again/", {"preset": "default", "bleed": "strong", "stems": ["bass"]})
-    trial = Job.objects.get(trial_of=job)
-    assert (trial.options["bleed"], trial.options["stems"]) == ("strong", ["bass"])
-    assert answer.url == f"{page(job)}?beside={trial.pk}"
-    finish(claimed(trial))
-    assert [result["job"] for result in reviewer.get(answer.url).context["results"]] == [job, trial]
-    assert [result["job"] for result in reviewer.get(page(trial)).context["results"]] == [trial]
+    rerun = Job.objects.get(rerun_of=job)
+    assert (rerun.options["bleed"], rerun.options["stems"]) == ("strong", ["bass"])
+    assert answer.url == f"{page(job)}?beside={rerun.pk}"
+    finish(claimed(rerun))
+    assert [result["job"] for result in reviewer.get(answer.url).context["results"]] == [job, rerun]
+    assert [result["job"] for result in reviewer.get(page(rerun)).context["results"]] == [rerun]
 
 
 @pytest.mark.parametrize("wish", [{}, {"preset": "default", "bleed": "loud"}, {"preset": "?", "bleed": "off"}])
 def test_settings_that_do_not_exist_are_refused(make_job, reviewer, wish):
     job = make_job(State.DONE)
     answer = reviewer.post(f"{LIST}{job.pk}/again/", wish, follow=True)
-    assert said(answer)[0].startswith("These settings") and not job.trials.exists()
+    assert said(answer)[0].startswith("These settings") and not job.reruns.exists()
 
 
 def test_a_result_of_another_song_is_not_shown_beside(make_job, reviewer):

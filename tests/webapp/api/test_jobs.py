@@ -382,6 +382,6 @@ class TestStems:
     def test_what_was_heard_is_told_in_short_and_in_full(self, browser, make_job, owner, stranger, fetch):
         job = make_job(State.DONE)
         data = browser.get(f"/api/v1/jobs/{job.pk}/").json()
-        assert data["heard"]["stems"]["vocals"] == {"probability": 0.9, "presence": "present"}
+        assert data["detected"]["stems"]["vocals"] == {"probability": 0.9, "presence": "present"}
         assert fetch(data["detection_url"], owner).body == b'{"stage": "confirmed"}'
         assert fetch(data["detection_url"], stranger).status == 404

@@ -299,7 +299,7 @@ class TestHousekeeping:
     @pytest.mark.parametrize("state", [State.QUEUED, State.RUNNING])
     def test_what_a_dead_process_was_making_fails_with_a_reason(self, job, state):
         lost, alive = (waiting(job, state=state) for _ in range(2))
-        Export.objects.filter(pk=lost.pk).update(beat_at=timezone.now() - renderer.LOST_AFTER)
+        Export.objects.filter(pk=lost.pk).update(heartbeat_at=timezone.now() - renderer.LOST_AFTER)
         lost.folder.mkdir(parents=True)
         renderer.fail_lost()
         assert Export.objects.get(pk=lost.pk).error == renderer.LOST
@@ -309,11 +309,11 @@ class TestHousekeeping:
 
     def test_a_process_beats_for_its_own_alone(self, job):
         old = timezone.now() - timedelta(minutes=5)
-        mine, done, another = (waiting(job, beat_at=old) for _ in range(3))
+        mine, done, another = (waiting(job, heartbeat_at=old) for _ in range(3))
         Export.objects.exclude(pk=another.pk).update(process=renderer.PROCESS)
         Export.objects.filter(pk=done.pk).update(state=State.DONE)
         renderer._beat()
-        assert {export.pk for export in Export.objects.filter(beat_at__gt=old)} == {mine.pk}
+        assert {export.pk for export in Export.objects.filter(heartbeat_at__gt=old)} == {mine.pk}
 
     def test_it_beats_as_long_as_a_file_is_made_however_slowly(self, job, ask, monkeypatch):
         beaten = Event()

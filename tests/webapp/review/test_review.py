@@ -29,7 +29,7 @@ def report(**more):
     return {"null_db": -120.0, "stems": ["vocals", "drums"], "evidence": {"vocals": FINE, "drums": FINE}} | more
 
 
-def heard(**presence):
+def detected(**presence):
     return {"stage": "confirmed", "stems": {kind: {"probability": 0.5, "presence": p} for kind, p in presence.items()}}
 
 
@@ -39,16 +39,16 @@ def listed(browser):
 
 
 def test_nothing_speaks_against_a_good_result():
-    assert dict(flags_of(report(), heard(vocals="present", drums="present", piano="uncertain"))) == {}
+    assert dict(flags_of(report(), detected(vocals="present", drums="present", piano="uncertain"))) == {}
 
 
 @pytest.mark.parametrize(
     ("kind", "found", "listened", "words"),
     [
-        ("null", report(null_db=-59.0), heard(), "59 dB"),
-        ("clipped", report(evidence={"vocals": FINE, "drums": FINE | {"clipped": 0.01}}), heard(), "drums"),
-        ("silent", report(evidence={"vocals": FINE | {"level_db": -80.0}}), heard(), "vocals"),
-        ("unsure", report(), heard(vocals="present", drums="uncertain"), "drums"),
+        ("null", report(null_db=-59.0), detected(), "59 dB"),
+        ("clipped", report(evidence={"vocals": FINE, "drums": FINE | {"clipped": 0.01}}), detected(), "drums"),
+        ("silent", report(evidence={"vocals": FINE | {"level_db": -80.0}}), detected(), "vocals"),
+        ("unsure", report(), detected(vocals="present", drums="uncertain"), "drums"),
     ],
 )
 def test_each_fault_has_its_flag(kind, found, listened, words):
@@ -112,28 +112,28 @@ def test_a_second_try_is_not_told_to_the_owner_before_it_is_handed_over(make_job
     job = make_job(State.DONE)
     outbox.create(job.track.owner, "https://example.org/", [])
     with committing():
-        trial = moderation.rerun(job, Options(stems=("drums",), bleed="strong"), reviewer)
+        rerun = moderation.rerun(job, Options(stems=("drums",), bleed="strong"), reviewer)
     assert sent[-1:] == ["webapp.tasks.separate"]
-    assert trial.track == job.track and queue.options_of(trial).bleed == "strong"
-    assert not moderation.hand_over(trial, reviewer)  # it isn't finished
-    finish(claimed(trial))
+    assert rerun.track == job.track and queue.options_of(rerun).bleed == "strong"
+    assert not moderation.hand_over(rerun, reviewer)  # it isn't finished
+    finish(claimed(rerun))
     assert [row["id"] for row in listed(browser)] == [str(job.pk)]
     assert not Delivery.objects.exists()
-    assert moderation.hand_over(trial, reviewer)
-    assert {row["id"] for row in listed(browser)} == {str(job.pk), str(trial.pk)}
+    assert moderation.hand_over(rerun, reviewer)
+    assert {row["id"] for row in listed(browser)} == {str(job.pk), str(rerun.pk)}
     assert fresh(job).state == State.DONE
     assert not moderation.hand_over(fresh(job), reviewer)  # it is the owner's already
 
 
 def test_a_second_try_goes_with_the_first(make_job, reviewer):
     job = make_job(State.DONE)
-    trial = moderation.rerun(job, Options(), reviewer)
+    rerun = moderation.rerun(job, Options(), reviewer)
     actions.delete(job)
-    assert fresh(trial).deleted_at and queue.claim(trial.pk, "w") is None
+    assert fresh(rerun).deleted_at and queue.claim(rerun.pk, "w") is None
     actions.restore(job)
-    assert fresh(trial).deleted_at is None
+    assert fresh(rerun).deleted_at is None
     job.delete()
-    assert not Job.objects.filter(pk=trial.pk).exists()
+    assert not Job.objects.filter(pk=rerun.pk).exists()
 
 
 def test_jobs_of_a_held_owner_wait(make_job, owner, stranger, browser, sent, committing):

@@ -66,7 +66,7 @@ def test_many_at_once_each_get_their_own(make_job):
 
 def test_a_hanging_worker_is_told_of(make_job):
     job = claimed(make_job())
-    Job.objects.filter(pk=job.pk).update(beat_at=timezone.now() - 2 * queue.STALLED_AFTER)
+    Job.objects.filter(pk=job.pk).update(heartbeat_at=timezone.now() - 2 * queue.STALLED_AFTER)
     queue.fail_stalled("w")
     assert told(job)[2:] == [("failed", {"error": queue.STALLED}, None)]
 

@@ -146,7 +146,7 @@ class TestHolding:
             12.5,
         )
         assert {stem.name for stem in after.stems.all()} == {"drums", "vocals"}
-        assert after.beat_at > before.beat_at
+        assert after.heartbeat_at > before.heartbeat_at
         assert after.updated_at > before.updated_at
         queue.progress(job, ["drums", "vocals"])
         assert after.stems.count() == 2
@@ -374,7 +374,7 @@ class TestLostWorkers:
     def test_a_stalled_job_is_failed_with_a_reason(self, make_job):
         stalled, busy, others = (claimed(make_job(), worker) for worker in ("stuck", "busy", "other"))
         old = timezone.now() - queue.STALLED_AFTER - timedelta(seconds=1)
-        Job.objects.filter(pk__in=[stalled.pk, others.pk]).update(beat_at=old)
+        Job.objects.filter(pk__in=[stalled.pk, others.pk]).update(heartbeat_at=old)
         assert queue.fail_stalled("stuck")
         assert not queue.fail_stalled("busy")
         assert fresh(stalled).state == State.FAILED
@@ -451,7 +451,11 @@ class TestChoose:
         assert (again.attempts, again.published, again.directory) == (2, job.directory, job.folder / "2")
         assert "vocals/00000.flac" in files_below(job.directory)
         after = browser.get(f"/api/v1/jobs/{job.pk}/").json()
-        assert (after["audio"], after["stems"], after["heard"]) == (before["audio"], before["stems"], before["heard"])
+        assert (after["audio"], after["stems"], after["detected"]) == (
+            before["audio"],
+            before["stems"],
+            before["detected"],
+        )
 
     def test_the_earlier_work_goes_once_the_new_is_whole(self, make_job):
         job = make_job(State.DONE)
@@ -474,7 +478,7 @@ class TestChoose:
         actions.reselect_stems(job, ["drums"])
         again = claimed(fresh(job))
         again.directory.mkdir()
-        Job.objects.filter(pk=job.pk).update(beat_at=timezone.now() - 2 * queue.STALLED_AFTER)
+        Job.objects.filter(pk=job.pk).update(heartbeat_at=timezone.now() - 2 * queue.STALLED_AFTER)
         with committing():
             end(again)
         after = browser.get(f"/api/v1/jobs/{job.pk}/").json()

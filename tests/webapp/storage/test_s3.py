@@ -47,7 +47,7 @@ def engine(monkeypatch):
     """
     between = []
 
-    def separate_file(source, directory, options, *, on_progress, on_decoded, on_heard, on_draft, on_block):
+    def separate_file(source, directory, options, *, on_progress, on_decoded, on_detected, on_draft, on_block):
         assert source.read_bytes() == SONG
         song, stems = Recording(directory / ".song"), noise()
         with song.path.open("wb") as file:
@@ -65,7 +65,7 @@ def engine(monkeypatch):
         for path in files.values():
             path.write_bytes(path.stem.encode() * 1000)
         return Report(
-            title="Song", samples=total, asked=[], stems=[*stems], heard={}, residual=False, preset="default",
+            title="Song", samples=total, asked=[], stems=[*stems], detected={}, residual=False, preset="default",
             bleed="off", models=[], provider="CPU", files=files, null_db=-120,
         )  # fmt: skip
 

@@ -36,7 +36,7 @@ def test_the_pulse_tidies_up(make_job, committing):
     actions.delete(deleted)
     long_ago = timezone.now() - timedelta(days=2)
     Job.objects.filter(pk=deleted.pk).update(deleted_at=long_ago)
-    lost = Export.objects.create(job=job, filename="a.wav", beat_at=long_ago)
+    lost = Export.objects.create(job=job, filename="a.wav", heartbeat_at=long_ago)
     Export.objects.create(job=job, filename="b.wav", state=State.DONE, created_at=long_ago)
     with committing():
         heartbeat.pulse("w")
@@ -68,7 +68,7 @@ def test_a_database_that_is_away_does_not_end_the_pulse(monkeypatch, caplog):
 
 def test_a_worker_whose_work_hangs_gives_up(make_job, monkeypatch):
     job = claimed(make_job(), "hung")
-    Job.objects.filter(pk=job.pk).update(beat_at=timezone.now() - queue.STALLED_AFTER - timedelta(minutes=1))
+    Job.objects.filter(pk=job.pk).update(heartbeat_at=timezone.now() - queue.STALLED_AFTER - timedelta(minutes=1))
     queue.heartbeat("hung")
     exits = []
     monkeypatch.setattr(heartbeat.os, "_exit", exits.append)

@@ -55,11 +55,11 @@ def engine(monkeypatch):
     """Installs an engine that reports blocks of five seconds; calls `draft` before them and `between` after each."""
 
     def install(between=lambda _: None, error=None, draft=lambda _: None):
-        def separate_file(source, directory, options, *, on_progress, on_decoded, on_heard, on_draft, on_block):
+        def separate_file(source, directory, options, *, on_progress, on_decoded, on_detected, on_draft, on_block):
             assert source.read_bytes() == SONG
             on_progress(Progress("decode", 0, 0))
             on_decoded(recording(directory))
-            on_heard("mixture", HEARD)
+            on_detected("mixture", HEARD)
             if on_draft:
                 draft(lambda between: on_draft([*STEMS], sketched(on_progress, between)))
             count = SECONDS // 5
@@ -78,7 +78,7 @@ def engine(monkeypatch):
                 samples=SECONDS * SECOND,
                 asked=list(options.stems),
                 stems=list(STEMS),
-                heard={"mixture": HEARD},
+                detected={"mixture": HEARD},
                 residual=False,
                 preset=options.preset,
                 bleed=options.bleed,
@@ -471,7 +471,7 @@ def test_another_choice_of_stems_is_made_of_finished_work(make_job, engine, monk
     def choose_again(source, finished, report, directory, options, *, on_progress, on_decoded, on_block):
         assert source.read_bytes() == SONG
         on_decoded(recording(directory))
-        asked.append((finished, report.heard, options.stems))
+        asked.append((finished, report.detected, options.stems))
         path = directory / "vocals.wav"
         path.write_bytes(b"again")
         on_block(Block(0, SECOND, SECOND, {"vocals": np.zeros((2, SECOND), np.float32)}))
@@ -484,7 +484,7 @@ def test_another_choice_of_stems_is_made_of_finished_work(make_job, engine, monk
     tasks.separate()
     done = fresh(job)
     assert asked == [(job.folder / "1", {"mixture": HEARD}, ("drums",))]
-    assert (done.state, done.heard["stage"], done.attempts) == (State.DONE, "mixture", 2)
+    assert (done.state, done.detected["stage"], done.attempts) == (State.DONE, "mixture", 2)
     assert [stem.file.read() for stem in done.stems.all()] == [b"again"]
 
 
@@ -503,8 +503,8 @@ def test_what_is_heard_is_told_before_anything_is_separated(make_job, engine, br
     answers = []
     tasks.separate()
     assert answers[0]["audio"]["segments_done"] == 0
-    assert answers[0]["heard"]["stage"] == "mixture"
-    assert answers[0]["heard"]["stems"]["vocals"] == {"probability": 0.9, "presence": "present"}
+    assert answers[0]["detected"]["stage"] == "mixture"
+    assert answers[0]["detected"]["stems"]["vocals"] == {"probability": 0.9, "presence": "present"}
     full = json.loads(fetch(answers[0]["detection_url"], owner).body)
     assert full["stems"]["vocals"]["timeline"] == [0.9] * SECONDS
 

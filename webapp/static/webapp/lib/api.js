@@ -96,8 +96,8 @@ import { share } from "./news.js";
  * @property {string[]} stems_asked empty: as the song has them
  * @property {string[]} choices stems that can be asked for
  * @property {string[]} experimental those of them that come only when asked for
- * @property {Merged[]} folded
- * @property {Detected | null} heard
+ * @property {Merged[]} merged
+ * @property {Detected | null} detected
  * @property {string | null} detection_url
  * @property {string} stems_url
  * @property {string | null} zip_url all stems in one archive; null until there are finished ones

@@ -92,7 +92,7 @@ export class Mixer {
     this.nowPlaying.describe(job);
     showDraft(this.root, job.stems, audio);
     this.peaks.update(audio);
-    job.stems.forEach((stem, index) => this.lanes[index].update(stem, job.folded.some(({ name }) => name === stem.name)));
+    job.stems.forEach((stem, index) => this.lanes[index].update(stem, job.merged.some(({ name }) => name === stem.name)));
   }
 
   /** The server makes the stems anew: what is loaded can still be heard, nothing else can be had. */
@@ -102,9 +102,9 @@ export class Mixer {
     for (const lane of this.lanes) lane.wait();
   }
 
-  /** @param {Detected} heard @param {Detection | null} detection */
-  showHeard(heard, detection) {
-    for (const { root, name } of this.lanes) showInstrument(root, name, heard, detection);
+  /** @param {Detected} detected @param {Detection | null} detection */
+  showDetected(detected, detection) {
+    for (const { root, name } of this.lanes) showInstrument(root, name, detected, detection);
   }
 
   /** Leaves the page as it was before, but for the sound. @returns {Left} for the mixer that follows */

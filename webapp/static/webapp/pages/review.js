@@ -162,20 +162,20 @@ function coarse(peaks) {
 }
 
 /** @param {HTMLElement} list @param {Job} job */
-function showHeard(list, job) {
-  const { heard, detection_url } = job;
-  if (!heard) return;
+function showDetected(list, job) {
+  const { detected, detection_url } = job;
+  if (!detected) return;
   const template = /** @type {HTMLTemplateElement} */ (find(document, "#instrument-template"));
-  const rows = Object.keys(heard.stems).map((kind) => {
+  const rows = Object.keys(detected.stems).map((kind) => {
     const row = find(/** @type {DocumentFragment} */ (template.content.cloneNode(true)), "li");
     write(find(row, ".name"), kind);
-    showInstrument(row, kind, heard, null);
+    showInstrument(row, kind, detected, null);
     list.append(row);
     return /** @type {[string, HTMLElement]} */ ([kind, row]);
   });
   if (!detection_url) return;
   fetchDetection(detection_url).then(
-    (detection) => rows.forEach(([kind, row]) => showInstrument(row, kind, heard, detection)),
+    (detection) => rows.forEach(([kind, row]) => showInstrument(row, kind, detected, detection)),
     () => undefined,
   );
 }
@@ -205,5 +205,5 @@ for (const root of /** @type {NodeListOf<HTMLElement>} */ (document.querySelecto
   if (isLive(job)) void follow(root, job);
   find(root, "[data-player]").hidden = !job.audio;
   if (job.audio) new Player(root, job, job.audio);
-  showHeard(find(root, "[data-heard]"), job);
+  showDetected(find(root, "[data-detected]"), job);
 }

@@ -30,7 +30,7 @@ const actions = new JobActions(header, initial, { onJob: show, onDeleted: goHome
 const choice = new StemPicker(find(page, "#choice"), show);
 const take = new ExportForm(find(page, "#take"), () => mixer?.engine);
 memory.onChange = () => take.showHint();
-const heardList = new DetectedInstruments(find(page, "#heard"), (heard, detection) => mixer?.showHeard(heard, detection));
+const detectedInstruments = new DetectedInstruments(find(page, "#detected"), (detected, detection) => mixer?.showDetected(detected, detection));
 
 show(initial);
 new News(page.dataset.eventsUrl ?? "", {
@@ -64,7 +64,7 @@ function show(job) {
   find(page, "#patience").hidden = mixer !== undefined || !isLive(job);
   showWarnings(job.warnings);
   showMaking(job);
-  heardList.update(job, mixer?.lanes.map(({ name }) => name) ?? []);
+  detectedInstruments.update(job, mixer?.lanes.map(({ name }) => name) ?? []);
   choice.update(job);
   take.update(job);
 }
@@ -83,7 +83,7 @@ function showMixer(job) {
     if (!mixer) void left?.engine.close();
   }
   if (job.audio) mixer?.update(job, job.audio);
-  if (job.heard) mixer?.showHeard(job.heard, heardList.detection);
+  if (job.detected) mixer?.showDetected(job.detected, detectedInstruments.detection);
 }
 
 /** Once: the answer to a deletion and the news of it both lead here, and a second way would break the first one off. */

@@ -25,7 +25,7 @@ export class DetectedInstruments {
   /** @type {Map<string, HTMLElement>} */
   #rows = new Map();
 
-  /** @param {HTMLElement} root @param {(heard: Detected, detection: Detection) => void} onDetection */
+  /** @param {HTMLElement} root @param {(detected: Detected, detection: Detection) => void} onDetection */
   constructor(root, onDetection) {
     this.root = root;
     this.onDetection = onDetection;
@@ -33,16 +33,16 @@ export class DetectedInstruments {
 
   /** @param {Job} job without anything heard, as when it starts anew, what was heard before stays @param {string[]} lanes names of those in the mixer */
   update(job, lanes) {
-    if (!job.heard) return;
+    if (!job.detected) return;
     this.root.hidden = false;
-    write(find(this.root, "#basis"), BASIS[job.heard.stage] + (lanes.length ? " Instruments with a lane are shown there." : ""));
-    for (const kind of Object.keys(job.heard.stems)) {
+    write(find(this.root, "#basis"), BASIS[job.detected.stage] + (lanes.length ? " Instruments with a lane are shown there." : ""));
+    for (const kind of Object.keys(job.detected.stems)) {
       const row = this.#row(kind);
       row.hidden = lanes.includes(kind);
-      showInstrument(row, kind, job.heard, this.detection);
+      showInstrument(row, kind, job.detected, this.detection);
     }
     find(this.root, ".scale").hidden = [...this.#rows.values()].every((row) => row.hidden);
-    if (job.detection_url) void this.#refresh(job.heard, job.detection_url);
+    if (job.detection_url) void this.#refresh(job.detected, job.detection_url);
   }
 
   /** @param {string} kind */
@@ -58,23 +58,23 @@ export class DetectedInstruments {
     return row;
   }
 
-  /** Timelines change once, when the stems were heard after the mix. @param {Detected} heard @param {string} url */
-  async #refresh(heard, url) {
-    if (this.#fetched === heard.stage) return;
-    this.#fetched = heard.stage;
+  /** Timelines change once, when the stems were heard after the mix. @param {Detected} detected @param {string} url */
+  async #refresh(detected, url) {
+    if (this.#fetched === detected.stage) return;
+    this.#fetched = detected.stage;
     for (;;) {
       const detection = await fetchDetection(url).catch(() => null);
-      if (this.#fetched !== heard.stage) return; // a later one is on its way
-      if (detection) return this.#take(heard, detection);
+      if (this.#fetched !== detected.stage) return; // a later one is on its way
+      if (detection) return this.#take(detected, detection);
       await new Promise((resolve) => setTimeout(resolve, RETRY)); // they come when they can
     }
   }
 
-  /** @param {Detected} heard @param {Detection} detection */
-  #take(heard, detection) {
+  /** @param {Detected} detected @param {Detection} detection */
+  #take(detected, detection) {
     this.detection = detection;
-    write(find(this.root, "#heard-end"), clock(detection.seconds));
-    for (const [kind, row] of this.#rows) showInstrument(row, kind, heard, detection);
-    this.onDetection(heard, detection);
+    write(find(this.root, "#detected-end"), clock(detection.seconds));
+    for (const [kind, row] of this.#rows) showInstrument(row, kind, detected, detection);
+    this.onDetection(detected, detection);
   }
 }

@@ -20,11 +20,11 @@ const FAINT = 0.4;
 /**
  * @param {HTMLElement} root holds .presence and .timeline with a canvas
  * @param {string} kind
- * @param {Detected} heard if it says nothing of this kind, both are hidden
+ * @param {Detected} detected if it says nothing of this kind, both are hidden
  * @param {Detection | null} detection where it is heard; comes later
  */
-export function showInstrument(root, kind, heard, detection) {
-  const evidence = heard.stems[kind];
+export function showInstrument(root, kind, detected, detection) {
+  const evidence = detected.stems[kind];
   const place = detection?.stems[kind];
   find(root, ".presence").hidden = find(root, ".timeline").hidden = !evidence;
   if (evidence) showPresence(find(root, ".presence"), kind, evidence);

@@ -76,10 +76,10 @@ export class StemPicker {
 }
 
 /** @param {Job} job @returns {{back: Offer[], fold: Offer[]}} what can be had back, and what can be put into `other` */
-function offers({ choices, experimental, stems, folded, stems_asked }) {
-  const merged = folded.map(({ name }) => name); // silent vocals too, which have a lane all the same
-  const given = choices.filter((name) => stems.some((stem) => stem.name === name) && !merged.includes(name));
-  const unseparated = choices.filter((name) => !given.includes(name) && !merged.includes(name));
+function offers({ choices, experimental, stems, merged, stems_asked }) {
+  const mergedNames = merged.map(({ name }) => name); // silent vocals too, which have a lane all the same
+  const given = choices.filter((name) => stems.some((stem) => stem.name === name) && !mergedNames.includes(name));
+  const unseparated = choices.filter((name) => !given.includes(name) && !mergedNames.includes(name));
   /** @param {string} name @param {string} where its sound is @returns {Offer} */
   const anyway = (name, where) => ({
     text: `${capitalised(name)}${experimental.includes(name) ? " (experimental, may come to nothing)" : ""}: ${where}.`,
@@ -88,7 +88,7 @@ function offers({ choices, experimental, stems, folded, stems_asked }) {
     stems: choices.filter((each) => each === name || given.includes(each)),
   });
   const back = [
-    ...folded.filter(({ empty }) => !empty).map(({ name, offered }) => anyway(name, `${offered ? "found after all; for now part" : "part"} of other`)),
+    ...merged.filter(({ empty }) => !empty).map(({ name, offered }) => anyway(name, `${offered ? "found after all; for now part" : "part"} of other`)),
     ...unseparated.map((name) => anyway(name, "part of other; takes as long as the first separation")),
   ];
   const fold = given.filter((name) => !ALWAYS.includes(name)).map((name) => ({
