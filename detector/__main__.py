@@ -9,10 +9,11 @@ from pathlib import Path
 import av
 import numpy as np
 
-from detector import classifier, draft_features
+from detector import classifier
 from detector.classifier import Detection
 from detector.features import Array
 from ensemble.errors import InvalidAudio, SeparationError
+from ensemble.stft import SAMPLE_RATE
 
 BARS = " ▁▂▃▄▅▆▇█"
 COLUMNS = 72
@@ -22,16 +23,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status."""
     arguments = sys.argv[1:] if argv is None else list(argv)
     commands = {"evaluate": evaluate, "train": train, "refine": refine, "compose": compose}
-    command = commands.get(arguments[0], hear) if arguments else hear
+    command = commands.get(arguments[0], detect) if arguments else detect
     try:
-        command(arguments[1:] if command is not hear else arguments)
+        command(arguments[1:] if command is not detect else arguments)
     except SeparationError as error:
         print(error.message, file=sys.stderr)
         return 1
     return 0
 
 
-def hear(argv: Sequence[str]) -> None:
+def detect(argv: Sequence[str]) -> None:
     """Print what one song holds."""
     parser = argparse.ArgumentParser(
         prog="python -m detector",
@@ -87,7 +88,7 @@ def compose(argv: Sequence[str]) -> None:
 
 def load(path: Path) -> Array:
     """Decode any audio file to (2, samples) at levels.RATE. Raises InvalidAudio."""
-    resampler = av.AudioResampler(format="fltp", layout="stereo", rate=draft_features.SAMPLE_RATE)
+    resampler = av.AudioResampler(format="fltp", layout="stereo", rate=SAMPLE_RATE)
     try:
         with av.open(str(path), metadata_errors="ignore") as container:
             frames = [part for frame in container.decode(audio=0) for part in resampler.resample(frame)]
@@ -102,10 +103,10 @@ def load(path: Path) -> Array:
 def bars(found: Detection) -> str:
     """A line per kind: presence, probability, and the timeline from left to right."""
     lines = [f"{found.seconds:.1f} s; each column is {max(1.0, found.seconds / COLUMNS):.1f} s"]
-    for kind, heard in found.stems.items():
-        columns = np.array_split(np.asarray(heard.timeline), min(COLUMNS, len(heard.timeline)))
+    for kind, row in found.stems.items():
+        columns = np.array_split(np.asarray(row.timeline), min(COLUMNS, len(row.timeline)))
         drawn = "".join(BARS[round(float(column.mean()) * (len(BARS) - 1))] for column in columns)
-        lines.append(f"{kind:8} {heard.presence:9} {heard.probability:4.2f} |{drawn}|")
+        lines.append(f"{kind:8} {row.presence:9} {row.probability:4.2f} |{drawn}|")
     return "\n".join(lines)
 
 

@@ -19,9 +19,11 @@ from numpy.typing import NDArray
 from scipy.special import expit
 
 from detector import draft_features, features
-from detector.features import Array, Read, Spectrogram
+from detector.features import Array, Spectrogram
 from ensemble import registry
+from ensemble.levels import decibels
 from ensemble.networks import runtime
+from ensemble.stft import SAMPLE_RATE, Reader
 
 HEAD = Path(__file__).with_name("head.npz")
 KINDS = ("vocals", "drums", "bass", "guitar", "piano", "other", "strings", "winds", "synth")
@@ -35,7 +37,8 @@ REAL_DB = -30.0  # of a separated stem to the mixture, at which it is as likely 
 SLOPE_DB = 4.0  # that change the odds by a factor of e
 PROOF = 2.0  # log-odds that level can add at most: a stem that sounds like nothing of its kind is none
 LIKENESS = 4.0  # log-odds that sound can add at most: a faint leftover is one, however much it sounds like its kind
-TINY = 1e-12
+POWER_FLOOR = 1e-12
+PROBABILITY_FLOOR = 1e-12
 SHORTEST = 3  # seconds that count: less is too short to be sure of
 SURE = 0.1  # of a song, over which an instrument must be heard to be as probable as the song says
 
@@ -77,7 +80,7 @@ class Detection:
 
     def named(self, presence: str) -> tuple[str, ...]:
         """The kinds that are PRESENT, UNCERTAIN or ABSENT."""
-        return tuple(kind for kind, heard in self.stems.items() if heard.presence == presence)
+        return tuple(kind for kind, row in self.stems.items() if row.presence == presence)
 
     def as_dict(self) -> dict[str, Any]:
         """JSON-ready."""
@@ -86,7 +89,7 @@ class Detection:
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> "Detection":
         """What as_dict gave, also after JSON."""
-        return cls(data["seconds"], {kind: Detected.from_dict(heard) for kind, heard in data["stems"].items()})
+        return cls(data["seconds"], {kind: Detected.from_dict(row) for kind, row in data["stems"].items()})
 
 
 @dataclass(frozen=True)
@@ -111,7 +114,7 @@ class Head:
         return np.asarray(self.standard(tagged) @ self.weights + self.bias)
 
     def evidence(self, tagged: Array, drafted: Array) -> Array:
-        """Log-odds, the head's channels and (windows, levels.HEARD) of a mixture side by side, a row per window."""
+        """Log-odds, the head's channels and (windows, levels.FEATURES) of a mixture side by side, a row per window."""
         return np.concatenate([self.odds(tagged), self.standard(tagged), drafted], axis=1)
 
     def mixed(self, evidence: Array) -> Array:
@@ -140,37 +143,37 @@ def networks() -> list[str]:
     return [registry.TAGGER, *([draft_features.NETWORK] if draft_features.installed() else [])]
 
 
-def listen(read: Read, samples: int, on_heard: draft_features.Heard = lambda _: None) -> Detection:
+def listen(read: Reader, samples: int, on_progress: draft_features.OnProgress = lambda _: None) -> Detection:
     """Hear a whole song. read(start, stop) gives (channels, stop - start) at levels.RATE. Raises ModelUnavailable.
 
-    on_heard: told, in this thread, how many samples have been heard so far.
+    on_progress: told, in this thread, how many samples have been heard so far.
     """
-    spectrogram = features.spectrogram(read, samples, draft_features.SAMPLE_RATE)
-    probabilities = hear_mixture(spectrogram, read, samples, on_heard)
-    return detection(spectrogram, probabilities, samples / draft_features.SAMPLE_RATE, MIXTURE)
+    spectrogram = features.spectrogram(read, samples, SAMPLE_RATE)
+    probabilities = classify_mixture(spectrogram, read, samples, on_progress)
+    return detection(spectrogram, probabilities, samples / SAMPLE_RATE, MIXTURE)
 
 
-def hear_mixture(
-    spectrogram: Spectrogram, read: Read, samples: int, on_heard: draft_features.Heard = lambda _: None
+def classify_mixture(
+    spectrogram: Spectrogram, read: Reader, samples: int, on_progress: draft_features.OnProgress = lambda _: None
 ) -> Array:
-    """The same as hear() of a mixture that can be read, from more evidence, unless its network is missing."""
+    """The same as classify() of a mixture that can be read, from more evidence, unless its network is missing."""
     if not draft_features.installed():
-        return hear(spectrogram)
-    return _audible(spectrogram, expit(head().mixed(evidence(spectrogram, read, samples, on_heard))))
+        return classify(spectrogram)
+    return _audible(spectrogram, expit(head().mixed(evidence(spectrogram, read, samples, on_progress))))
 
 
 def evidence(
-    spectrogram: Spectrogram, read: Read, samples: int, on_heard: draft_features.Heard = lambda _: None
+    spectrogram: Spectrogram, read: Reader, samples: int, on_progress: draft_features.OnProgress = lambda _: None
 ) -> Array:
     """What the tagger, the head and the draft's network hear in a mixture, a row per window, as Head.mixed takes it."""
     starts = window_starts(spectrogram) * FRAME
     with ThreadPoolExecutor(1) as thread:  # the networks share the cores better than either uses them
         tagging = thread.submit(tag, spectrogram)
-        drafted = draft_features.hear(read, samples, spectrogram.rms, starts, starts + WINDOW * FRAME, on_heard)
+        drafted = draft_features.extract(read, samples, spectrogram.rms, starts, starts + WINDOW * FRAME, on_progress)
         return head().evidence(tagging.result(), drafted)
 
 
-def hear(spectrogram: Spectrogram) -> Array:
+def classify(spectrogram: Spectrogram) -> Array:
     """Probabilities (windows, KINDS) at window_times(); silent windows hold nothing."""
     return _audible(spectrogram, expit(head().odds(tag(spectrogram))))
 
@@ -254,7 +257,7 @@ def hysteresis(timeline: NDArray[np.floating], sure: float, maybe: float) -> Ite
 
 def logit(probability: NDArray[np.floating]) -> Array:
     """Probability to log-odds, as far as float32 can tell it from 0 and 1."""
-    inside = np.clip(probability, TINY, 1 - np.finfo(np.float32).epsneg)
+    inside = np.clip(probability, PROBABILITY_FLOOR, 1 - np.finfo(np.float32).epsneg)
     return np.asarray(scipy.special.logit(inside), np.float32)
 
 
@@ -267,18 +270,18 @@ def confirm(mixture: Spectrogram, stems: Iterable[tuple[str, Spectrogram]], seco
     stems: by kind, as long as the mixture; each is let go before the next is asked for. Kinds without a stem of their
     own are looked for in `other`, whose level can speak against them, but not for them.
     """
-    heard = {name: (hear(stem), _level_odds(stem, mixture)) for name, stem in stems}
+    found = {name: (classify(stem), _level_odds(stem, mixture)) for name, stem in stems}
     probabilities = np.zeros((len(window_starts(mixture)), len(KINDS)), np.float32)
     for index, kind in enumerate(KINDS):
-        name, most = (kind, PROOF) if kind in heard else ("other", 0.0)
-        if name in heard:
-            sounds, level = heard[name]
+        name, most = (kind, PROOF) if kind in found else ("other", 0.0)
+        if name in found:
+            sounds, level = found[name]
             probabilities[:, index] = expit(np.minimum(logit(sounds[:, index]), LIKENESS) + np.minimum(level, most))
     return detection(mixture, probabilities, seconds, CONFIRMED)
 
 
 def _level_odds(stem: Spectrogram, mixture: Spectrogram) -> Array:
     """Log-odds by level, window for window, that a stem is more than what was left over from the others."""
-    share = stem.rms**2 * loudness(stem) / (mixture.rms**2 * loudness(mixture) + TINY)
-    above = 10 * np.log10(share + TINY) - REAL_DB
+    share = stem.rms**2 * loudness(stem) / (mixture.rms**2 * loudness(mixture) + POWER_FLOOR)
+    above = decibels(share + POWER_FLOOR) - REAL_DB
     return np.asarray(above / SLOPE_DB, np.float32)

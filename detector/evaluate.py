@@ -21,14 +21,16 @@ from detector.classifier import ABSENT, FRAME, KINDS, MIXTURE, PRESENT, UNCERTAI
 from detector.features import Array, Spectrogram
 from ensemble import registry
 from ensemble.errors import InvalidOption
+from ensemble.levels import decibels
 from ensemble.networks.demucs import Level
 from ensemble.separator import Separator
+from ensemble.stft import SAMPLE_RATE
 
-SAMPLE_RATE = 44_100
 SEGMENT = 343_980  # samples of a case: what HTDemucs takes at once, 7.8 s
 GAIN_DB = 6.0  # stems are made louder or softer by up to so much
 LOUD_DB, FAINT_DB = -25.0, -40.0  # relative to the mixture: above sounding, below silent, between them nobody can say
 SILENT_DB = -60.0
+POWER_FLOOR = 1e-14  # -140 dB
 BINS = 10  # of the reliability curve
 MIXED = ("other", "accompaniment", "rest")  # stems that may hold whatever has no stem of its own
 NEVER_IN = {"other": ("vocals", "drums", "other"), "accompaniment": ("vocals",), "rest": ()}
@@ -53,8 +55,8 @@ class Case:
 
     def truth(self, kind: str, start: int = 0, stop: int | None = None) -> Truth:
         """Whether the kind sounds from sample start to stop; None where the stems don't tell."""
-        mixture = decibels(self.mixture[:, start:stop])
-        sounding = {name: _sounds(decibels(stem[:, start:stop]), mixture) for name, stem in self.stems.items()}
+        mixture = level_db(self.mixture[:, start:stop])
+        sounding = {name: _sounds(level_db(stem[:, start:stop]), mixture) for name, stem in self.stems.items()}
         if kind in self.names:
             return sounding.get(kind, False)
         hidden = [name for name in MIXED if sounding.get(name, False) is not False and kind not in NEVER_IN[name]]
@@ -99,10 +101,10 @@ class Tallies:
     confirmed_seconds: dict[str, Tally] = field(default_factory=_per_kind)
 
 
-def decibels(audio: Array) -> float:
+def level_db(audio: Array) -> float:
     """Power of an array relative to full scale; -140 for silence."""
     power = float(np.square(audio, dtype=np.float64).mean()) if audio.size else 0.0
-    return 10 * float(np.log10(power + 1e-14))
+    return float(decibels(power + POWER_FLOOR))
 
 
 def _sounds(stem: float, mixture: float) -> Truth:
@@ -182,7 +184,9 @@ def listen_stage(case: Case, found: Tallies) -> None:
     """What the mixture tells: by window, for the case, and the timeline second by second."""
     mixture = case.mixture
     spectrogram = features.from_array(mixture, SAMPLE_RATE)
-    probabilities = classifier.hear_mixture(spectrogram, lambda start, stop: mixture[:, start:stop], mixture.shape[1])
+    probabilities = classifier.classify_mixture(
+        spectrogram, lambda start, stop: mixture[:, start:stop], mixture.shape[1]
+    )
     for truths, row in zip(window_truths(case, spectrogram), probabilities, strict=True):
         for kind, truth, value in zip(KINDS, truths, row, strict=True):
             found.windows[kind].add(case.song, truth, float(value))
@@ -207,9 +211,9 @@ def confirm_stage(case: Case, separate: Separate, found: Tallies) -> None:
     _count(case, confirmed, found.confirmed, found.confirmed_seconds)
 
 
-def _count(case: Case, heard: Detection, wholes: dict[str, Tally], seconds: dict[str, Tally]) -> None:
+def _count(case: Case, found: Detection, wholes: dict[str, Tally], seconds: dict[str, Tally]) -> None:
     """Add what was told of a case and of each of its seconds."""
-    for kind, stem in heard.stems.items():
+    for kind, stem in found.stems.items():
         wholes[kind].add(case.song, case.truth(kind), stem.probability, stem.presence)
         for second, value in enumerate(stem.timeline):
             inside = any(start <= second < stop for start, stop in stem.spans)
@@ -261,8 +265,8 @@ def report(found: Tallies) -> dict[str, Any]:
 def figures(tally: Tally) -> dict[str, Any]:
     """Decisions and probabilities against the truth. Uncertain counts as absent; `uncertain` says how often."""
     truth = np.asarray(tally.truths, bool)
-    said = np.asarray([presence == PRESENT for presence in tally.presences])
-    right, called, real = int((truth & said).sum()), int(said.sum()), int(truth.sum())
+    called_present = np.asarray([presence == PRESENT for presence in tally.presences])
+    right, called, real = int((truth & called_present).sum()), int(called_present.sum()), int(truth.sum())
     return {
         "auc": auc(tally.truths, tally.scores),
         "precision": right / called if called else None,
@@ -271,8 +275,8 @@ def figures(tally: Tally) -> dict[str, Any]:
         "songs": len(tally.true_songs),
         "cases": len(truth),
         "uncertain": tally.presences.count(UNCERTAIN) / len(truth),
-        "missed": sorted({s for s, t, p in zip(tally.songs, truth, said, strict=True) if t and not p}),
-        "imagined": sorted({s for s, t, p in zip(tally.songs, truth, said, strict=True) if p and not t}),
+        "missed": sorted({s for s, t, p in zip(tally.songs, truth, called_present, strict=True) if t and not p}),
+        "imagined": sorted({s for s, t, p in zip(tally.songs, truth, called_present, strict=True) if p and not t}),
         "reliability": reliability(tally.truths, tally.scores),
     }
 
@@ -292,8 +296,8 @@ def reliability(truths: list[bool], scores: list[float]) -> list[dict[str, float
 def _timeline(tally: Tally) -> dict[str, Any]:
     """Share of seconds whose presence is told rightly, and how well the values rank them."""
     truth = np.asarray(tally.truths, bool)
-    said = np.asarray([presence == PRESENT for presence in tally.presences])
-    accuracy = float((truth == said).mean()) if len(truth) else None
+    called_present = np.asarray([presence == PRESENT for presence in tally.presences])
+    accuracy = float((truth == called_present).mean()) if len(truth) else None
     return {"accuracy": accuracy, "auc": auc(tally.truths, tally.scores), "seconds": len(truth)}
 
 

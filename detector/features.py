@@ -1,7 +1,7 @@
 """Waveform to log-mel spectrogram, as musicnn was trained on. The one definition of what the detector hears."""
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 
@@ -10,11 +10,9 @@ import soxr
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from ensemble.stft import hann
+from ensemble.stft import Reader, hann
 
 Array = NDArray[np.float32]
-Read = Callable[[int, int], Array]
-"""read(start, stop): (channels, stop - start)"""
 
 RATE = 16_000  # Hz
 N_FFT, HOP, MELS = 512, 256, 96
@@ -41,7 +39,7 @@ class Spectrogram:
         return np.asarray(np.log10(1 + np.float32(COMPRESSION * gain**2) * self.power[start:stop]), np.float32)
 
 
-def spectrogram(read: Read, samples: int, rate: int) -> Spectrogram:
+def spectrogram(read: Reader, samples: int, rate: int) -> Spectrogram:
     """Analyse the mono mix of `samples` at `rate` Hz."""
     powers, energy, count = [], 0.0, 0
     buffer = np.zeros(N_FFT // 2, np.float32)
@@ -59,7 +57,7 @@ def from_array(audio: Array, rate: int) -> Spectrogram:
     return spectrogram(lambda start, stop: audio[:, start:stop], audio.shape[1], rate)
 
 
-def _mono(read: Read, samples: int, rate: int) -> Iterator[Array]:
+def _mono(read: Reader, samples: int, rate: int) -> Iterator[Array]:
     """The mono mix at RATE, block by block."""
     stream = soxr.ResampleStream(rate, RATE, 1, dtype="float32", quality="HQ")
     step = BLOCK_SECONDS * rate

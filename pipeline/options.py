@@ -91,8 +91,8 @@ class Options:
 
 def _one_of(field: str, value: str, allowed: tuple[str, ...]) -> None:
     if value not in allowed:
-        said = f"{field} {value!r} is not known. Choose one of: {', '.join(allowed)}."
-        raise InvalidOption(said, field, value, allowed)
+        message = f"{field} {value!r} is not known. Choose one of: {', '.join(allowed)}."
+        raise InvalidOption(message, field, value, allowed)
 
 
 def presets() -> tuple[str, ...]:

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ensemble.bleed import FRAMES, bands
+from ensemble.levels import decibels
 from ensemble.stft import HOP, Spectrum, stft
 from pipeline.audio.recording import Audio, Recording
 from pipeline.options import RESIDUAL
@@ -22,7 +23,7 @@ MIXTURE = "mixture"
 CHUNK = FRAMES * HOP  # samples looked at together
 FULL_SCALE = 1 - 2.0**-15  # the greatest that 16 bits hold
 IN_A_ROW = 3  # samples at full scale that are no chance
-TINY = 1e-12
+POWER_FLOOR = 1e-12
 RIDGE = 1e-9  # of all power, so that silence explains nothing
 FLOOR_DB = -200.0  # what "nothing at all" is called in decibels
 
@@ -59,7 +60,7 @@ class _Tally:
 
     def evidence(self, whole: float, bleed_db: float | None) -> Evidence:
         clipped = round(self.clipped / self.samples, 6)
-        return Evidence(decibels(self.energy, whole), decibels(self.peak**2, 1.0), clipped, bleed_db)
+        return Evidence(relative_level(self.energy, whole), relative_level(self.peak**2, 1.0), clipped, bleed_db)
 
 
 def weigh(recording: Recording, spool: Spool, files: Mapping[str, Sequence[str]], gain: float) -> dict[str, Evidence]:
@@ -73,7 +74,7 @@ def weigh(recording: Recording, spool: Spool, files: Mapping[str, Sequence[str]]
         for name, audio in {MIXTURE: recording.read(start, stop), **sounds}.items():
             tallies[name].add(audio)
         foreign += explained(np.stack([stft(sounds[name]) for name in stems]))
-    bleed = {name: decibels(*energies) for name, *energies in zip(stems, *foreign.tolist(), strict=True)}
+    bleed = {name: relative_level(*energies) for name, *energies in zip(stems, *foreign.tolist(), strict=True)}
     whole = tallies[MIXTURE].energy
     return {name: tally.evidence(whole, bleed.get(name)) for name, tally in tallies.items()}
 
@@ -101,7 +102,7 @@ def explained(spectra: Spectrum) -> NDArray[np.float64]:
 
 def _projected(gram: NDArray[np.float64]) -> NDArray[np.float64]:
     """Energy of each signal's least-squares projection on the others, from all their inner products."""
-    ridge = RIDGE * np.trace(gram) + TINY
+    ridge = RIDGE * np.trace(gram) + POWER_FLOOR
     energies = np.zeros(len(gram))
     for index in range(len(gram)):
         others = np.arange(len(gram)) != index
@@ -110,7 +111,7 @@ def _projected(gram: NDArray[np.float64]) -> NDArray[np.float64]:
     return energies
 
 
-def decibels(part: float, whole: float) -> float:
+def relative_level(part: float, whole: float) -> float:
     """10 log10(part / whole), not below FLOOR_DB; a part of nothing is FLOOR_DB too."""
-    least = 10 ** (FLOOR_DB / 10)
-    return round(10 * float(np.log10(max(part / whole if whole else part, least))), 2)
+    ratio = part / whole if whole else part
+    return round(float(decibels(ratio, 10 ** (FLOOR_DB / 10))), 2)

@@ -15,9 +15,11 @@ from detector import classifier, features
 from detector.classifier import CONFIRMED, MIXTURE, Detection
 from ensemble import registry
 from ensemble.errors import ModelUnavailable
+from ensemble.levels import gain_db
 from ensemble.networks import runtime
 from ensemble.networks.demucs import Level
 from ensemble.separator import Separator, needed
+from ensemble.stft import Reader
 from pipeline import stem_selection
 from pipeline.audio.decode import decode
 from pipeline.audio.encode import output_rate, suffix
@@ -26,13 +28,13 @@ from pipeline.audio.recording import SAMPLE_RATE, Audio, Recording, disk_full
 from pipeline.options import DRAFT, RESIDUAL, STEMS, Options, experimental_stems, stem_choices
 from pipeline.playback import segments
 from pipeline.playback.segments import Block
-from pipeline.quality import decibels, weigh
+from pipeline.quality import relative_level, weigh
 from pipeline.report import OnBlock, OnDecoded, OnDetected, OnDraft, OnProgress, Progress, Report
 from pipeline.spool import Files, Spool
 
 T = TypeVar("T")
 
-TOLD = ("name", "title", "sha256", "licence", "origin")  # of a model, in the report
+CARD_FIELDS = ("name", "title", "sha256", "licence", "origin")  # of a model, in the report
 
 
 def separate_file(
@@ -66,7 +68,7 @@ def separate_file(
         report.warnings = [*recording.warnings, *problems, *report.warnings]
         if detected:
             separating = [model["name"] for model in report.models]
-            report.models += [_told(name) for name in classifier.networks() if name not in separating]
+            report.models += [_model_entry(name) for name in classifier.networks() if name not in separating]
             work.timed("confirm", lambda: _confirm(work, recording, report, on_detected))
         return work.finish(report, recording)
 
@@ -88,7 +90,7 @@ def reusable(finished: Path, report: Report, options: Options) -> bool:
     return {*wanted} & {*stem_choices(report.preset)} <= {*found.stems, *found.merged}
 
 
-def choose_again(
+def reselect_stems(
     source: Path,
     finished: Path,
     report: Report,
@@ -182,10 +184,10 @@ class _Work:
                     energy[stem] += float(np.square(block.stems[stem], dtype=np.float64).sum())
                 left = (time.monotonic() - began) / done * (count - done)
                 self.on_progress(Progress("separate", done, count, left))
-        self.levels = {stem: decibels(energy[stem], recording.energy) for stem in sources}
-        return decibels(missed, recording.energy)
+        self.levels = {stem: relative_level(energy[stem], recording.energy) for stem in sources}
+        return relative_level(missed, recording.energy)
 
-    def telling(self, stage: str, read: features.Read, total: int, before: int = 0, of: int = 1) -> features.Read:
+    def reporting(self, stage: str, read: Reader, total: int, before: int = 0, of: int = 1) -> Reader:
         """The same reader, which tells how far it is with its stage: `before` of `of` such passes are over."""
 
         def reading(start: int, stop: int) -> Audio:
@@ -210,7 +212,7 @@ class _Work:
         report.sample_rate, report.samples = rate, written.frames
         gain = written.safe_gain(self.options)
         if gain < 1:
-            report.gain_db = round(20 * float(np.log10(gain)), 2)
+            report.gain_db = round(float(gain_db(gain)), 2)
             report.warnings.append(_lowered(report.gain_db))
         report.evidence = weigh(recording, self.spool, files, gain)
         tags = replace(recording.tags, title=report.title)
@@ -287,7 +289,7 @@ def _separate(work: _Work, recording: Recording, separator: Separator, wanted: l
         residual=RESIDUAL in separator.stems,
         preset=work.options.preset,
         bleed=work.options.bleed,
-        models=[_told(member.model.name) for member in separator.loaded],
+        models=[_model_entry(member.model.name) for member in separator.loaded],
         provider=separator.loaded[0].provider,
         null_db=null_db,
         warnings=_shortcomings(separator, work.options.stems),
@@ -300,10 +302,10 @@ def _confirm(work: _Work, recording: Recording, report: Report, on_detected: OnD
     """Listen to the separated stems, and fold those that prove empty into `other`."""
     work.on_progress(Progress("confirm"))
     sources = [stem for stem in STEMS if stem in (*report.stems, *(stem.name for stem in report.merged))]
-    readers: list[features.Read] = [recording.read, *(partial(work.spool.read, stem) for stem in sources)]
+    readers: list[Reader] = [recording.read, *(partial(work.spool.read, stem) for stem in sources)]
     spectrograms = (
         features.spectrogram(
-            work.telling("confirm", read, recording.samples, before, len(readers)), recording.samples, SAMPLE_RATE
+            work.reporting("confirm", read, recording.samples, before, len(readers)), recording.samples, SAMPLE_RATE
         )
         for before, read in enumerate(readers)
     )
@@ -338,16 +340,16 @@ def _sum(parts: list[Audio]) -> Audio:
     return np.asarray(np.sum(parts, axis=0), np.float32)
 
 
-def _told(model: str) -> dict[str, Any]:
+def _model_entry(model: str) -> dict[str, Any]:
     card = registry.card(model)
-    return {name: getattr(card, name) for name in TOLD}
+    return {name: getattr(card, name) for name in CARD_FIELDS}
 
 
 def _shortcomings(separator: Separator, asked: tuple[str, ...]) -> list[str]:
     """What could not be done as wished."""
     left_out = [name for name in separator.missing if name in separator.preset.members]
-    said = [f"The model {name} is not installed and was left out." for name in left_out]
-    return [*said, *(_unseparated(stem) for stem in asked if stem not in separator.sources)]
+    messages = [f"The model {name} is not installed and was left out." for name in left_out]
+    return [*messages, *(_unseparated(stem) for stem in asked if stem not in separator.sources)]
 
 
 def _unseparated(stem: str) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 from pipeline.audio.decode import remainder_of
 from pipeline.audio.encode import Encoder, clips, suffix
 from pipeline.audio.recording import BYTES_PER_FRAME, CHANNELS, SAMPLE_RATE, Audio, Recording, interleaved
-from pipeline.audio.resampling import Reader, carrier, frames_at, resampled
+from pipeline.audio.resampling import StreamReader, carrier, frames_at, resampled
 from pipeline.audio.tags import Tags
 from pipeline.options import Options
 
@@ -79,9 +79,9 @@ class Files:
 
     def audio(self, name: str) -> Iterator[Audio]:
         """A file's sound as (2, n) blocks. All files together are the song, at any rate."""
-        sound = Reader(resampled(self.spool.sums(self.parts[name]), SAMPLE_RATE, self.rate))
+        sound = StreamReader(resampled(self.spool.sums(self.parts[name]), SAMPLE_RATE, self.rate))
         carries, recording = name == carrier(self.parts), self.recording
-        rest = Reader(remainder_of(recording.source, recording.source_rate, self.rate) if carries else [])
+        rest = StreamReader(remainder_of(recording.source, recording.source_rate, self.rate) if carries else [])
         for start in range(0, self.frames, CHUNK):
             count = min(CHUNK, self.frames - start)
             yield sound.read(count) + rest.read(count)

@@ -20,7 +20,7 @@ LEVEL_DB = {"vocals": -18.0, "drums": -17.0, "bass": -18.0, "guitar": -19.0, "pi
 SPREAD_DB = 4.0  # standard deviation of a level
 QUIET = 0.005  # RMS: a moment this quiet is given up for another one
 TRIES = 6
-ALWAYS_TOLD = ("vocals", "drums", "bass", "other")  # kinds that no other stem hides
+ALWAYS_KNOWN = ("vocals", "drums", "bass", "other")  # kinds that no other stem hides
 HIDDEN = ("guitar", "piano")  # kinds that `other` may hide, unless its song has a stem for them
 
 Pool = dict[str, list[list[Path]]]
@@ -30,14 +30,14 @@ Pool = dict[str, list[list[Path]]]
 def cases(folders: Sequence[Path], count: int, seed: int = 0) -> Iterator[Case]:
     """So many mixtures. Every folder that has a kind of stem is as likely to give it. Raises InvalidOption."""
     found = {kind: [files for folder in folders if (files := stems_in(folder, kind))] for kind in LIKELY}
-    if missing := [kind for kind in ALWAYS_TOLD if not found[kind]]:
+    if missing := [kind for kind in ALWAYS_KNOWN if not found[kind]]:
         raise InvalidOption(
             f"No song has {' or '.join(missing)}. `ensemble.training.gather` and `detector compose` make some."
         )
     rng = np.random.default_rng(seed)
     mixtures = filter(None, (chosen(found, rng) for _ in range(TRIES * count)))  # chance may choose none, or silence
     for number, stems in enumerate(islice(mixtures, count)):
-        yield Case(str(number), told(stems), {kind: audio for kind, (_, audio) in stems.items()})
+        yield Case(str(number), known_kinds(stems), {kind: audio for kind, (_, audio) in stems.items()})
 
 
 def stems_in(folder: Path, kind: str) -> list[Path]:
@@ -67,9 +67,9 @@ def sounding(path: Path, rng: Generator) -> Array:
     return np.pad(audio, ((0, 0), (0, SEGMENT - audio.shape[1])))
 
 
-def told(stems: dict[str, tuple[Path, Array]]) -> tuple[str, ...]:
+def known_kinds(stems: dict[str, tuple[Path, Array]]) -> tuple[str, ...]:
     """Kinds of which the stems tell whether they sound."""
     if "other" not in stems:
-        return (*ALWAYS_TOLD, *HIDDEN)
+        return (*ALWAYS_KNOWN, *HIDDEN)
     own = stem_files(stems["other"][0].parent)
-    return (*ALWAYS_TOLD, *(kind for kind in HIDDEN if kind in own or kind in stems))
+    return (*ALWAYS_KNOWN, *(kind for kind in HIDDEN if kind in own or kind in stems))

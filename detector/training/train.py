@@ -41,6 +41,7 @@ from detector.evaluate import Case
 from detector.features import RATE, Array
 from detector.training import corpus, remix, voices
 from detector.training.corpus import OTHERS, Example
+from ensemble.stft import SAMPLE_RATE
 
 LOUD_DB, FAINT_DB = -28.0, -45.0  # of a part in a window, relative to the mixture: present above, absent below
 ALIVE = 0.02  # of the median deviation: channels that vary less are dropped
@@ -58,7 +59,7 @@ MOST = {"vocals": 0.1}  # "absent" ends no higher: what is called so in a mixtur
 ENOUGH = 3  # songs
 MOMENTS = range(1, 4)  # seeds: none that `evaluate` has by default; thresholds are chosen at those of the first
 CALIBRATION_CASES = 16  # subsets of stems a song
-TINY = 1e-3
+DEVIATION_FLOOR = 1e-3
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -72,7 +73,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--songs", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args(argv)
-    tagged, levels = heard_corpus(arguments)
+    tagged, levels = corpus_features(arguments)
     calibrate(fit(tagged, truths(levels)), arguments.calibrate)
 
 
@@ -91,7 +92,7 @@ def refine_main(argv: Sequence[str] | None = None) -> None:
 # What there is to learn from
 
 
-def heard_corpus(arguments: argparse.Namespace) -> tuple[Array, Array]:
+def corpus_features(arguments: argparse.Namespace) -> tuple[Array, Array]:
     """Features (windows, channels) and levels (windows, kinds of corpus) of every song; heard songs are kept."""
     hits, singers = corpus.load_hits(arguments.hits), list[Array]()
     arguments.cache.mkdir(parents=True, exist_ok=True)
@@ -100,7 +101,7 @@ def heard_corpus(arguments: argparse.Namespace) -> tuple[Array, Array]:
         if not path.exists():
             singers = singers or voices.load(arguments.voices)
             found = corpus.examples(arguments.soundfonts, hits, singers, number, arguments.seed)
-            tagged, levels = map(np.concatenate, zip(*map(hear_example, found), strict=True))
+            tagged, levels = map(np.concatenate, zip(*map(example_features, found), strict=True))
             unfinished = path.with_name(f".{path.name}")
             np.savez(unfinished, tagged=tagged, levels=levels)
             unfinished.replace(path)
@@ -108,20 +109,20 @@ def heard_corpus(arguments: argparse.Namespace) -> tuple[Array, Array]:
     return np.concatenate([song["tagged"] for song in songs]), np.concatenate([song["levels"] for song in songs])
 
 
-def hear_example(example: Example) -> tuple[Array, Array]:
+def example_features(example: Example) -> tuple[Array, Array]:
     """(windows, channels) and the level of each kind in each window in dB relative to the mixture."""
     spectrogram = features.from_array(example.mixture[None], RATE)
     rows = []
     for start in classifier.window_starts(spectrogram):
         here = slice(round(start * FRAME * RATE), round((start + WINDOW) * FRAME * RATE))
-        mixture = evaluate.decibels(example.mixture[here])
+        mixture = evaluate.level_db(example.mixture[here])
         silent = np.zeros(1, np.float32)
-        rows.append([evaluate.decibels(example.parts.get(kind, silent)[here]) - mixture for kind in corpus.LIKELY])
+        rows.append([evaluate.level_db(example.parts.get(kind, silent)[here]) - mixture for kind in corpus.LIKELY])
     return classifier.tag(spectrogram), np.asarray(rows, np.float32)
 
 
 def truths(levels: Array) -> NDArray[np.floating]:
-    """1, 0, or not a number where it can't be said, (windows, KINDS). `other` is whatever has no stem of its own."""
+    """1, 0, or not a number where it can't be called_present, (windows, KINDS). `other` is whatever has no stem of its own."""
     columns = {kind: levels[:, index] for index, kind in enumerate(corpus.LIKELY)}
     columns["other"] = np.max([columns[kind] for kind in OTHERS], axis=0)
     level = np.stack([columns[kind] for kind in KINDS], axis=1)
@@ -146,7 +147,10 @@ def fit(tagged: Array, truth: NDArray[np.floating]) -> dict[str, Any]:
 
 def unmixed(channels: int) -> dict[str, Any]:
     """A second regression that changes nothing."""
-    return {"mixing": np.eye(len(KINDS) + channels + draft_features.HEARD, len(KINDS)), "shift": np.zeros(len(KINDS))}
+    return {
+        "mixing": np.eye(len(KINDS) + channels + draft_features.FEATURES, len(KINDS)),
+        "shift": np.zeros(len(KINDS)),
+    }
 
 
 def regression(
@@ -186,7 +190,7 @@ def calibrate(head: dict[str, Any], folder: Path) -> None:
     """
     head |= unmixed(len(head["channels"]))
     save(head)
-    odds, truth, songs = hear_cases(song_cases([folder], CALIBRATION_CASES))
+    odds, truth, songs = case_evidence(song_cases([folder], CALIBRATION_CASES))
     for index, (slope, shift) in scales(odds[:, : len(KINDS)], truth, songs).items():
         head["weights"][:, index] *= slope
         head["bias"][index] = slope * head["bias"][index] + shift
@@ -196,7 +200,7 @@ def calibrate(head: dict[str, Any], folder: Path) -> None:
 def refine(arguments: argparse.Namespace) -> None:
     """Fit the second regression on mixtures of --songs, then scale it and choose thresholds on --calibrate."""
     lessons = chain(remix.cases(arguments.songs, arguments.remixes), song_cases(arguments.songs, arguments.cases))
-    learn(*hear_cases(lessons)[:2], arguments.calibrate)
+    learn(*case_evidence(lessons)[:2], arguments.calibrate)
 
 
 def learn(evidence: Array, truth: Array, folder: Path) -> None:
@@ -204,7 +208,7 @@ def learn(evidence: Array, truth: Array, folder: Path) -> None:
     with np.load(classifier.HEAD) as shipped:
         head = dict(shipped) | mix(evidence, truth)
     save(head)
-    evidence, truth, songs = hear_cases(song_cases([folder], CALIBRATION_CASES))
+    evidence, truth, songs = case_evidence(song_cases([folder], CALIBRATION_CASES))
     mixed = classifier.head().mixed(evidence)
     for index, kind in enumerate(TOGETHER):
         alone, both = (area(truth[:, index], odds[:, index]) for odds in (evidence, mixed))
@@ -229,17 +233,17 @@ def song_cases(folders: Sequence[Path], cases: int) -> Iterator[Case]:
     return chain.from_iterable(evaluate.cases(folder, cases, seed) for folder in folders for seed in MOMENTS)
 
 
-def hear_cases(cases: Iterable[Case]) -> tuple[Array, Array, NDArray[np.str_]]:
-    """Evidence, truths (not a number where it can't be said) and songs, a row per window that isn't silent."""
-    heard = []
+def case_evidence(cases: Iterable[Case]) -> tuple[Array, Array, NDArray[np.str_]]:
+    """Evidence, truths (not a number where it can't be called_present) and songs, a row per window that isn't silent."""
+    found = []
     for case in tqdm(cases, unit="mixture"):
         mixture = case.mixture
-        spectrogram = features.from_array(mixture, evaluate.SAMPLE_RATE)
+        spectrogram = features.from_array(mixture, SAMPLE_RATE)
         rows = classifier.evidence(spectrogram, functools.partial(part_of, mixture), mixture.shape[1])
         truth = np.asarray(evaluate.window_truths(case, spectrogram), np.float32)
         audible = classifier.audible(spectrogram)
-        heard.append((rows[audible], truth[audible], np.full(audible.sum(), case.song)))
-    evidence, truth, songs = map(np.concatenate, zip(*heard, strict=True))
+        found.append((rows[audible], truth[audible], np.full(audible.sum(), case.song)))
+    evidence, truth, songs = map(np.concatenate, zip(*found, strict=True))
     return evidence, truth, songs
 
 
@@ -250,9 +254,9 @@ def part_of(mixture: Array, start: int, stop: int) -> Array:
 
 def mix(evidence: Array, truth: Array) -> dict[str, Any]:
     """The second regression: what all evidence says of each kind in TOGETHER; the other kinds stay as they are."""
-    channels = evidence.shape[1] - len(KINDS) - draft_features.HEARD
+    channels = evidence.shape[1] - len(KINDS) - draft_features.FEATURES
     known = [kind in TOGETHER for kind in KINDS]
-    mean, deviation = evidence.mean(axis=0), evidence.std(axis=0) + TINY
+    mean, deviation = evidence.mean(axis=0), evidence.std(axis=0) + DEVIATION_FLOOR
     scale = np.concatenate([
         np.where(known, ODDS, 0), TAGS / deviation[len(KINDS) :][:channels],
         np.full(len(draft_features.STEMS), LEVELS), 1 / deviation[-draft_features.UNITS :],
@@ -267,16 +271,16 @@ def mix(evidence: Array, truth: Array) -> dict[str, Any]:
 
 def area(truth: Array, odds: Array) -> float:
     """Area under the ROC curve, where the truth is known; not a number if all is true or nothing."""
-    told = ~np.isnan(truth)
-    found = evaluate.auc((truth[told] > 0).tolist(), odds[told].tolist())
+    known = ~np.isnan(truth)
+    found = evaluate.auc((truth[known] > 0).tolist(), odds[known].tolist())
     return np.nan if found is None else found
 
 
 def scales(odds: Array, truth: Array, songs: NDArray[np.str_]) -> dict[int, tuple[float, float]]:
     """Slope and shift of each kind that enough songs tell of, by its place in KINDS."""
-    told = ~np.isnan(truth)
+    known = ~np.isnan(truth)
     return {
-        index: platt(odds[told[:, index], index], truth[told[:, index], index])
+        index: platt(odds[known[:, index], index], truth[known[:, index], index])
         for index in range(len(KINDS))
         if enough(songs[truth[:, index] > 0])
     }
@@ -307,7 +311,7 @@ def thresholds(tally: evaluate.Tally, least: float = 0.0, most: float = 1.0) -> 
     return sure, min(float(np.quantile(scores[truth], 1 - SAFE)), sure / 2, most)
 
 
-def weighted_f(truth: NDArray[np.bool_], said: NDArray[np.bool_]) -> float:
+def weighted_f(truth: NDArray[np.bool_], called_present: NDArray[np.bool_]) -> float:
     """F measure in which recall weighs RECALL times as much as precision (van Rijsbergen 1979)."""
-    right, square = float((truth & said).sum()), RECALL**2
-    return float((1 + square) * right / max(square * truth.sum() + said.sum(), 1.0))
+    right, square = float((truth & called_present).sum()), RECALL**2
+    return float((1 + square) * right / max(square * truth.sum() + called_present.sum(), 1.0))

@@ -5,14 +5,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ensemble.errors import SeparationError, disk_is_full
+from ensemble.stft import SAMPLE_RATE, Audio
 from pipeline.audio.tags import Tags
 
-Audio = NDArray[np.float32]
+__all__ = ["BYTES_PER_FRAME", "CHANNELS", "SAMPLE_RATE", "Audio", "Recording", "disk_full", "interleaved"]
 
-SAMPLE_RATE = 44_100  # Hz, of everything after decoding
 CHANNELS = 2
 BYTES_PER_FRAME = 4 * CHANNELS
 

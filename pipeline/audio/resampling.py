@@ -32,7 +32,7 @@ class Resampler:
         return np.asarray(self._stream.resample_chunk(interleaved(audio), last=last).T)
 
 
-class Reader:
+class StreamReader:
     """Reads a stream of (2, n) blocks any number of frames at a time. After its end comes silence."""
 
     def __init__(self, blocks: Iterable[Audio]) -> None:

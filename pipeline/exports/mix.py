@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ensemble.errors import InvalidOption
+from ensemble.levels import gain_db
 from pipeline.audio.encode import Encoder, clips
 from pipeline.audio.recording import CHANNELS, Audio
 from pipeline.audio.tags import Tags
@@ -76,19 +77,19 @@ class Mix:
 
 def _check_fader(name: str, db: float) -> None:
     if not db <= MAX_DB:
-        said = f"{name}: {db:g} dB is not between -inf (silence) and {MAX_DB:g}."
-        raise InvalidOption(said, name, db, {"maximum": MAX_DB})
+        message = f"{name}: {db:g} dB is not between -inf (silence) and {MAX_DB:g}."
+        raise InvalidOption(message, name, db, {"maximum": MAX_DB})
 
 
 def _check(name: str, value: float, allowed: tuple[float, float]) -> None:
     least, most = allowed
     if not least <= value <= most:
-        said = f"{name}: {value:g} is not between {least:g} and {most:g}."
-        raise InvalidOption(said, name, value, {"minimum": least, "maximum": most})
+        message = f"{name}: {value:g} is not between {least:g} and {most:g}."
+        raise InvalidOption(message, name, value, {"minimum": least, "maximum": most})
 
 
 def gains(lanes: Sequence[Lane]) -> list[float]:
-    """The amplitude with which each lane is heard, before its pan."""
+    """The amplitude with which each lane is sound, before its pan."""
     soloing = any(lane.solo for lane in lanes)
     return [0.0 if lane.mute or (soloing and not lane.solo) else float(10 ** (lane.db / 20)) for lane in lanes]
 
@@ -118,15 +119,15 @@ def render(
     share = 0.5 if listens else 1.0
     lowered = 1.0
     if listens:
-        heard = _told(song, mix, lambda fraction: on_progress(share * fraction))
-        lowered = max(1.0, *(float(np.abs(block).max(initial=0)) for block in heard))
+        passed = _reported(song, mix, lambda fraction: on_progress(share * fraction))
+        lowered = max(1.0, *(float(np.abs(block).max(initial=0)) for block in passed))
     with Encoder(target, format, bits, tags, song.rate) as encoder:
-        for block in _told(song, mix, lambda fraction: on_progress(1 - share + share * fraction)):
+        for block in _reported(song, mix, lambda fraction: on_progress(1 - share + share * fraction)):
             encoder.write(block / np.float32(lowered))
-    return float(20 * np.log10(lowered))
+    return float(gain_db(lowered))
 
 
-def _told(song: Song, mix: Mix, on_progress: Progress) -> Iterator[Audio]:
+def _reported(song: Song, mix: Mix, on_progress: Progress) -> Iterator[Audio]:
     """The blocks, telling how far they have come."""
     start, stop = extent(song, mix)
     written, total = 0, round((stop - start) / mix.tempo)
@@ -139,17 +140,17 @@ def _told(song: Song, mix: Mix, on_progress: Progress) -> Iterator[Audio]:
 
 def blocks(song: Song, mix: Mix) -> Iterator[Audio]:
     """The mix as (2, n) blocks of up to some seconds, exact to the sample."""
-    heard: Iterable[Audio] = summed(song, mix)
+    sound: Iterable[Audio] = summed(song, mix)
     if mix.shaped:
         start, stop = extent(song, mix)
-        heard = stretched(heard, stop - start, mix.tempo, mix.pitch, song.rate)
+        sound = stretched(sound, stop - start, mix.tempo, mix.pitch, song.rate)
     master = np.float32(10 ** (mix.master_db / 20))
-    heard = (block * master for block in heard)
-    yield from limited(heard, song.rate) if mix.limiter else heard
+    sound = (block * master for block in sound)
+    yield from limited(sound, song.rate) if mix.limiter else sound
 
 
 def extent(song: Song, mix: Mix) -> tuple[int, int]:
-    """First frame of the song that is heard, and the one after the last. Raises InvalidOption if there is none."""
+    """First frame of the song that is sound, and the one after the last. Raises InvalidOption if there is none."""
     seconds = song.frames / song.rate
     ends = mix.start, inf if mix.end is None else mix.end
     start, stop = (round(min(time, seconds) * song.rate) for time in ends)
@@ -164,5 +165,5 @@ def summed(song: Song, mix: Mix) -> Iterator[Audio]:
     if unknown:
         raise InvalidOption(f"There is no stem {unknown[0]!r}. There are: {', '.join(song.stems)}.")
     lanes = zip(mix.lanes, gains(mix.lanes), strict=True)
-    heard = {lane.name: np.float32(gain) * panning(lane.pan) for lane, gain in lanes if gain}
-    yield from song.mixed(heard, *extent(song, mix))
+    matrices = {lane.name: np.float32(gain) * panning(lane.pan) for lane, gain in lanes if gain}
+    yield from song.mixed(matrices, *extent(song, mix))

@@ -15,6 +15,7 @@ from typing import IO, Any
 import numpy as np
 
 from ensemble.errors import InvalidOption
+from ensemble.levels import gain_db
 from pipeline.audio import tags as tagging
 from pipeline.audio.encode import Sound, coding, output
 from pipeline.audio.recording import Audio
@@ -56,7 +57,7 @@ def write(song: Song, target: Path, tags: Tags, on_progress: Callable[[float], N
             sound.finish()
     with target.open("r+b") as file:
         _describe(file)
-    return float(20 * np.log10(loudest))
+    return float(gain_db(loudest))
 
 
 def _blocks(song: Song) -> Iterator[tuple[float, Audio]]:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pipeline.audio.decode import remainder_of
 from pipeline.audio.encode import output_rate
 from pipeline.audio.recording import CHANNELS, SAMPLE_RATE, Audio
-from pipeline.audio.resampling import Reader, Resampler, carrier, frames_at, silence
+from pipeline.audio.resampling import Resampler, StreamReader, carrier, frames_at, silence
 from pipeline.options import SOURCE
 from pipeline.playback import segments
 from pipeline.playback.segments import Index
@@ -66,7 +66,7 @@ class Song:
                 continue
             audio = resampler(self._segment(lanes, number)[:, skipped:], last=number == len(self.index.starts) - 1)
             if number == len(self.index.starts) - 1:
-                audio = Reader([audio]).read(self.frames - at)
+                audio = StreamReader([audio]).read(self.frames - at)
             audio = audio + rest.read(audio.shape[1])
             yield audio[:, max(start - at, 0) : max(stop - at, 0)]
             at += audio.shape[1]
@@ -78,10 +78,10 @@ class Song:
             audio += matrix @ segments.load(self.directory, name, number, self.index.gain)
         return audio
 
-    def _remainder(self, lanes: Mapping[str, NDArray[np.float32]], second: int) -> Reader:
+    def _remainder(self, lanes: Mapping[str, NDArray[np.float32]], second: int) -> StreamReader:
         """What the carrier's lane adds to the sum, from that second on."""
         name = carrier(self.stems)
         upload = self.upload if name in lanes else None
-        reader = Reader(lanes[name] @ lost for lost in remainder_of(upload, self.index.source_rate, self.rate))
+        reader = StreamReader(lanes[name] @ lost for lost in remainder_of(upload, self.index.source_rate, self.rate))
         reader.skip(second * self.rate)
         return reader

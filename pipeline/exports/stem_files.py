@@ -11,6 +11,7 @@ from zipfile import ZIP_STORED, ZipFile
 
 import numpy as np
 
+from ensemble.levels import gain_db
 from pipeline.audio.encode import Encoder, clips, suffix
 from pipeline.audio.tags import Tags
 from pipeline.exports.song import Song
@@ -32,7 +33,7 @@ def write(song: Song, stem: str, target: Path, form: Form, on_progress: OnProgre
     step = _Steps(on_progress, (_scanned(song, form) + 1) * len(song.index.starts))
     loudest = _loudest(song, form, step)
     _encode(song, stem, target, form, loudest, step)
-    return _decibels(loudest)
+    return float(gain_db(loudest))
 
 
 def archive(song: Song, title: str, target: Path, form: Form, on_progress: OnProgress = lambda _: None) -> float:
@@ -45,7 +46,7 @@ def archive(song: Song, title: str, target: Path, form: Form, on_progress: OnPro
             _encode(song, stem, path, form, loudest, step)
             packed.write(path, f"{title}/{title} - {stem}.{suffix(form.format)}")
             path.unlink()
-    return _decibels(loudest)
+    return float(gain_db(loudest))
 
 
 class _Steps:
@@ -79,7 +80,3 @@ def _encode(song: Song, stem: str, target: Path, form: Form, loudest: float, ste
         for audio in song.mixed(stem):
             encoder.write(audio / np.float32(loudest))
             step()
-
-
-def _decibels(loudest: float) -> float:
-    return float(20 * np.log10(loudest))

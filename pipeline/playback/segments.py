@@ -178,7 +178,7 @@ def replay(directory: Path) -> Iterator[Block]:
         yield Block(start, stop, found.total, stems, gain=found.gain, source=found.source)
 
 
-def fold(directory: Path, names: Collection[str], silent: Collection[str] = ()) -> None:
+def merge_into_other(directory: Path, names: Collection[str], silent: Collection[str] = ()) -> None:
     """Put stems of a complete folder into its `other`; the silent ones of them still come, as silence.
 
     Whoever plays meanwhile hears one or the other.

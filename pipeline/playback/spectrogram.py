@@ -5,18 +5,18 @@ below that, or less.
 """
 
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ensemble.levels import decibels
+from ensemble.stft import Reader
 from pipeline.audio.recording import CHANNELS, SAMPLE_RATE, Audio
 from pipeline.playback import segments
 from pipeline.playback.segments import Index
-
-Read = Callable[[int, int], Audio]
 
 BANDS = 128
 LOWEST, HIGHEST = 40.0, 18_000.0  # Hz
@@ -68,7 +68,7 @@ def spectrogram(directory: Path, stem: str) -> Iterator[NDArray[np.uint8]]:
         yield _bytes(_levels(read, centres.astype(int)).reshape(count, looks, BANDS).max(axis=1))
 
 
-def _reader(directory: Path, stem: str, found: Index) -> Read:
+def _reader(directory: Path, stem: str, found: Index) -> Reader:
     """Reads (2, stop - start) of a stem; zeros before its beginning and after its end."""
 
     @lru_cache(maxsize=2)  # a window reaches over one join at most
@@ -92,7 +92,7 @@ def _column(samples: int) -> int:
     return max(SHORTEST_COLUMN, -(-samples // MOST_COLUMNS))
 
 
-def _levels(read: Read, centres: NDArray[np.int64]) -> NDArray[np.float32]:
+def _levels(read: Reader, centres: NDArray[np.int64]) -> NDArray[np.float32]:
     """The power in each band around those samples, 1 for a sine at full scale: (centres, BANDS)."""
     audio = np.stack([read(centre - WINDOW // 2, centre + WINDOW // 2) for centre in centres])
     spectrum = np.fft.rfft(audio * HANN) * (2 / HANN.sum())
@@ -102,5 +102,5 @@ def _levels(read: Read, centres: NDArray[np.int64]) -> NDArray[np.float32]:
 
 
 def _bytes(power: NDArray[np.float32]) -> NDArray[np.uint8]:
-    decibels = 10 * np.log10(np.maximum(power, 10 ** (FLOOR_DB / 10)))
-    return np.rint(255 * np.clip(1 - decibels / FLOOR_DB, 0, 1)).astype(np.uint8)
+    level = decibels(power, 10 ** (FLOOR_DB / 10))
+    return np.asarray(np.rint(255 * np.clip(1 - level / FLOOR_DB, 0, 1)), np.uint8)

@@ -147,9 +147,9 @@ def test_no_npm(monkeypatch):
 def test_damage_on_the_disk_is_found_before_the_file_is_opened(server):
     path = download.pull("tiny")
     path.write_bytes(WEIGHTS[:-1] + b"!")
-    with pytest.raises(ModelUnavailable, match="damaged") as told:
+    with pytest.raises(ModelUnavailable, match="damaged") as error:
         registry.verified("tiny")
-    assert str(path.parent) not in told.value.message  # whoever uploads a song reads it too
+    assert str(path.parent) not in error.value.message  # whoever uploads a song reads it too
     assert download.pull("tiny").read_bytes() == WEIGHTS
 
 
@@ -188,8 +188,8 @@ def test_the_table_holds_together():
             assert all(weight >= 0 for weight in weights.values())
         for splitter, weight in preset.split.items():
             assert weight >= 0 and {"guitar", "piano", "other"} <= set(registry.model(splitter).stems)
-    assert registry.model("unmix_split").hears == "other"
-    assert all(registry.model(name).hears == "mixture" for row in registry.ensembles().values() for name in row.members)
+    assert registry.model("unmix_split").input == "other"
+    assert all(registry.model(name).input == "mixture" for row in registry.ensembles().values() for name in row.members)
 
 
 def test_what_is_experimental_is_said(capsys):
