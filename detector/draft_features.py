@@ -1,7 +1,9 @@
-"""What the network that drafts are made of hears in a mixture: how loud voices, drums, bass and the rest are by its
-masks, and what its recurrent layers make of it, from which more can be told than from four masks.
+"""Features of a mixture from the draft's network.
 
-Nothing is separated: the powers of the bands that it gives to each stem are enough, which takes a third of the time.
+Levels of vocals, drums, bass and the rest by its masks, and the activations
+of its recurrent layers, which tell more than four masks.
+
+Nothing is separated: the power of each stem in each band is enough, which takes a third of the time.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -19,20 +21,20 @@ from ensemble.stft import HOP, SAMPLE_RATE, Reader, stft
 NETWORK = "unmix"
 STEMS = registry.model(NETWORK).stems
 UNITS = 256  # of its recurrent layers
-FEATURES = len(STEMS) + UNITS  # numbers a window: a level for each stem, the mean of each unit
-LEVEL_DB = -20.0  # full-scale RMS: the network too hears quiet music differently
+FEATURES = len(STEMS) + UNITS  # per window: the level of each stem, the mean of each unit
+LEVEL_DB = -20.0  # full-scale RMS that music is normalised to, because the network responds to level
 FRAME = HOP / SAMPLE_RATE  # seconds
-FRAMES = 432  # heard at once, ten seconds
-AUDIBLE = 2  # bins below it, up to 20 Hz, are no sound
-FAINTEST, LOUDEST = -30.0, 3.0  # dB: beyond them levels tell nothing more, nor may they, of what the network mishears
-POWER_FLOOR = 1e-12  # power that is silence
+FRAMES = 432  # analysed at once: ten seconds
+AUDIBLE = 2  # the bins below it, up to 20 Hz, are inaudible
+FAINTEST, LOUDEST = -30.0, 3.0  # dB: levels beyond carry no information, only errors of the network
+POWER_FLOOR = 1e-12  # power of silence
 
 OnProgress = Callable[[int], None]
 """on_progress(samples): number of samples analysed so far"""
 
 
 def installed() -> bool:
-    """Whether the network is there. Who may not use its weights removes them."""
+    """Whether the network is installed. Those who may not use its weights remove them."""
     return registry.installed(NETWORK)
 
 
@@ -44,16 +46,41 @@ def extract(
     stops: NDArray[np.floating],
     on_progress: OnProgress = lambda _: None,
 ) -> Array:
-    """(windows, FEATURES) from `starts` to `stops`, both in seconds: levels in dB relative to the mixture, then units.
+    """Features of a mixture in given windows.
 
-    read(start, stop): (2, stop - start) at RATE. rms: of the whole, which is brought to LEVEL_DB.
-    Raises ModelUnavailable.
+    Parameters
+    ----------
+    read
+        read(start, stop) -> (channels, stop - start) float32 at SAMPLE_RATE.
+    samples
+        Length of the mixture.
+    rms
+        Of the whole mixture, which is normalised to LEVEL_DB.
+    starts, stops
+        Of each window in seconds, (windows,).
+    on_progress
+        on_progress(samples analysed so far).
+
+    Returns
+    -------
+    (windows, FEATURES) float32: levels in dB relative to the mixture, FAINTEST to LOUDEST, then mean activations, -1 to
+    1.
+
+    Raises
+    ------
+    ModelUnavailable
+        The network is missing or damaged.
     """
     return in_windows(frames(read, samples, rms, on_progress), starts, stops)
 
 
 def frames(read: Reader, samples: int, rms: float, on_progress: OnProgress = lambda _: None) -> Iterator[Array]:
-    """Block by block (frames, 1 + FEATURES), a frame every HOP samples: power of the mixture and of each stem, units."""
+    """Features of each frame, of which there is one every HOP samples. Parameters as in `extract`.
+
+    Yields
+    ------
+    (frames, 1 + FEATURES) float32: power of the mixture and of each stem, then activations.
+    """
     network = Unmix(runtime.session(registry.verified(NETWORK)))
     gain = np.float32(10 ** (LEVEL_DB / 20) / rms if rms > SILENCE else 1.0)
     step = FRAMES * HOP
@@ -66,7 +93,19 @@ def frames(read: Reader, samples: int, rms: float, on_progress: OnProgress = lam
 
 
 def shares(magnitudes: Array, masks: Array) -> Array:
-    """Powers (frames, 1 + STEMS) from magnitudes (2, bins, frames) and masks (stems, 2, frames, bands)."""
+    """Power of the mixture and of each stem per frame.
+
+    Parameters
+    ----------
+    magnitudes
+        (2, BINS, frames) float32.
+    masks
+        (stems, 2, frames, BANDS) float32.
+
+    Returns
+    -------
+    (frames, 1 + stems) float32.
+    """
     power = np.square(np.moveaxis(magnitudes, -1, -2))
     power[..., :AUDIBLE] = 0
     bands = np.add.reduceat(power, STARTS, axis=-1)
@@ -75,7 +114,19 @@ def shares(magnitudes: Array, masks: Array) -> Array:
 
 
 def in_windows(blocks: Iterable[Array], starts: NDArray[np.floating], stops: NDArray[np.floating]) -> Array:
-    """What hear() gives, from the blocks of frames(), of which it keeps none."""
+    """Average frames over windows, in constant memory.
+
+    Parameters
+    ----------
+    blocks
+        (n, 1 + FEATURES), from `frames`.
+    starts, stops
+        Of each window in seconds, (windows,).
+
+    Returns
+    -------
+    (windows, FEATURES) float32, as from `extract`.
+    """
     first, last = (np.rint(times / FRAME).astype(int) for times in (starts, stops))
     last = np.maximum(last, first + 1)
     total, count, at = np.zeros((len(first), 1 + FEATURES)), np.zeros((len(first), 1)), 0

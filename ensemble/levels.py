@@ -14,7 +14,7 @@ def decibels(ratio: Real | float, floor: float = 0.0) -> Real:
     ratio
         Ratios of any shape, 0 or more.
     floor
-        Smallest ratio that is told apart; smaller ones count as this one. With 0 a ratio of 0 gives -inf.
+        Lower limit of the ratios; with 0, a ratio of 0 gives -inf.
 
     Returns
     -------

@@ -207,7 +207,7 @@ def card(name: str) -> ModelCard:
         bytes=row.bytes,
         sha256=row.sha256,
         licence=row.licence,
-        origin="part of SoundScape" if row.shipped else str(row.source or row.checkpoint),
+        origin="comes with SoundScape" if row.shipped else str(row.source or row.checkpoint),
         provenance=row.provenance,
         fetchable=row.source is not None,
         installed=installed(name),

@@ -33,7 +33,7 @@ def _local(repo: Path, name: str) -> Path:
     found = [file for file in files if file.suffix in SUFFIXES and _signature(file.name) == _signature(name)]
     if len(found) != 1:
         what = "no file" if not found else "several files"
-        raise ModelUnavailable(f"{repo} holds {what} for {_signature(name)}; expected one such as {name}.")
+        raise ModelUnavailable(f"{repo} holds {what} of {_signature(name)}; expected one such as {name}.")
     return found[0]
 
 

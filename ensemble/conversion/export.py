@@ -143,7 +143,11 @@ class DemucsCore(HTDemucs):
     """HTDemucs without its Fourier transforms: (wave, spectrum as real channels) -> (spectra, waves)."""
 
     def forward(self, wave: Tensor, spectrum: Tensor) -> tuple[Tensor, Tensor]:  # type: ignore[override]
-        """The official forward pass, with the four methods below in place of the transforms."""
+        """The official forward pass, with the four methods below in place of the transforms.
+
+        wave is (batch, 2, samples), spectrum (batch, 4, bins, frames); returns (batch, stems, 4, bins, frames) and
+        (batch, stems, 2, samples).
+        """
         self._given = spectrum
         waves: Tensor = super().forward(wave)  # type: ignore[no-untyped-call]
         return self._answer, waves

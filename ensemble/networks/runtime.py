@@ -34,7 +34,7 @@ class Session:
     def run(self, **tensors: Tensor) -> dict[str, Tensor]:
         """Evaluate the network on arrays passed by input name.
 
-        Returns arrays by output name; all are float32, of the shapes (as in `inputs` and `outputs`) that the network has.
+        Returns arrays by output name. All are float32, of the shapes (as in `inputs` and `outputs`) of the network.
         """
         return self.named(tensors)
 

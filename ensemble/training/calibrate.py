@@ -76,7 +76,10 @@ def answers(network: Unmix, plan: Plan, song: Song) -> Answers:
 
 
 def quality(listed: Sequence[Answers], calibrations: Sequence[Calibration]) -> Tensor:
-    """Mean SDR in dB over the songs of each stem, then over stems. Each song has a calibration of its own."""
+    """Mean SDR in dB over the songs of each stem, then over stems, as a tensor of shape ().
+
+    Each song has its own calibration.
+    """
     found: dict[int, list[Tensor]] = {}
     for song, calibration in zip(listed, calibrations, strict=True):
         masks = calibration.masks(song.logits)
