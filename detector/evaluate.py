@@ -319,13 +319,9 @@ def table(report: dict[str, Any]) -> str:
         )
         for kind, row in report[stage].items():
             values = row["auc"], row["timeline"]["auc"], row["precision"], row["recall"], row["f1"]
-            numbers = " ".join(f"{_number(value):>7}" for value in values)
+            numbers = " ".join(f"{'-':>7}" if value is None else f"{value:7.3f}" for value in values)
             lines.append(f"  {kind:26} {numbers} {row['songs']:>6} {row['cases']:>6}")
             for error in ("missed", "imagined"):
                 if row[error]:
                     lines.append(f"    {error}: {', '.join(row[error])}")
     return "\n".join(lines)
-
-
-def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:.3f}"

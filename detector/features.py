@@ -1,9 +1,10 @@
 """Log-mel spectrograms as in musicnn's training: the input of the detector."""
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
+from itertools import chain
 
 import numpy as np
 import soxr
@@ -56,7 +57,8 @@ def spectrogram(read: Reader, samples: int, rate: int) -> Spectrogram:
     """
     powers, energy, count = [], 0.0, 0
     buffer = np.zeros(N_FFT // 2, np.float32)
-    for block in _padded(_mono(read, samples, rate)):
+    # Half a frame of silence at the end, so that the last frames are centred too.
+    for block in chain(_mono(read, samples, rate), [np.zeros(N_FFT // 2, np.float32)]):
         energy, count = energy + float(np.square(block, dtype=np.float64).sum()), count + len(block)
         buffer = np.concatenate([buffer, block])
         frames = sliding_window_view(buffer, N_FFT)[::HOP] if len(buffer) >= N_FFT else np.zeros((0, N_FFT), np.float32)
@@ -77,12 +79,6 @@ def _mono(read: Reader, samples: int, rate: int) -> Iterator[Array]:
     for start in range(0, samples, step):
         stop = min(start + step, samples)
         yield stream.resample_chunk(read(start, stop).mean(axis=0, dtype=np.float32), last=stop == samples)
-
-
-def _padded(blocks: Iterable[Array]) -> Iterator[Array]:
-    """Append half a frame of silence, so that the last frames are centred too."""
-    yield from blocks
-    yield np.zeros(N_FFT // 2, np.float32)
 
 
 def _mel_power(frames: Array) -> Array:

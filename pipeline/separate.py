@@ -337,12 +337,8 @@ def _merged(block: Block, names: list[str]) -> Block:
     """Merge some stems of a block into `other`."""
     stems = {stem: audio for stem, audio in block.stems.items() if stem not in names}
     merged = {stem: block.stems[stem] for stem in names}
-    stems["other"] = _sum([stems["other"], *merged.values()])
+    stems["other"] = np.asarray(np.sum([stems["other"], *merged.values()], axis=0), np.float32)
     return replace(block, stems=stems, merged=merged)
-
-
-def _sum(parts: list[Audio]) -> Audio:
-    return np.asarray(np.sum(parts, axis=0), np.float32)
 
 
 def _model_entry(model: str) -> dict[str, Any]:

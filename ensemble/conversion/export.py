@@ -366,14 +366,20 @@ def trace(network: Network) -> onnx.ModelProto:
     This uses torch's older, tracing exporter, which takes a fraction of its successor's time and needs no further
     package. torch is pinned, so it won't disappear unnoticed.
     """
-    example = tuple(torch.zeros([_example(size) for size in shape]) for shape in network.inputs.values())
+    example = tuple(
+        torch.zeros([EXAMPLE[size] if isinstance(size, str) else size for size in shape])
+        for shape in network.inputs.values()
+    )
+    varying = {
+        name: {axis: size for axis, size in enumerate(shape) if isinstance(size, str)}
+        for name, shape in network.inputs.items()
+    }
     content: Any = io.BytesIO()  # the tracer accepts it, but its type hints don't
     with torch.no_grad(), _slow_attention(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # warns that shapes become constants, which is intended
         torch.onnx.export(
             network.core, example, content, input_names=list(network.inputs), output_names=list(network.outputs),
-            dynamic_axes={name: _varying(shape) for name, shape in network.inputs.items()},
-            opset_version=OPSET, dynamo=False,
+            dynamic_axes=varying, opset_version=OPSET, dynamo=False,
         )  # fmt: skip
     graph = onnx.load_model_from_string(content.getvalue())
     steady(graph)
@@ -381,14 +387,6 @@ def trace(network: Network) -> onnx.ModelProto:
         shape = network.outputs[output.name]
         output.CopyFrom(onnx.helper.make_tensor_value_info(output.name, onnx.TensorProto.FLOAT, shape))
     return graph
-
-
-def _example(size: int | str) -> int:
-    return EXAMPLE[size] if isinstance(size, str) else size
-
-
-def _varying(shape: tuple[int | str, ...]) -> dict[int, str]:
-    return {axis: size for axis, size in enumerate(shape) if isinstance(size, str)}
 
 
 # Comparison with PyTorch.

@@ -100,7 +100,8 @@ def run(arguments: argparse.Namespace) -> None:
     listed = songs(arguments.directory, arguments.dataset)
     names = [song.name for song in listed]
     results = load_results(arguments.json, systems)
-    todo = [(song, missing) for song in listed if (missing := _missing(song, systems, results))]
+    todo = [(song, [system for system in systems if song.name not in results[system.label]]) for song in listed]
+    todo = [(song, missing) for song, missing in todo if missing]
     for song, scores in tqdm(score_all(todo, arguments.jobs), total=len(todo), unit="song", disable=None):
         for label, figures in scores.items():
             results[label][song] = figures
@@ -109,10 +110,6 @@ def run(arguments: argparse.Namespace) -> None:
     write_json(arguments.json, content)
     write_csv(arguments.csv, content)
     print(table(content))
-
-
-def _missing(song: Song, systems: Sequence[System], results: Results) -> list[System]:
-    return [system for system in systems if song.name not in results[system.label]]
 
 
 def systems_of(names: Sequence[str], bleeds: Sequence[str] | None, *, experimental: bool = False) -> list[System]:

@@ -13,7 +13,7 @@ from ensemble import registry
 from ensemble.blend import fit, moments
 from ensemble.errors import ModelUnavailable
 from ensemble.evaluation.datasets import DATASETS, Song, songs
-from ensemble.evaluation.evaluate import FOUR, RAW, Stems, separator, targets
+from ensemble.evaluation.evaluate import FOUR, RAW, separator, targets
 
 Matrix = NDArray[np.float64]
 
@@ -59,16 +59,12 @@ def gather(listed: list[Song], models: list[str]) -> dict[str, Evidence]:
     for song in tqdm(listed, unit="song", disable=None):
         mixture, truth = song.load()
         answers = [separate(mixture)[RAW] for separate in separators]
-        _add(found, truth, answers)
+        true = targets(truth, list(answers[0]))
+        for stem, evidence in found.items():
+            if stem in true and true[stem].any():
+                evidence.errors.append(moments(true[stem], [answer[stem] for answer in answers]))
+                evidence.energy.append(float(np.square(true[stem], dtype=np.float64).sum()))
     return found
-
-
-def _add(found: dict[str, Evidence], truth: Stems, answers: list[Stems]) -> None:
-    true = targets(truth, list(answers[0]))
-    for stem, evidence in found.items():
-        if stem in true and true[stem].any():
-            evidence.errors.append(moments(true[stem], [answer[stem] for answer in answers]))
-            evidence.energy.append(float(np.square(true[stem], dtype=np.float64).sum()))
 
 
 def fit_stem(evidence: Evidence) -> Fitted:

@@ -110,14 +110,11 @@ class Run:
         nn.utils.clip_grad_norm_(self.network.parameters(), CLIP)
         self.optimiser.step()
         self.step += 1
-        self._follow()
-        return float(loss.detach())
-
-    def _follow(self) -> None:
         keep = min(AVERAGE, self.step / (self.step + 10))
         for mean, value in zip(self.average.state_dict().values(), self.network.state_dict().values(), strict=True):
             if mean.is_floating_point():
                 mean.lerp_(value, 1 - keep)
+        return float(loss.detach())
 
     def validate(self, listed: Sequence[Song], loss: float) -> dict[str, float]:
         """Append a validation to the history, and keep the weights if they are the best so far."""

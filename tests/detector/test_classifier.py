@@ -85,7 +85,7 @@ class TestListen:
     def test_a_value_a_second_for_each_kind(self, parts):
         found = listen(sum(parts.values()))
         assert found.seconds == SECONDS and tuple(found.stems) == KINDS
-        assert {len(found.timeline) for found in found.stems.values()} == {SECONDS}
+        assert {len(row.timeline) for row in found.stems.values()} == {SECONDS}
         assert json.loads(json.dumps(found.as_dict()))["stems"]["drums"]["presence"] in (PRESENT, UNCERTAIN, ABSENT)
 
     def test_drums_alone(self, parts):
@@ -118,7 +118,7 @@ class TestListen:
     def test_silence_holds_nothing(self):
         found = listen(np.zeros((2, 5 * RATE), np.float32))
         assert found.named(ABSENT) == KINDS
-        assert all(found.probability == 0 for found in found.stems.values())
+        assert all(row.probability == 0 for row in found.stems.values())
 
     @pytest.mark.parametrize("name", ["noise", "sine", "click"])
     def test_what_is_no_music_has_no_voice(self, name):
@@ -133,7 +133,7 @@ class TestListen:
     @pytest.mark.parametrize("samples", [1, RATE // 2])
     def test_half_a_second_and_less(self, samples):
         audio = np.random.default_rng(0).normal(0, 0.1, (2, samples)).astype(np.float32)
-        assert all(len(found.timeline) == 1 for found in listen(audio).stems.values())
+        assert all(len(row.timeline) == 1 for row in listen(audio).stems.values())
 
     def test_loudness_changes_nothing(self, parts):
         loud, quiet = (listen(gain * parts["drums"]).stems["drums"].probability for gain in (10.0, 0.01))

@@ -1,4 +1,4 @@
-"""What the draft's network hears: powers by mask and band, levels and units by window, the real one on clear sounds."""
+"""What the draft's network sees: powers by mask and band, levels and units by window, the real one on clear sounds."""
 
 import numpy as np
 import pytest
@@ -50,22 +50,22 @@ def test_a_window_has_the_level_and_the_mean_units_of_its_frames():
     found[:, 1 + len(STEMS) :] = np.random.default_rng(0).uniform(-1, 1, (100, UNITS))
     edge = 50 * draft_features.FRAME
     starts, stops = np.array([0, edge, 0]), np.array([edge, 2 * edge, 2 * edge])
-    found = draft_features.in_windows([found], starts, stops)
-    np.testing.assert_allclose(found[:, 0], [-10, -20, 10 * np.log10(0.055)], atol=1e-4)
-    np.testing.assert_allclose(found[:, 1], FAINTEST)
-    np.testing.assert_allclose(found[:, 2], 0, atol=1e-6)
+    result = draft_features.in_windows([found], starts, stops)
+    np.testing.assert_allclose(result[:, 0], [-10, -20, 10 * np.log10(0.055)], atol=1e-4)
+    np.testing.assert_allclose(result[:, 1], FAINTEST)
+    np.testing.assert_allclose(result[:, 2], 0, atol=1e-6)
     units = found[:, 1 + len(STEMS) :]
     expected = [part.mean(axis=0) for part in (units[:50], units[50:], units)]
-    np.testing.assert_allclose(found[:, len(STEMS) :], expected, atol=1e-6)
+    np.testing.assert_allclose(result[:, len(STEMS) :], expected, atol=1e-6)
     for cuts in ([7], [50], [1, 2, 99], list(range(1, 100))):
-        np.testing.assert_allclose(draft_features.in_windows(np.split(found, cuts), starts, stops), found, atol=1e-5)
+        np.testing.assert_allclose(draft_features.in_windows(np.split(found, cuts), starts, stops), result, atol=1e-5)
 
 
 def test_windows_beyond_the_end_and_silence():
     found = [np.zeros((4, 1 + FEATURES), np.float32)]
-    found = draft_features.in_windows(found, np.array([0.0, 5.0]), np.array([3.0, 8.0]))
-    assert (found[:, : len(STEMS)] == FAINTEST).all()
-    assert not found[:, len(STEMS) :].any()
+    result = draft_features.in_windows(found, np.array([0.0, 5.0]), np.array([3.0, 8.0]))
+    assert (result[:, : len(STEMS)] == FAINTEST).all()
+    assert not result[:, len(STEMS) :].any()
 
 
 @pytest.mark.parametrize("samples", [1, 700, SAMPLE_RATE, FRAMES * HOP, FRAMES * HOP + 1, 2 * FRAMES * HOP + 5000])

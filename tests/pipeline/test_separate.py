@@ -240,7 +240,7 @@ def test_a_full_disk_is_told_and_may_be_tried_again(quick, song, tmp_path, monke
 
 
 @pytest.mark.parametrize(
-    ("wrong", "reported"),
+    ("wrong", "message"),
     [
         ({"format": "xyz"}, "wav, flac, mp3, mp3-v0, m4a, opus"),
         ({"preset": "no"}, "default"),
@@ -250,8 +250,8 @@ def test_a_full_disk_is_told_and_may_be_tried_again(quick, song, tmp_path, monke
         ({"max_seconds": 0}, "0"),
     ],
 )
-def test_options_are_checked_at_the_door(wrong, reported):
-    with pytest.raises(InvalidOption, match=reported):
+def test_options_are_checked_at_the_door(wrong, message):
+    with pytest.raises(InvalidOption, match=message):
         Options(**wrong)
 
 

@@ -119,7 +119,7 @@ def test_silence_is_a_mix_too(song, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("wrong", "reported"),
+    ("wrong", "message"),
     [
         ({"lanes": [Lane("kazoo")]}, "kazoo.*vocals, drums, other"),
         ({"lanes": [Lane("vocals", 6.1)]}, "vocals: 6.1 dB"),
@@ -134,6 +134,6 @@ def test_silence_is_a_mix_too(song, tmp_path):
         ({"lanes": [], "start": 60}, "ends after 12.3 seconds"),
     ],
 )
-def test_a_mix_that_makes_no_sense_is_refused(song, tmp_path, wrong, reported):
-    with pytest.raises(InvalidOption, match=reported):
+def test_a_mix_that_makes_no_sense_is_refused(song, tmp_path, wrong, message):
+    with pytest.raises(InvalidOption, match=message):
         render(Song.open(song[0]), Mix(**wrong), tmp_path / "mix.wav", "wav", "float")

@@ -86,13 +86,11 @@ def test_the_box_names_the_stems(song):
     path, *_ = song
     top = dict(boxes(path.read_bytes()))
     assert [*top][-1] == "moov"
-    reported = json.loads(dict(boxes(dict(boxes(top["moov"]))["udta"]))["stem"])
-    assert reported["version"] == 1
-    assert [stem["name"] for stem in reported["stems"]] == ["Drums", "Bass", "Other", "Vocals"]
-    assert all(len(stem["color"]) == 7 and int(stem["color"][1:], 16) for stem in reported["stems"])
-    assert (
-        not reported["mastering_dsp"]["compressor"]["enabled"] and not reported["mastering_dsp"]["limiter"]["enabled"]
-    )
+    box = json.loads(dict(boxes(dict(boxes(top["moov"]))["udta"]))["stem"])
+    assert box["version"] == 1
+    assert [stem["name"] for stem in box["stems"]] == ["Drums", "Bass", "Other", "Vocals"]
+    assert all(len(stem["color"]) == 7 and int(stem["color"][1:], 16) for stem in box["stems"])
+    assert not box["mastering_dsp"]["compressor"]["enabled"] and not box["mastering_dsp"]["limiter"]["enabled"]
 
 
 def test_only_the_mix_is_switched_on(song):
