@@ -149,7 +149,7 @@ def _chosen_again(job: Job, source: Path, note: "JobProgress") -> "Report | None
 
 def _chosen_from(finished: Path, job: Job, source: Path, note: "JobProgress") -> "Report | None":
     from pipeline.report import Report  # noqa: PLC0415
-    from pipeline.separate import choose_again, reusable  # noqa: PLC0415
+    from pipeline.separate import reselect_stems, reusable  # noqa: PLC0415
 
     options = queue.options_of(job)
     report = Report.from_dict(json.loads((finished / REPORT).read_text("utf-8")))
@@ -157,7 +157,7 @@ def _chosen_from(finished: Path, job: Job, source: Path, note: "JobProgress") ->
         return None
     for stage, detected in report.detected.items():
         note.detected(stage, detected)
-    return choose_again(
+    return reselect_stems(
         source,
         finished,
         replace(report, title=job.track.title),
@@ -171,11 +171,11 @@ def _chosen_from(finished: Path, job: Job, source: Path, note: "JobProgress") ->
 
 def _fold(job: Job, report: "Report") -> None:
     """What proved empty only in the end was played as a lane of its own until then."""
-    from pipeline.playback.segments import fold, index  # noqa: PLC0415
+    from pipeline.playback.segments import index, merge_into_other  # noqa: PLC0415
 
     late = {*index(job.directory).stems} & {stem.name for stem in report.merged}
     if late:
-        fold(job.directory, sorted(late), silent=sorted(late & {*report.stems}))
+        merge_into_other(job.directory, sorted(late), silent=sorted(late & {*report.stems}))
 
 
 def _fail(job: Job, message: str, cause: Cause) -> None:
