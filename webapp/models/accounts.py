@@ -11,11 +11,11 @@ from knox.models import AbstractAuthToken
 class User(AbstractUser):
     """An account. A guest has neither password nor chosen name and lives as long as its session.
 
-    held: an administrator lets none of its jobs start.
+    on_hold: an administrator keeps its queued jobs from starting.
     """
 
     is_guest = models.BooleanField(default=False)
-    held = models.BooleanField("jobs held", default=False, db_index=True)
+    on_hold = models.BooleanField("on hold", default=False, db_index=True)
 
     class Meta(AbstractUser.Meta):
         indexes = [models.Index(fields=["date_joined"], name="user_guests", condition=models.Q(is_guest=True))]

@@ -213,7 +213,7 @@ class Idempotency(models.Model):
 
     owner = models.ForeignKey(User, on_delete=models.CASCADE, related_name="+")
     key = models.CharField(max_length=255)
-    wish = models.CharField(max_length=64)
+    request_digest = models.CharField(max_length=64)
     job = models.OneToOneField(Job, on_delete=models.CASCADE, null=True, related_name="+")
 
     class Meta:
@@ -233,7 +233,7 @@ class EventKind(models.TextChoices):
     FAILED = "failed"
     CANCELLED = "cancelled"
     RETRIED = "retried", "Queued again"
-    CHOSEN = "chosen", "Other stems chosen"
+    RESELECTED = "reselected", "Other stems selected"
     RENAMED = "renamed"
     DELETED = "deleted"
     RESTORED = "restored", "Brought back"
