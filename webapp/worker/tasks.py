@@ -81,7 +81,7 @@ def work(job: Job) -> None:
             log.info("Job %s: %s", job.pk, message)
         else:
             log.exception("Job %s failed.", job.pk)
-        _fail(job, message, cause)
+        _end(job, lambda: queue.fail(job, message, cause))
 
 
 def _explain(error: Exception) -> tuple[str, Cause]:
@@ -167,10 +167,6 @@ def _merge_late(job: Job, report: "Report") -> None:
     late = {*index(job.directory).stems} & {stem.name for stem in report.merged}
     if late:
         fold(job.directory, sorted(late), silent=sorted(late & {*report.stems}))
-
-
-def _fail(job: Job, message: str, cause: Cause) -> None:
-    _end(job, lambda: queue.fail(job, message, cause))
 
 
 def _end(job: Job, store_end: Callable[[], None]) -> None:
