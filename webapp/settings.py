@@ -235,7 +235,7 @@ REST_FRAMEWORK = {
         "webapp.api.authentication.SessionAuthentication",
     ],
     "DEFAULT_METADATA_CLASS": None,  # the description tells what OPTIONS would
-    "DEFAULT_SCHEMA_CLASS": "webapp.api.openapi.Described",
+    "DEFAULT_SCHEMA_CLASS": "webapp.api.openapi.OperationSchema",
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer", "webapp.api.browsable.Browsable"],
     "DEFAULT_PARSER_CLASSES": [
         "webapp.http.parsers.Json",
@@ -248,12 +248,13 @@ REST_FRAMEWORK = {
 }
 SPECTACULAR_SETTINGS = {
     "TITLE": "SoundScape",
-    "DESCRIPTION": "Upload a song, get its parts. Times are ISO 8601, ids UUIDs, addresses relative to the site.",
+    "DESCRIPTION": "Upload songs, separate them into stems. Times are ISO 8601, ids UUIDs, URLs relative to this site.",
     "VERSION": "1",
     "OAS_VERSION": "3.1.0",
     "SERVE_INCLUDE_SCHEMA": False,
-    "COMPONENT_SPLIT_PATCH": False,  # what is patched has one field
-    "COMPONENT_SPLIT_REQUEST": True,  # an upload is bytes on its way here, and nothing on its way back
+    "COMPONENT_SPLIT_PATCH": False,  # the body of a PATCH has one field
+    "COMPONENT_SPLIT_REQUEST": True,  # a file is binary in a request and absent from the response
+    "ENUM_GENERATE_CHOICE_DESCRIPTION": False,  # choices explain themselves
     "POSTPROCESSING_HOOKS": ["webapp.api.openapi.complete"],
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "",

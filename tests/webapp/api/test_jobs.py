@@ -75,7 +75,7 @@ class TestUpload:
         assert answer["Content-Type"] == "application/problem+json"
         assert answer.json() == {
             "type": "/api/v1/problems/#invalid",
-            "title": "Not understood",
+            "title": "Invalid request",
             "status": 400,
             "detail": "Please choose a song.",
             "instance": "/api/v1/jobs/",
