@@ -33,7 +33,7 @@ def once(owner: User, key: str, request: Mapping[str, Any], make: Callable[[], J
     try:
         with transaction.atomic():
             # Created first, so that one of two simultaneous requests waits here for the other.
-            row = Idempotency.objects.create(owner=owner, key=key, wish=digest)
+            row = Idempotency.objects.create(owner=owner, key=key, request_digest=digest)
             row.job = make()
             row.save(update_fields=["job"])
             return row.job, True
@@ -41,6 +41,6 @@ def once(owner: User, key: str, request: Mapping[str, Any], make: Callable[[], J
         before = Idempotency.objects.select_related("job__track").filter(owner=owner, key=key).first()
         if before is None or before.job is None:
             raise
-    if before.wish != digest:
+    if before.request_digest != digest:
         raise KeyReused(key)
     return before.job, False

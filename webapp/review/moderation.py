@@ -52,11 +52,11 @@ def empty(job: Job, by: User) -> bool:
 
 def hold(owners: QuerySet[User]) -> int:
     """Let no more jobs of these people start. What runs goes on. How many people."""
-    return owners.update(held=True)
+    return owners.update(on_hold=True)
 
 
 def release(owners: QuerySet[User]) -> int:
     """Let their jobs start again, in their old places. How many people."""
     with transaction.atomic():
         transaction.on_commit(queue.wake)
-        return owners.update(held=False)
+        return owners.update(on_hold=False)

@@ -75,7 +75,7 @@ def reselect_stems(job: Job, stems: Iterable[str], by: User | None = None) -> bo
     """
     done = Job.objects.filter(pk=job.pk, state__in=ACTIONS["reselect"])
     options = job.options | {"stems": list(stems)}
-    return _queue(done, EventKind.CHOSEN, by, {"stems": options["stems"]}, **IDLE, options=options)
+    return _queue(done, EventKind.RESELECTED, by, {"stems": options["stems"]}, **IDLE, options=options)
 
 
 def _queue(

@@ -211,7 +211,7 @@ def wake() -> None:
 def _waiting() -> QuerySet[Job]:
     """Jobs that may start, in order."""
     queued = Job.objects.filter(state=State.QUEUED, deleted_at=None).order_by("queued_at", "pk")
-    return queued.exclude(track__in=Track.objects.filter(owner__held=True))  # no join: `change` locks job rows only
+    return queued.exclude(track__in=Track.objects.filter(owner__on_hold=True))  # no join: `change` locks job rows only
 
 
 def _held(job: Job) -> QuerySet[Job]:

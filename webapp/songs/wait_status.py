@@ -24,11 +24,11 @@ class Queue:
     def _waiting(self) -> dict[UUID, bool]:
         """Every job that waits, in order, and whether its owner is on hold."""
         waiting = Job.objects.filter(state=State.QUEUED, deleted_at=None).order_by("queued_at", "pk")
-        return dict(waiting.values_list("pk", "track__owner__held"))
+        return dict(waiting.values_list("pk", "track__owner__on_hold"))
 
     @cached_property
     def _places(self) -> dict[UUID, int]:
-        return {pk: place for place, pk in enumerate(pk for pk, held in self._waiting.items() if not held)}
+        return {pk: place for place, pk in enumerate(pk for pk, on_hold in self._waiting.items() if not on_hold)}
 
     @cached_property
     def _running(self) -> int:

@@ -23,7 +23,7 @@ ANNOUNCED = (
     EventKind.FAILED,
     EventKind.CANCELLED,
     EventKind.RETRIED,
-    EventKind.CHOSEN,
+    EventKind.RESELECTED,
     EventKind.DELETED,
     EventKind.RESTORED,
 )

@@ -30,7 +30,7 @@ def test_a_life_is_told_from_the_upload_on(make_job, owner, stranger):
         ("requeued", {"reason": "The worker was stopped."}, None),
         ("started", {"worker": "other"}, None),
         ("done", {}, None),
-        ("chosen", {"stems": ["drums"]}, owner),
+        ("reselected", {"stems": ["drums"]}, owner),
         ("cancelled", {}, stranger),
         ("renamed", {"title": "Another"}, owner),
         ("deleted", {}, owner),
