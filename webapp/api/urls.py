@@ -1,4 +1,4 @@
-"""Addresses of the API, below /api/v1/."""
+"""The URLs of the API, below /api/v1/."""
 
 from typing import Any
 
