@@ -237,7 +237,7 @@ def page(request: HttpRequest) -> HttpResponseBase:
 
 
 def uncaught(request: HttpRequest) -> HttpResponseBase:
-    """Django's handler500."""
+    """Django's handler500, for exceptions that no view handles."""
     return of_exception(sys.exc_info()[1], request.path)
 
 

@@ -209,9 +209,9 @@ def test_the_stream_ends_with_the_connection(make_job, owner):
         await server.send_input({"type": "http.request"})
         start = await server.receive_output(10)
         assert start["status"] == 200
-        heard = b""
-        while b"event: job" not in heard:
-            heard += (await server.receive_output(10))["body"]
+        received = b""
+        while b"event: job" not in received:
+            received += (await server.receive_output(10))["body"]
         await server.send_input({"type": "http.disconnect"})
         await server.wait(10)
 

@@ -320,7 +320,7 @@ def test_every_route_is_known():
 
 
 def test_every_route_answers_each_as_the_table_says(world):
-    """What differs is told as the lines that would be right."""
+    """Differences are reported as the lines that would be right."""
     differences = []
     for name, table in lines().items():
         path = world.path(name, KNOWN[name])
