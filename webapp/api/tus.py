@@ -187,13 +187,13 @@ async def _append(request: HttpRequest, pk: UUID) -> Upload:
         found = await Upload.objects.aget(pk=pk)
         await resumable.receive(found, *chunk)
         return await Upload.objects.aget(pk=pk)
-    except resumable.Moved as error:
+    except resumable.OffsetConflict as error:
         raise Conflict(RESUME.format("a different number of")) from error
-    except resumable.TooMuch as error:
+    except resumable.LengthExceeded as error:
         raise ValidationError(
             {"body": f"The upload was announced with {found.length} bytes, but more arrived."}
         ) from error
-    except resumable.Damaged as error:
+    except resumable.ChecksumMismatch as error:
         raise ChecksumMismatch from error
     except Unusable as error:
         raise ValidationError({"file": error.messages}) from error

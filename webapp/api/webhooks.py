@@ -121,7 +121,7 @@ class WebhookViewSet(ResourceViewSet[Webhook]):
         Creates a webhook that receives the given events. Only this response contains the secret that signs them.
         """
         data = self.validated()
-        if _webhooks_of(request).count() >= outbox.MOST:
+        if _webhooks_of(request).count() >= outbox.MAX_WEBHOOKS:
             raise Conflict(outbox.TOO_MANY)
         return _with_secret(outbox.create(request.user, **data), status.HTTP_201_CREATED)  # type: ignore[arg-type]
 

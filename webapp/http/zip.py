@@ -29,7 +29,7 @@ def send_archive(archive: ZipStream, filename: str) -> HttpResponseBase:
 
 
 def _chunks_of(path: Path) -> Iterator[bytes]:
-    with closing(store().part(path)) as file:
+    with closing(store().open_from(path)) as file:
         while chunk := file.read(CHUNK):
             yield chunk
 

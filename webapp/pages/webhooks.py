@@ -46,7 +46,7 @@ class CreateWebhookView(MembersOnly, FormView[WebhookForm]):
     def form_valid(self, form: WebhookForm) -> HttpResponse:
         """Respond without a redirect, so that the secret is shown only once."""
         user: Any = self.request.user
-        if user.webhooks.count() >= outbox.MOST:
+        if user.webhooks.count() >= outbox.MAX_WEBHOOKS:
             form.add_error(None, outbox.TOO_MANY)
             return self.form_invalid(form)
         return _show_secret(self.request, outbox.create(user, **form.cleaned_data))
