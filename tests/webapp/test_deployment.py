@@ -79,11 +79,13 @@ def test_the_image_installs_what_the_project_says():
     text = (ROOT / "Dockerfile").read_text()
     (code,) = re.findall(r'RUN python -c "(.*?)" \\\n +> requirements', text, re.S)
     code = code.replace("\\\n", "")
-    told = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    assert {"django>=5.2,<5.3", "redis>=5"} <= {*told.splitlines()}
+    requirements = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout
+    assert {"django>=5.2,<5.3", "redis>=5"} <= {*requirements.splitlines()}
     for target, expected in (("cpu", "onnxruntime>="), ("cuda", "onnxruntime-gpu[cuda,cudnn]>=")):
         (script,) = re.findall(rf"AS {target}-packages\nRUN sed -i '(.*?)'", text)
-        changed = subprocess.run(["sed", script], input=told, capture_output=True, text=True, check=True).stdout
+        changed = subprocess.run(["sed", script], input=requirements, capture_output=True, text=True, check=True).stdout
         assert next(line for line in changed.splitlines() if line.startswith("onnxruntime")).startswith(expected)
 
 

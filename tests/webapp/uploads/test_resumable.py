@@ -299,7 +299,7 @@ class TestStreaming:
 
         async def run():
             scope = {"type": "http", "headers": [(b"content-type", kind)]}
-            communicator = ApplicationCommunicator(streamed_body.Streamed(application), scope)
+            communicator = ApplicationCommunicator(streamed_body.StreamedBody(application), scope)
             for message in messages:
                 await communicator.send_input(message)
             seen["headers"] = (await communicator.receive_output())["headers"]
