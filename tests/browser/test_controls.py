@@ -61,7 +61,7 @@ TURNS = """async (wanted) => {
   }
   return [turns, farthest];
 }"""
-TOOLS = ["loop", "in", "out", "tempo", "tempo-reset", "pitch", "pitch-reset", "wider", "fit", "closer", "link", "help"]
+TOOLS = ["loop", "in", "out", "tempo", "tempo-reset", "pitch", "pitch-reset", "zoom-out", "fit", "zoom-in", "link", "help"]
 STRIP = ["spectrum", "mute", "solo", "download", "fader", "pan"]
 # An export that never ends, as the server tells of it.
 ENDLESS = {
@@ -137,9 +137,9 @@ def test_tempo_and_pitch_are_set_and_reset(mixer: "Page") -> None:
     tempo.fill("80")
     pitch.fill("-3")
     assert (engine(mixer, "tempo"), engine(mixer, "pitch")) == (0.8, -3)
-    assert tempo.get_attribute("aria-valuetext") == "80 %"
+    assert tempo.get_attribute("aria-valuetext") == "80%"
     assert pitch.get_attribute("aria-valuetext") == "−3 semitones"
-    mixer.get_by_role("button", name="Tempo back to 100 %").click()
+    mixer.get_by_role("button", name="Reset tempo to 100%").click()
     pitch.press("Backspace")
     assert (engine(mixer, "tempo"), engine(mixer, "pitch")) == (1, 0)
 
@@ -150,7 +150,7 @@ def test_the_limiter_is_seen_working(mixer: "Page") -> None:
         mixer.evaluate("(name) => document.querySelector('#mixer').engine.setLane(name, { db: 24 })", stem)
     mixer.locator("#play").click()
     mixer.wait_for_function("() => Number(document.querySelector('#reduction').ariaValueNow) > 1")
-    assert mixer.get_by_role("meter", name="Lowered by the limiter").get_attribute("aria-valuetext") != "0.0 dB"
+    assert mixer.get_by_role("meter", name="Gain reduction of the limiter").get_attribute("aria-valuetext") != "0.0 dB"
     mixer.get_by_role("button", name="Limiter").click()
     assert engine(mixer, "limiter") is False
     assert not mixer.locator("#reduction").is_visible()
@@ -251,7 +251,7 @@ def test_the_original_is_compared_by_key_and_button(mixer: "Page") -> None:
 
 
 def test_zoom_keeps_lanes_in_step_and_the_minimap_moves_them(mixer: "Page") -> None:
-    minimap = mixer.get_by_role("scrollbar", name="Part of the song in sight")
+    minimap = mixer.get_by_role("scrollbar", name="Visible part of the song")
     assert not minimap.is_visible()
     for _ in range(4):
         mixer.keyboard.press("+")
@@ -275,7 +275,7 @@ def test_ctrl_and_wheel_zoom_around_the_pointer(mixer: "Page") -> None:
     mixer.mouse.wheel(0, -200)
     mixer.mouse.wheel(0, -200)
     mixer.keyboard.up("Control")
-    minimap = mixer.get_by_role("scrollbar", name="Part of the song in sight")
+    minimap = mixer.get_by_role("scrollbar", name="Visible part of the song")
     minimap.wait_for()
     start, end = (seconds(each) for each in (minimap.get_attribute("aria-valuetext") or "").split(" to "))
     assert (start + end) / 2 == pytest.approx(SECONDS / 2, abs=1.1)
@@ -292,7 +292,7 @@ def test_a_phone_needs_no_mouse_and_no_keys(browser: "Browser", web: Web) -> Non
         loop = engine(page, "loop")
         assert [loop["start"], loop["end"]] == pytest.approx([SECONDS / 4, 3 * SECONDS / 4], abs=1.5)
         tap(page.get_by_role("button", name="Zoom in"))
-        minimap = page.get_by_role("scrollbar", name="Part of the song in sight")
+        minimap = page.get_by_role("scrollbar", name="Visible part of the song")
         before = int(minimap.get_attribute("aria-valuenow") or 0)
         swipe(page, box(minimap), 0.5, 0.9)
         assert int(minimap.get_attribute("aria-valuenow") or 0) > before
@@ -336,7 +336,7 @@ def test_a_link_says_it_all_and_wins_over_what_is_remembered(mixer: "Page", web:
     mixer.evaluate("() => document.querySelector('#mixer').engine.setLoop(4.2, 5.8)")
     mixer.get_by_role("slider", name="Tempo").fill("80")
     mixer.get_by_role("button", name="Copy link").click()
-    mixer.get_by_text("Link copied. It opens this mix on every device on which you are logged in").wait_for()
+    mixer.get_by_text("Link copied. It opens this mix on any device where you are logged in").wait_for()
     link = mixer.evaluate("() => navigator.clipboard.readText()")
     assert link.startswith(f"{web.address}{web.songs['Whole'].path}#")
     mixer.get_by_role("button", name="Mute vocals").click()
@@ -395,7 +395,7 @@ def test_the_original_is_there_first_and_the_stems_join_it(page: "Page", web: We
     assert page.locator(".lane").count() == 1
     assert not page.get_by_role("button", name="Original instead of the mix").is_visible()
     page.locator("#play").click()
-    page.get_by_text("you hear the original").wait_for()
+    page.get_by_text("playing the original").wait_for()
     wait_for_sound(page, "master", heard=True)
     page.wait_for_function("() => document.querySelector('#mixer').engine.position > 0.5")
     tell(page, job)
@@ -406,7 +406,7 @@ def test_the_original_is_there_first_and_the_stems_join_it(page: "Page", web: We
     assert engine(page, "position") > 0.5
     assert lane(page, "drums")["mute"] is True
     seek(page, 25)
-    page.get_by_text("you hear the original").wait_for()
+    page.get_by_text("playing the original").wait_for()
 
 
 def test_a_draft_is_mixed_and_drawn_until_the_stems_are_there(page: "Page", web: Web) -> None:
@@ -416,21 +416,21 @@ def test_a_draft_is_mixed_and_drawn_until_the_stems_are_there(page: "Page", web:
     show_instead(page, job | {"audio": job["audio"] | {"segments_done": 0}})
     opened(page, song.path)
     note = page.locator("#draft")
-    assert note.inner_text().startswith("This is a draft") and note.inner_text().endswith("other holds piano too.")
+    assert note.inner_text().startswith("This is a rough draft") and note.inner_text().endswith("other also contains piano.")
     page.locator("#play").click()
-    page.get_by_text("you hear a draft").wait_for()
+    page.get_by_text("playing a draft").wait_for()
     wait_for_sound(page, "vocals", heard=True)
     page.locator(".lane.silent[data-stem=piano]").wait_for()
     page.get_by_role("button", name="Mute drums").click()
     wait_for_sound(page, "drums", heard=False)
     tell(page, job)
-    page.get_by_text("From 0:20 on this is a draft").wait_for()
+    page.get_by_text("Everything after 0:20 is a rough draft").wait_for()
     page.locator(".lane:not(.silent)[data-stem=piano]").wait_for()
     assert (engine(page, "state"), engine(page, "sounding")) == ("playing", "stems")
     wait_for_sound(page, "piano", heard=True)
     wait_for_sound(page, "drums", heard=False)
     seek(page, 25)
-    page.get_by_text("you hear a draft").wait_for()
+    page.get_by_text("playing a draft").wait_for()
     tell(page, job | {"audio": job["audio"] | {"draft_done": 0}})
     note.wait_for(state="hidden")
 
@@ -447,7 +447,7 @@ def test_this_mix_is_written_and_saved_by_itself_and_found_again_on_the_next_vis
     mixer.get_by_role("button", name="Mute drums").click()
     mixer.evaluate("() => document.querySelector('#mixer').engine.setLoop(5, 12)")
     mixer.get_by_text("Only the loop, 0:05 to 0:12").wait_for()
-    mixer.locator("#take-coding").select_option("FLAC")
+    mixer.locator("#export-format").select_option("FLAC")
     with mixer.expect_download(timeout=RENDERING) as download:
         mixer.get_by_role("button", name="Export", exact=True).click()
     assert download.value.suggested_filename == "Whole - mix.flac"
@@ -485,8 +485,8 @@ def test_an_export_can_be_cancelled_and_tried_again(mixer: "Page") -> None:
 
 def test_one_stem_is_ordered_without_the_mix(mixer: "Page") -> None:
     mixer.get_by_role("button", name="Mute drums").click()
-    mixer.get_by_label("What").select_option("Bass")
-    mixer.locator("#take-coding").select_option("Opus")
+    mixer.get_by_label("Content").select_option("Bass")
+    mixer.locator("#export-format").select_option("Opus")
     with mixer.expect_request(lambda request: request.method == "POST") as ordered:
         mixer.get_by_role("button", name="Export", exact=True).click()
     assert ordered.value.post_data == "format=opus&what=stem&sample_rate=source&stem=bass"
@@ -496,7 +496,7 @@ def test_the_format_is_asked_at_the_export_and_remembered(mixer: "Page") -> None
     """What everybody can play comes first; a lane's arrow and the form know of each other's choice."""
     mixer.evaluate("() => localStorage.removeItem('soundscape.format')")
     mixer.reload()
-    assert mixer.locator("#take-coding").evaluate("(list) => list.selectedOptions[0].label") == "MP3, 320 kbit/s"
+    assert mixer.locator("#export-format").evaluate("(list) => list.selectedOptions[0].label") == "MP3, 320 kbit/s"
     mixer.get_by_role("button", name="Export drums").focus()
     mixer.keyboard.press("Enter")
     menu = mixer.get_by_role("group", name="Export Drums as")
@@ -511,12 +511,12 @@ def test_the_format_is_asked_at_the_export_and_remembered(mixer: "Page") -> None
     menu.wait_for(state="hidden")
     assert mixer.evaluate("() => document.activeElement.ariaLabel") == "Export drums"
     mixer.reload()
-    assert mixer.locator("#take-coding").evaluate("(list) => list.selectedOptions[0].label") == "FLAC"
+    assert mixer.locator("#export-format").evaluate("(list) => list.selectedOptions[0].label") == "FLAC"
 
 
 def test_nobody_is_asked_for_a_format_before_an_upload(page: "Page", web: Web) -> None:
     page.goto(web.address)
-    assert page.locator("#wishes").get_by_role("combobox").count() == 2  # stems, bleed removal
+    assert page.locator("#upload-options").get_by_role("combobox").count() == 2  # stems, bleed removal
 
 
 def lane(page: "Page", name: str) -> Any:

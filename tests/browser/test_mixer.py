@@ -137,7 +137,7 @@ def test_playing_survives_a_network_that_fails(second: "Page") -> None:
 def test_a_lanes_arrow_offers_its_stem_in_every_format(song: "Page") -> None:
     song.get_by_role("button", name="Export vocals").click()
     menu = song.get_by_role("group", name="Export Vocals as")
-    assert menu.get_by_role("button").all_inner_texts() == song.locator("#take-coding option").all_inner_texts()
+    assert menu.get_by_role("button").all_inner_texts() == song.locator("#export-format option").all_inner_texts()
     with song.expect_download(timeout=RENDERING) as download:
         menu.get_by_role("button", name="WAV, 24-bit").click()
     assert download.value.suggested_filename == "demo - vocals.wav"
@@ -165,7 +165,7 @@ def test_the_mix_that_is_taken_along_is_the_mix_that_is_heard(mixer: "Page") -> 
     mixer.get_by_role("slider", name="Volume of other").fill("0")
     mixer.get_by_role("button", name="Mute drums").click()
     mixer.get_by_role("slider", name="Pan of bass").fill("0.4")
-    mixer.locator("#take-coding").select_option("WAV, 32-bit float (for DAWs)")
+    mixer.locator("#export-format").select_option("WAV, 32-bit float (for DAWs)")
     with mixer.expect_download(timeout=RENDERING) as download:
         mixer.get_by_role("button", name="Export", exact=True).click()
     assert download.value.suggested_filename == "demo - mix.wav"
@@ -176,7 +176,7 @@ def test_the_mix_that_is_taken_along_is_the_mix_that_is_heard(mixer: "Page") -> 
 
 
 def test_an_untouched_mix_is_the_upload(mixer: "Page", data: Path) -> None:
-    mixer.locator("#take-coding").select_option("WAV, 24-bit")
+    mixer.locator("#export-format").select_option("WAV, 24-bit")
     with mixer.expect_download(timeout=RENDERING) as download:
         mixer.get_by_role("button", name="Export", exact=True).click()
     written, _ = soundfile.read(download.value.path(), always_2d=True)
@@ -186,8 +186,8 @@ def test_an_untouched_mix_is_the_upload(mixer: "Page", data: Path) -> None:
 
 
 def test_all_stems_are_taken_along_in_one_archive(song: "Page") -> None:
-    song.get_by_label("What").select_option("All stems (ZIP)")
-    song.locator("#take-coding").select_option("MP3, 320 kbit/s")
+    song.get_by_label("Content").select_option("All stems (ZIP)")
+    song.locator("#export-format").select_option("MP3, 320 kbit/s")
     with song.expect_download(timeout=RENDERING) as download:
         song.get_by_role("button", name="Export", exact=True).click()
     assert download.value.suggested_filename == "demo.zip"

@@ -154,7 +154,7 @@ def test_a_list_in_use_has_no_barriers(browser: "Browser", web: Web, scheme: str
         page.route("**/api/v1/jobs/**", lambda route: answer_instead(route, {"DELETE": 204, "POST": 500, "PATCH": 400}))
         page.goto("/")
         page.set_input_files("#files", sound("song.wav", 2000))
-        page.get_by_text("Not uploaded").wait_for()
+        page.get_by_text("Upload failed").wait_for()
         button(page, "Étude 10", "Delete").click()
         button(page, "étude 9", "Rename").click()
         page.keyboard.press("Enter")
@@ -253,7 +253,7 @@ def test_a_deleted_song_comes_back_by_keyboard(desk: "Page", web: Web) -> None:
     count = len(titles(desk))
     button(desk, title, "Delete").press("Enter")
     desk.get_by_text(f"Deleted “{title}”.").wait_for()
-    assert focused(desk) == f"Undo: bring back “{title}”"
+    assert focused(desk) == f"Undo: restore “{title}”"
     assert title not in titles(desk)
     assert desk.locator("#found").inner_text() == f"{count - 1} songs"
     assert status(desk, url) == 404
@@ -270,7 +270,7 @@ def test_undo_waits_for_whoever_is_at_it(desk: "Page") -> None:
     desk.clock.install()
     desk.reload()
     button(desk, title, "Delete").press("Enter")
-    undo = desk.get_by_role("button", name=f"Undo: bring back “{title}”")
+    undo = desk.get_by_role("button", name=f"Undo: restore “{title}”")
     undo.wait_for()
     desk.clock.fast_forward(600_000)
     assert undo.is_visible()
@@ -300,8 +300,8 @@ def test_a_song_deleted_from_its_page_comes_back_at_home(desk: "Page", web: Web)
     desk.get_by_role("button", name="Delete").first.click()
     desk.wait_for_url(f"{web.address}/")
     assert len(visits) == 1
-    desk.get_by_role("button", name=f"Undo: bring back “{title}”").wait_for()
-    assert focused(desk) == f"Undo: bring back “{title}”"
+    desk.get_by_role("button", name=f"Undo: restore “{title}”").wait_for()
+    assert focused(desk) == f"Undo: restore “{title}”"
     desk.keyboard.press("Enter")
     row(desk, title).wait_for()
     row(desk, title).get_by_role("link", name=title, exact=True).click()
@@ -358,7 +358,7 @@ def test_uploads_go_at_once_with_progress_of_their_own_and_can_be_cancelled(empt
     empty.set_input_files("#files", [sound(f"{name}.wav", UPLOAD_LIMIT * 9 // 10) for name in ("one", "two", "three")])
     uploads = empty.locator("#uploads .song")
     empty.wait_for_function(f"() => ({UNDER_WAY})() === 2")
-    assert "Waiting for its turn" in uploads.nth(2).inner_text()
+    assert "Waiting" in uploads.nth(2).inner_text()
     uploads.nth(0).get_by_role("button", name="Cancel").click()
     empty.wait_for_function("() => document.querySelectorAll('#uploads .song').length === 2")
     line.send("Network.emulateNetworkConditions", FAST)
@@ -373,7 +373,7 @@ def test_an_upload_that_fails_says_why_and_is_tried_again(empty: "Page") -> None
     empty.set_input_files("#files", [sound("small.wav", 2000), sound("large.wav", UPLOAD_LIMIT + 1)])
     small, large = (empty.locator("#uploads .song", has_text=name) for name in ("small.wav", "large.wav"))
     small.get_by_text("The server cannot be reached.").wait_for()
-    assert "the most that can be uploaded is 1.0 MB" in large.inner_text()
+    assert "the maximum is 1.0 MB" in large.inner_text()
     assert not large.get_by_role("button", name="Try again").is_visible()
     large.get_by_role("button", name="Dismiss").click()
     empty.unroute("**/api/v1/jobs/")

@@ -46,25 +46,25 @@ def playing(song: "Page") -> Iterator["Page"]:
 
 def test_what_the_mix_suggests_is_shown_before_anything_is_separated(early: "Page", job: dict[str, Any]) -> None:
     rows = early.locator("#instruments .instrument")
-    early.get_by_role("heading", name="Heard in this song").wait_for()
+    early.get_by_role("heading", name="Instruments detected").wait_for()
     assert not early.locator("#mixer").is_visible()
     assert [row.get_attribute("data-stem") for row in rows.all()] == [
         kind for kind in KINDS if kind in job["detected"]["stems"]
     ]
-    assert "the mix suggests" in early.locator("#basis").inner_text()
+    assert "Estimated from the mix" in early.locator("#detection-basis").inner_text()
     assert all(row.is_visible() for row in rows.all())
     for kind in LIKELY_AT_BEST:
-        assert not early.locator(f"[data-stem={kind}] .presence").inner_text().startswith("Heard")
+        assert not early.locator(f"[data-stem={kind}] .presence").inner_text().startswith("Detected")
 
 
 def test_what_the_stems_confirm_moves_into_the_lanes(early: "Page", job: dict[str, Any]) -> None:
-    early.get_by_text("the mix suggests").wait_for()
+    early.get_by_text("Estimated from the mix").wait_for()
     tell(early, job)
-    early.get_by_text("the separated stems confirm").wait_for()
+    early.get_by_text("Confirmed by the separated stems").wait_for()
     listed = [row.get_attribute("data-stem") for row in early.locator(".instrument:visible").all()]
     lanes = [stem["name"] for stem in job["stems"]]
     assert listed == [kind for kind in job["detected"]["stems"] if kind not in lanes]
-    assert re.match(r"(Heard|Perhaps|Not heard), ", early.locator(".lane[data-stem=drums] .presence").inner_text())
+    assert re.match(r"(Detected|Possibly|Not detected), ", early.locator(".lane[data-stem=drums] .presence").inner_text())
 
 
 def test_timelines_have_a_bar_a_second_and_say_the_same_in_words(song: "Page") -> None:
@@ -79,18 +79,18 @@ def test_a_stem_is_put_back_into_other_and_separated_again(playing: "Page", job:
     """The lanes change under the music: it goes on, what was muted stays muted, and nothing of the song is lost."""
     before = lanes(playing)
     since = engine(playing, "position")
-    playing.locator("#fold summary").click()
-    choose(playing, "Drums: put it back into other")
+    playing.locator("#mergeable summary").click()
+    choose(playing, "Merge drums into other")
     assert lanes(playing) == [name for name in before if name != "drums"]
     assert engine(playing, "position") > since
     assert engine(playing, "state") in ("playing", "buffering")
     assert playing.get_by_role("button", name="Mute bass").get_attribute("aria-pressed") == "true"
     assert playing.evaluate("document.querySelectorAll('#ruler > *').length") == 1  # nothing of the old mixer is left
     assert playing.evaluate(COMPARE)["difference"] < -90
-    assert "Drums: part of other." in playing.locator("#choice").inner_text()
-    choose(playing, "Separate it anyway: drums")
+    assert "Drums: part of other." in playing.locator("#stem-picker").inner_text()
+    choose(playing, "Separate drums")
     assert lanes(playing) == before
-    choose(playing, "As the song has them")
+    choose(playing, "Auto")
     assert lanes(playing) == before
     assert fetch_job(playing)["stems_asked"] == job["stems_asked"] == []
 
@@ -98,10 +98,10 @@ def test_a_stem_is_put_back_into_other_and_separated_again(playing: "Page", job:
 def test_a_choice_that_is_refused_says_why_beside_its_button(song: "Page", job: dict[str, Any]) -> None:
     reason = "Stems can be chosen again once the song is separated."
     song.route(f"**{job['stems_url']}", lambda route: route.fulfill(status=409, json={"detail": reason}))
-    song.locator("#fold").evaluate("(details) => { details.open = true; }")
-    button = song.get_by_role("button", name="Bass: put it back into other")
+    song.locator("#mergeable").evaluate("(details) => { details.open = true; }")
+    button = song.get_by_role("button", name="Merge bass into other")
     button.click()
-    song.locator("#fold li", has=button).get_by_text(reason).wait_for()
+    song.locator("#mergeable li", has=button).get_by_text(reason).wait_for()
     assert button.is_enabled()
     song.unroute(f"**{job['stems_url']}")
     assert lanes(song) == [stem["name"] for stem in job["stems"]]
@@ -110,21 +110,21 @@ def test_a_choice_that_is_refused_says_why_beside_its_button(song: "Page", job: 
 def test_an_upload_asks_for_stems_only_if_they_were_chosen(song: "Page", site: str) -> None:
     page = song.context.new_page()
     page.goto(site)
-    asked = "() => new FormData(document.querySelector('#wishes')).getAll('stems')"
+    asked = "() => new FormData(document.querySelector('#upload-options')).getAll('stems')"
     assert page.evaluate(asked) == []
-    page.locator("#stems-wish").select_option("Choose…")
+    page.locator("#stems-mode").select_option("Choose…")
     assert page.evaluate(asked) == ["vocals"]
-    page.locator("#wishes").get_by_label("Bass").check()
+    page.locator("#upload-options").get_by_label("Bass").check()
     assert page.evaluate(asked) == ["vocals", "bass"]
-    assert page.locator("#wishes").get_by_label("Vocals").is_disabled()
-    page.locator("#stems-wish").select_option("As the song has them")
+    assert page.locator("#upload-options").get_by_label("Vocals").is_disabled()
+    page.locator("#stems-mode").select_option("Auto")
     assert page.evaluate(asked) == []
     page.close()
 
 
 def test_the_lane_of_vocals_that_nobody_sings_is_a_line_until_it_is_wanted(early: "Page", job: dict[str, Any]) -> None:
     tell(early, job | {"merged": [merged_row("vocals")]})
-    line = early.locator(".lane[data-stem=vocals] .absent", has_text="Vocals: nobody sings in this song.")
+    line = early.locator(".lane[data-stem=vocals] .absent", has_text="No vocals in this song.")
     line.wait_for()
     lane, mute = early.locator(".lane[data-stem=vocals]"), early.get_by_role("button", name="Mute vocals")
     assert not mute.is_visible() and not early.locator(".lane[data-stem=drums] .absent").is_visible()
@@ -146,8 +146,8 @@ def test_what_came_out_empty_is_said_and_not_offered_again(early: "Page", job: d
     kinds = {"choices": [*job["choices"], "guitar", "piano"], "experimental": ["guitar", "piano"]}
     tell(early, job | kinds | {"merged": [guitar, piano], "warnings": [sentence]})
     early.get_by_text(sentence).wait_for()
-    early.get_by_role("button", name="Separate it anyway: piano").wait_for()
-    assert early.get_by_role("button", name="Separate it anyway: guitar").count() == 0
+    early.get_by_role("button", name="Separate piano").wait_for()
+    assert early.get_by_role("button", name="Separate guitar").count() == 0
 
 
 def merged_row(name: str, *, empty: bool = False, presence: str = "absent") -> dict[str, Any]:

@@ -215,13 +215,13 @@ export async function fetchPeaks(url) {
  * XMLHttpRequest, because fetch does not say how much of a body has been sent.
  * @param {string} url
  * @param {File} file
- * @param {HTMLFormElement | undefined} wishes fields that go along
+ * @param {HTMLFormElement | undefined} options form with the upload's options
  * @param {(fraction: number) => void} onProgress bytes sent of bytes to send
  * @param {AbortSignal} signal rejects with an AbortError
  * @returns {Promise<Job>}
  */
-export function upload(url, file, wishes, onProgress, signal) {
-  const body = new FormData(wishes);
+export function upload(url, file, options, onProgress, signal) {
+  const body = new FormData(options);
   body.append("file", file);
   const xhr = new XMLHttpRequest();
   signal.addEventListener("abort", () => xhr.abort());
@@ -257,8 +257,8 @@ function complaint(status, text) {
   if (said) return said;
   if (status === 413) return "This file is larger than the server accepts.";
   if (status === 404) return "This song is no longer here. Reload the page.";
-  if (status === 401 || status === 403) return "You are not signed in any more. Reload the page and try again.";
-  return `The server could not do this (error ${status}). Try again in a moment.`;
+  if (status === 401 || status === 403) return "You are no longer logged in. Reload the page and try again.";
+  return `The server could not complete the request (error ${status}). Try again in a moment.`;
 }
 
 /** @param {string} text @returns {string} "" if it is no problem of the API's */

@@ -19,7 +19,7 @@ import { MeterBar } from "./meter-bar.js";
 
 /** What a lane's name alone does not tell. @type {Record<string, string>} */
 const HINTS = {
-  residual: "What was taken out of the other lanes because it belongs to none of them alone. All lanes together are your song.",
+  residual: "Sound that was removed from the other lanes because it belongs to none of them alone. All lanes together add up to your song.",
 };
 
 export class Lane {
@@ -44,7 +44,7 @@ export class Lane {
     write(find(this.root, ".name"), stem.name);
     find(this.root, ".name").title = HINTS[stem.name] ?? "";
     find(this.root, ".mute").title = `Mute (${number})`;
-    find(this.root, ".solo").title = `Solo (Shift+${number}); with Ctrl or Shift held, this one alone`;
+    find(this.root, ".solo").title = `Solo (Shift+${number}); hold Ctrl or Shift to solo only this lane`;
     this.meter = new MeterBar(this.root);
     this.waveform = new Waveform(find(this.root, ".waveform"), duration, listener.onSeek);
     veil(this.waveform);
@@ -137,8 +137,8 @@ export function laneElement(template, name) {
   const root = fromTemplate(template);
   root.dataset.stem = name;
   root.ariaLabel = name;
-  for (const control of root.querySelectorAll("[data-says]")) {
-    control.ariaLabel = `${control.getAttribute("data-says")} ${name}`;
+  for (const control of root.querySelectorAll("[data-label-prefix]")) {
+    control.ariaLabel = `${control.getAttribute("data-label-prefix")} ${name}`;
   }
   return root;
 }

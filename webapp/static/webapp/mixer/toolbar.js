@@ -26,7 +26,7 @@ export class Toolbar {
     this.pitch = /** @type {HTMLInputElement} */ (find(root, "#pitch"));
     this.#onClick({
       loop: () => this.toggleLoop(), in: () => this.loopFromHere(), out: () => this.loopToHere(),
-      closer: () => view.zoom(1), wider: () => view.zoom(-1), fit: () => view.fit(),
+      "zoom-in": () => view.zoom(1), "zoom-out": () => view.zoom(-1), fit: () => view.fit(),
       "tempo-reset": () => engine.setTempo(1), "pitch-reset": () => engine.setPitch(0),
       link: () => void this.#copyLink(), help: () => this.help(),
     });
@@ -38,7 +38,7 @@ export class Toolbar {
   show() {
     const { tempo, pitch, loop, canProcess } = this.engine;
     const semitones = `${pitch > 0 ? "+" : ""}${pitch}`.replace("-", "−");
-    showSlider(this.tempo, Math.round(100 * tempo), `${Math.round(100 * tempo)} %`);
+    showSlider(this.tempo, Math.round(100 * tempo), `${Math.round(100 * tempo)}%`);
     showSlider(this.pitch, pitch, `${semitones} st`);
     this.pitch.ariaValueText = `${semitones} semitones`;
     for (const id of ["tempo", "pitch", "tempo-reset", "pitch-reset"]) {
@@ -98,20 +98,20 @@ export class Toolbar {
 
   /** Whom a link is for: songs are shared with nobody yet. */
   get #opens() {
-    if ("guest" in this.root.dataset) return "It opens this mix in this browser only: your songs belong to it until you sign up.";
-    return "It opens this mix on every device on which you are logged in, and for nobody else.";
+    if ("guest" in this.root.dataset) return "It opens this mix in this browser only, because your songs are tied to it until you sign up.";
+    return "It opens this mix on any device where you are logged in, but for nobody else.";
   }
 
   /** Where the browser keeps the clipboard from us, as without https, the link is shown to be copied by hand. */
   async #copyLink() {
-    const [said, shown] = [find(this.root, "#link-said"), /** @type {HTMLInputElement} */ (find(this.root, "#link-text"))];
+    const [status, shown] = [find(this.root, "#link-status"), /** @type {HTMLInputElement} */ (find(this.root, "#link-text"))];
     const link = linkTo(toQuery(this.engine));
     try {
       await navigator.clipboard.writeText(link);
-      write(said, `Link copied. ${this.#opens}`);
+      write(status, `Link copied. ${this.#opens}`);
       shown.hidden = true;
     } catch {
-      write(said, `Copy this link. ${this.#opens}`);
+      write(status, `Copy this link. ${this.#opens}`);
       shown.hidden = false;
       shown.value = link;
       shown.select();

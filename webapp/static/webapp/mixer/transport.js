@@ -8,11 +8,11 @@ import { MeterBar, ReductionMeter } from "./meter-bar.js";
 /** @typedef {import("../audio/engine.js").Engine} Engine */
 
 /** What is said of a state that is not heard or seen anyway. */
-const STATES = { paused: "", playing: "", ended: "", buffering: "Loading…", waiting: "Waiting for the separation…" };
+const STATES = { paused: "", playing: "", ended: "", buffering: "Loading…", waiting: "Waiting for separation…" };
 /** States that go on by themselves. */
 const GOING = ["playing", "buffering", "waiting"];
 /** What is said of what sounds instead of the stems. */
-const INSTEAD = { stems: "", draft: "Not separated yet: you hear a draft.", original: "Not separated yet: you hear the original." };
+const INSTEAD = { stems: "", draft: "Not separated yet: playing a draft.", original: "Not separated yet: playing the original." };
 
 export class Transport {
   /** @param {HTMLElement} root the mixer @param {Engine} engine @param {AbortSignal} signal ends it */

@@ -51,13 +51,13 @@ async function catchUp() {
 
 /** The fields of a disabled fieldset are not sent, so that the server gets a list only if one was chosen. */
 function wireStems() {
-  const wish = /** @type {HTMLSelectElement} */ (find(page, "#stems-wish"));
-  const chosen = /** @type {HTMLFieldSetElement} */ (find(page, "#stems-chosen"));
+  const mode = /** @type {HTMLSelectElement} */ (find(page, "#stems-mode"));
+  const custom = /** @type {HTMLFieldSetElement} */ (find(page, "#stems-custom"));
   const show = () => {
-    chosen.hidden = chosen.disabled = wish.value !== "chosen";
+    custom.hidden = custom.disabled = mode.value !== "custom";
   };
-  wish.addEventListener("change", show);
-  show(); // a browser may have kept the wish over a reload
+  mode.addEventListener("change", show);
+  show(); // a browser may restore the selection after a reload
 }
 
 function wireDemo() {

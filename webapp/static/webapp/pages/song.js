@@ -27,9 +27,9 @@ const card = new JobCard(find(page, "#status"), initial, { onJob: show, onDelete
 const header = find(page, "#header");
 new Rename(header, () => card.job, show);
 const actions = new JobActions(header, initial, { onJob: show, onDeleted: goHome });
-const choice = new StemPicker(find(page, "#choice"), show);
-const take = new ExportForm(find(page, "#take"), () => mixer?.engine);
-memory.onChange = () => take.showHint();
+const stemPicker = new StemPicker(find(page, "#stem-picker"), show);
+const exportForm = new ExportForm(find(page, "#export"), () => mixer?.engine);
+memory.onChange = () => exportForm.showHint();
 const detectedInstruments = new DetectedInstruments(find(page, "#detected"), (detected, detection) => mixer?.showDetected(detected, detection));
 
 show(initial);
@@ -65,8 +65,8 @@ function show(job) {
   showWarnings(job.warnings);
   showMaking(job);
   detectedInstruments.update(job, mixer?.lanes.map(({ name }) => name) ?? []);
-  choice.update(job);
-  take.update(job);
+  stemPicker.update(job);
+  exportForm.update(job);
 }
 
 /** In the browser's tab the progress comes first: there is room for little. @param {Job} job */

@@ -13,8 +13,8 @@ import { showInstrument } from "./instrument-row.js";
 
 const RETRY = 5000;
 const BASIS = {
-  mixture: "This is what the mix suggests. The separated stems are still to be checked.",
-  confirmed: "This is what the separated stems confirm.",
+  mixture: "Estimated from the mix; not yet checked against the separated stems.",
+  confirmed: "Confirmed by the separated stems.",
 };
 
 export class DetectedInstruments {
@@ -35,7 +35,7 @@ export class DetectedInstruments {
   update(job, lanes) {
     if (!job.detected) return;
     this.root.hidden = false;
-    write(find(this.root, "#basis"), BASIS[job.detected.stage] + (lanes.length ? " Instruments with a lane are shown there." : ""));
+    write(find(this.root, "#detection-basis"), BASIS[job.detected.stage] + (lanes.length ? " Instruments with a lane are shown there." : ""));
     for (const kind of Object.keys(job.detected.stems)) {
       const row = this.#row(kind);
       row.hidden = lanes.includes(kind);

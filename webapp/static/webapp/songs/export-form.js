@@ -18,10 +18,10 @@ const FORMAT = "soundscape.format";
 const NI_STEMS = ["drums", "bass", "other", "vocals"];
 /** @type {Record<string, string>} */
 const HINTS = {
-  mix: "The mix as you hear it now: volumes, pan, mutes and solos, tempo, pitch and limiter.",
-  stems: "Every stem as a file of its own, as it was separated. Together they are your song.",
-  stem: "The stem as it was separated, without your volume and pan.",
-  ni: "One file with the mix and its stems, for DJ software that plays NI Stems. Guitar and piano are part of other there.",
+  mix: "The mix as you hear it now, with volume, pan, mute, solo, tempo, pitch and limiter.",
+  stems: "Each stem as a separate file, exactly as it was separated. Together they add up to your song.",
+  stem: "The stem exactly as it was separated, without your volume and pan settings.",
+  ni: "One file with the mix and its stems, for DJ software that supports NI Stems. Guitar and piano are part of other.",
 };
 
 export class ExportForm {
@@ -32,9 +32,9 @@ export class ExportForm {
   constructor(root, mixing) {
     this.root = root;
     this.mixing = mixing;
-    this.what = /** @type {HTMLSelectElement} */ (find(root, "#take-what"));
-    this.coding = /** @type {HTMLSelectElement} */ (find(root, "#take-coding"));
-    this.rate = /** @type {HTMLSelectElement} */ (find(root, "#take-rate"));
+    this.what = /** @type {HTMLSelectElement} */ (find(root, "#export-content"));
+    this.coding = /** @type {HTMLSelectElement} */ (find(root, "#export-format"));
+    this.rate = /** @type {HTMLSelectElement} */ (find(root, "#export-rate"));
     recall(this.coding);
     this.what.addEventListener("change", () => this.showHint());
     this.coding.addEventListener("change", () => remember(this.coding));
@@ -63,8 +63,8 @@ export class ExportForm {
   showHint() {
     const what = this.#what();
     const loop = what === "mix" ? this.mixing()?.loop : null;
-    const part = loop ? ` Only the loop, ${clock(loop.start)} to ${clock(loop.end)}: switch it off to take the whole song.` : "";
-    write(find(this.root, "#take-hint"), HINTS[what] + part);
+    const part = loop ? ` Only the loop, ${clock(loop.start)} to ${clock(loop.end)}: turn it off to export the whole song.` : "";
+    write(find(this.root, "#export-hint"), HINTS[what] + part);
     this.coding.disabled = this.rate.disabled = what === "ni";
   }
 
@@ -74,8 +74,8 @@ export class ExportForm {
 
   /** @param {string[]} names */
   #showStems(names) {
-    const group = find(this.root, "#take-stems");
-    const ni = /** @type {HTMLOptionElement} */ (find(this.root, "#take-ni"));
+    const group = find(this.root, "#export-stems");
+    const ni = /** @type {HTMLOptionElement} */ (find(this.root, "#export-ni"));
     ni.hidden = ni.disabled = !NI_STEMS.every((name) => names.includes(name));
     if (group.dataset.names === names.join()) return; // keeps what is chosen
     group.dataset.names = names.join();

@@ -9,7 +9,7 @@ import { size } from "../lib/format.js";
 
 /** How often the server is asked how far it is, milliseconds. */
 const ASK = 700;
-const WORDS = { queued: "waiting for its turn", running: "being written", done: "", failed: "" };
+const WORDS = { queued: "waiting", running: "in progress", done: "", failed: "" };
 
 export class ExportRow {
   /** @type {ExportJob | null} */
@@ -30,7 +30,7 @@ export class ExportRow {
     write(find(this.root, ".what"), name);
     find(this.root, "progress").ariaLabel = name;
     find(this.root, "[data-cancel]").addEventListener("click", () => this.#remove());
-    find(this.root, "[data-again]").addEventListener("click", () => void this.#run());
+    find(this.root, "[data-retry]").addEventListener("click", () => void this.#run());
     /** Resolves once there is a file, or won't be one. */
     this.made = this.#run();
   }
@@ -67,7 +67,7 @@ export class ExportRow {
   #complain(error) {
     const problem = find(this.root, "[data-problem]");
     problem.hidden = !error;
-    find(this.root, "[data-again]").hidden = !error || !this.order;
+    find(this.root, "[data-retry]").hidden = !error || !this.order;
     write(problem, error);
     if (!error) return;
     this.#show("failed", undefined);

@@ -33,23 +33,23 @@ export function showInstrument(root, kind, detected, detection) {
 
 /** @param {HTMLElement} element @param {string} kind @param {Evidence} evidence */
 function showPresence(element, kind, { probability, presence }) {
-  const certain = SURE.includes(kind) ? "Heard" : "Likely";
-  const words = { present: probability < 0.5 ? "Perhaps" : certain, uncertain: "Perhaps", absent: "Not heard" }[presence];
+  const certain = SURE.includes(kind) ? "Detected" : "Likely";
+  const words = { present: probability < 0.5 ? "Possibly" : certain, uncertain: "Possibly", absent: "Not detected" }[presence];
   write(element, `${words}, ${percent(probability)}`);
-  element.title = `How likely the song has ${kind === "other" ? "other instruments" : kind}`;
+  element.title = `Probability that the song contains ${kind === "other" ? "other instruments" : kind}`;
   element.dataset.presence = presence;
 }
 
 /** @param {Whereabouts} place @returns {string} */
 function places({ spans }) {
-  return spans.map(([start, stop]) => `${clock(start)} to ${clock(stop)}`).join(", ") || "nowhere for sure";
+  return spans.map(([start, stop]) => `${clock(start)} to ${clock(stop)}`).join(", ") || "no definite passages";
 }
 
 /** Nothing is certain. @param {number} probability @returns {string} */
 function percent(probability) {
   const rounded = Math.round(100 * probability);
-  if (rounded < 1) return "under 1 %";
-  return rounded > 99 ? "over 99 %" : `${rounded} %`;
+  if (rounded < 1) return "under 1%";
+  return rounded > 99 ? "over 99%" : `${rounded}%`;
 }
 
 /** @param {HTMLCanvasElement} canvas @param {number} seconds of the song @param {Whereabouts} place @param {string} text the same in words */

@@ -6,10 +6,10 @@
 const STAGES = {
   "": "Starting",
   decode: "Reading the song",
-  listen: "Listening for instruments",
-  draft: "Making a draft",
+  listen: "Detecting instruments",
+  draft: "Creating a draft",
   separate: "Separating",
-  confirm: "Checking what was found",
+  confirm: "Checking the detected instruments",
   encode: "Writing the stems",
 };
 
@@ -42,17 +42,14 @@ export function describe(job) {
 /** @param {Job} job @returns {Status} */
 function running(job) {
   const left = job.notice || timeLeft(job.seconds_left);
-  if (job.stage === "separate" && job.blocks_total > 0) {
-    const label = `Separating: ${job.blocks_done} of ${job.blocks_total} parts`;
-    return { label, detail: left, fraction: job.blocks_done / job.blocks_total };
-  }
   const label = STAGES[job.stage];
-  if (job.stage_progress === null) return { label, detail: left, fraction: null };
-  return { label: `${label}: ${percent(job.stage_progress)}`, detail: left, fraction: job.stage_progress };
+  const measured = job.stage === "separate" && job.blocks_total > 0;
+  const fraction = measured ? job.blocks_done / job.blocks_total : job.stage_progress;
+  return { label: fraction === null ? label : `${label}: ${percent(fraction)}`, detail: left, fraction };
 }
 
 /** Rounded down: nothing is complete before it is over. @param {number} fraction @returns {string} */
-export const percent = (fraction) => `${Math.floor(100 * fraction)} %`;
+export const percent = (fraction) => `${Math.floor(100 * fraction)}%`;
 
 /** @param {number | null} seconds */
 function timeLeft(seconds) {

@@ -22,7 +22,7 @@ export class Rename {
     this.job = job;
     this.onJob = onJob;
     this.button.addEventListener("click", () => this.#begin());
-    find(this.form, "[data-leave]").addEventListener("click", () => this.#leave());
+    find(this.form, "[data-cancel]").addEventListener("click", () => this.#leave());
     this.form.addEventListener("keydown", (event) => {
       if (event.code === "Escape") this.#leave();
     });

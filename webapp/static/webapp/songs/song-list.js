@@ -40,7 +40,7 @@ export class SongList {
   /** @param {HTMLElement} root holds the list, its search and its order */
   constructor(root) {
     this.list = find(root, "#songs");
-    this.tools = find(root, "#find");
+    this.tools = find(root, "#search-form");
     this.search = /** @type {HTMLInputElement} */ (find(root, "#search"));
     this.sort = /** @type {HTMLSelectElement} */ (find(root, "#sort"));
     this.found = find(root, "#found");
@@ -170,8 +170,8 @@ class Description {
     write(find(this.root, "[data-artist]"), job.artist);
     write(find(this.root, "[data-length]"), job.duration === null ? "" : clock(job.duration));
     for (const link of this.root.querySelectorAll("a")) link.href = job.url;
-    for (const button of this.root.querySelectorAll("[data-says]")) {
-      button.setAttribute("aria-label", `${button.getAttribute("data-says")}: ${job.title}`);
+    for (const button of this.root.querySelectorAll("[data-label-prefix]")) {
+      button.setAttribute("aria-label", `${button.getAttribute("data-label-prefix")}: ${job.title}`);
     }
     find(this.root, "[data-open]").hidden = job.audio === null;
     this.#showStems(find(this.root, ".stems"), job);

@@ -16,8 +16,8 @@ import { isLive } from "./job-status.js";
 
 /** Stems that every song gives. */
 const ALWAYS = ["vocals", "other"];
-const PROMISE = "What is separated already is used again: a change of that takes only moments.";
-const GOING_ON = "The stems are being put together anew…";
+const PROMISE = "Stems that are already separated are reused, so changes to them take only moments.";
+const GOING_ON = "Rebuilding stems…";
 
 export class StemPicker {
   #shown = "";
@@ -31,16 +31,16 @@ export class StemPicker {
   /** While a choice is carried out it stays in sight, without effect. @param {Job} job */
   update(job) {
     this.#enable(!isLive(job));
-    write(find(this.root, "#choice-hint"), isLive(job) ? GOING_ON : PROMISE);
+    write(find(this.root, "#stem-picker-hint"), isLive(job) ? GOING_ON : PROMISE);
     if (isLive(job)) return;
-    const { back, fold } = job.state === "done" ? offers(job) : { back: [], fold: [] };
-    this.root.hidden = back.length + fold.length === 0;
-    find(this.root, "#fold").hidden = fold.length === 0;
-    const shown = JSON.stringify([back, fold]);
+    const { separable, mergeable } = job.state === "done" ? offers(job) : { separable: [], mergeable: [] };
+    this.root.hidden = separable.length + mergeable.length === 0;
+    find(this.root, "#mergeable").hidden = mergeable.length === 0;
+    const shown = JSON.stringify([separable, mergeable]);
     if (shown === this.#shown) return; // keeps what is said beside a button, and the focus
     this.#shown = shown;
-    find(this.root, "#back").replaceChildren(...back.map((offer) => this.#row(job, offer)));
-    find(this.root, "#fold ul").replaceChildren(...fold.map((offer) => this.#row(job, offer)));
+    find(this.root, "#separable").replaceChildren(...separable.map((offer) => this.#row(job, offer)));
+    find(this.root, "#mergeable ul").replaceChildren(...mergeable.map((offer) => this.#row(job, offer)));
   }
 
   /** @param {Job} job @param {Offer} offer */
@@ -75,29 +75,29 @@ export class StemPicker {
   }
 }
 
-/** @param {Job} job @returns {{back: Offer[], fold: Offer[]}} what can be had back, and what can be put into `other` */
+/** @param {Job} job @returns {{separable: Offer[], mergeable: Offer[]}} stems to separate, and stems to merge into `other` */
 function offers({ choices, experimental, stems, merged, stems_asked }) {
   const mergedNames = merged.map(({ name }) => name); // silent vocals too, which have a lane all the same
   const given = choices.filter((name) => stems.some((stem) => stem.name === name) && !mergedNames.includes(name));
   const unseparated = choices.filter((name) => !given.includes(name) && !mergedNames.includes(name));
   /** @param {string} name @param {string} where its sound is @returns {Offer} */
   const anyway = (name, where) => ({
-    text: `${capitalised(name)}${experimental.includes(name) ? " (experimental, may come to nothing)" : ""}: ${where}.`,
-    action: "Separate it anyway",
-    label: `Separate it anyway: ${name}`,
+    text: `${capitalised(name)}${experimental.includes(name) ? " (experimental, may turn out empty)" : ""}: ${where}.`,
+    action: `Separate ${name}`,
+    label: `Separate ${name}`,
     stems: choices.filter((each) => each === name || given.includes(each)),
   });
-  const back = [
-    ...merged.filter(({ empty }) => !empty).map(({ name, offered }) => anyway(name, `${offered ? "found after all; for now part" : "part"} of other`)),
+  const separable = [
+    ...merged.filter(({ empty }) => !empty).map(({ name, offered }) => anyway(name, `${offered ? "detected after all; currently part" : "part"} of other`)),
     ...unseparated.map((name) => anyway(name, "part of other; takes as long as the first separation")),
   ];
-  const fold = given.filter((name) => !ALWAYS.includes(name)).map((name) => ({
+  const mergeable = given.filter((name) => !ALWAYS.includes(name)).map((name) => ({
     text: "",
     action: capitalised(name),
-    label: `${capitalised(name)}: put it back into other`,
+    label: `Merge ${name} into other`,
     stems: given.filter((each) => each !== name),
   }));
-  const reset = "As the song has them";
-  if (stems_asked.length) back.push({ text: "You chose these stems.", action: reset, label: reset, stems: [] });
-  return { back, fold };
+  const reset = "Auto";
+  if (stems_asked.length) separable.push({ text: "You chose these stems.", action: reset, label: reset, stems: [] });
+  return { separable, mergeable };
 }

@@ -10,7 +10,7 @@ const OFFERED = 60_000;
 
 /**
  * Fills the row. It stays as long as somebody is at it.
- * @param {HTMLElement} row holds [data-said], [data-undo] and [data-problem]
+ * @param {HTMLElement} row holds [data-message], [data-undo] and [data-problem]
  * @param {Job} job
  * @param {(job: Job) => void} onRestored
  * @param {() => void} onOver nobody wanted it back
@@ -18,8 +18,8 @@ const OFFERED = 60_000;
 export function offerUndo(row, job, onRestored, onOver) {
   const button = find(row, "[data-undo]");
   const problem = find(row, "[data-problem]");
-  write(find(row, "[data-said]"), `Deleted “${job.title}”.`);
-  button.setAttribute("aria-label", `Undo: bring back “${job.title}”`);
+  write(find(row, "[data-message]"), `Deleted “${job.title}”.`);
+  button.setAttribute("aria-label", `Undo: restore “${job.title}”`);
   button.addEventListener("click", () => {
     restoreJob(job).then(onRestored, (error) => {
       write(problem, error.message);

@@ -36,7 +36,7 @@ export class UploadList {
     this.onJob = onJob;
     this.onAlone = onAlone;
     this.rows = find(page, "#uploads");
-    this.wishes = /** @type {HTMLFormElement} */ (find(page, "#wishes"));
+    this.options = /** @type {HTMLFormElement} */ (find(page, "#upload-options"));
     /** @type {{max_bytes: number, max_seconds: number}} */
     this.limits = pageData("limits-data");
     write(find(page, "#limits"), `Up to ${size(this.limits.max_bytes)} and ${longest(this.limits.max_seconds)} each.`);
@@ -94,7 +94,7 @@ export class UploadList {
   #queue(added) {
     const { row } = added;
     row.dataset.state = "uploading";
-    write(find(row, "[data-label]"), "Waiting for its turn");
+    write(find(row, "[data-label]"), "Waiting");
     write(find(row, "[data-detail]"), "");
     write(find(row, '[data-action="cancel"]'), "Cancel");
     find(row, '[data-action="retry"]').hidden = true;
@@ -132,7 +132,7 @@ export class UploadList {
   async #send(next) {
     const { file, row, abort } = next;
     try {
-      const job = await upload(this.url, file, this.wishes, (fraction) => showSent(row, file, fraction), abort.signal);
+      const job = await upload(this.url, file, this.options, (fraction) => showSent(row, file, fraction), abort.signal);
       row.remove();
       this.#sent.push(job);
       this.onJob(job);
@@ -145,7 +145,7 @@ export class UploadList {
 
   /** @param {Upload} added */
   #refuse({ file, row }) {
-    fail(row, `This file has ${size(file.size)}; the most that can be uploaded is ${size(this.limits.max_bytes)}.`);
+    fail(row, `This file is ${size(file.size)}; the maximum is ${size(this.limits.max_bytes)}.`);
   }
 }
 
@@ -159,7 +159,7 @@ function showSent(row, file, fraction) {
 /** @param {HTMLElement} row @param {string} message */
 function fail(row, message) {
   row.dataset.state = "failed";
-  write(find(row, "[data-label]"), "Not uploaded");
+  write(find(row, "[data-label]"), "Upload failed");
   write(find(row, "[data-detail]"), message);
   write(find(row, '[data-action="cancel"]'), "Dismiss");
   showFraction(find(row, "progress"), undefined);
