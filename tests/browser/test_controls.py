@@ -61,7 +61,8 @@ TURNS = """async (wanted) => {
   }
   return [turns, farthest];
 }"""
-TOOLS = ["loop", "in", "out", "tempo", "tempo-reset", "pitch", "pitch-reset", "zoom-out", "fit", "zoom-in", "link", "help"]
+LOOP, SHAPE = ["loop", "in", "out"], ["tempo", "tempo-reset", "pitch", "pitch-reset"]
+TOOLS = [*LOOP, *SHAPE, "zoom-out", "fit", "zoom-in", "link", "help"]
 STRIP = ["spectrum", "mute", "solo", "download", "fader", "pan"]
 # An export that never ends, as the server tells of it.
 ENDLESS = {
@@ -416,7 +417,8 @@ def test_a_draft_is_mixed_and_drawn_until_the_stems_are_there(page: "Page", web:
     show_instead(page, job | {"audio": job["audio"] | {"segments_done": 0}})
     opened(page, song.path)
     note = page.locator("#draft")
-    assert note.inner_text().startswith("This is a rough draft") and note.inner_text().endswith("other also contains piano.")
+    assert note.inner_text().startswith("This is a rough draft")
+    assert note.inner_text().endswith("other also contains piano.")
     page.locator("#play").click()
     page.get_by_text("playing a draft").wait_for()
     wait_for_sound(page, "vocals", heard=True)

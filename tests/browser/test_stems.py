@@ -64,7 +64,8 @@ def test_what_the_stems_confirm_moves_into_the_lanes(early: "Page", job: dict[st
     listed = [row.get_attribute("data-stem") for row in early.locator(".instrument:visible").all()]
     lanes = [stem["name"] for stem in job["stems"]]
     assert listed == [kind for kind in job["detected"]["stems"] if kind not in lanes]
-    assert re.match(r"(Detected|Possibly|Not detected), ", early.locator(".lane[data-stem=drums] .presence").inner_text())
+    presence = early.locator(".lane[data-stem=drums] .presence").inner_text()
+    assert re.match(r"(Detected|Possibly|Not detected), ", presence)
 
 
 def test_timelines_have_a_bar_a_second_and_say_the_same_in_words(song: "Page") -> None:

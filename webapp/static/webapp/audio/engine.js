@@ -12,14 +12,13 @@
 
 import { Channels } from "./channels.js";
 import { Crossfade } from "./crossfade.js";
+import { PITCH, TEMPO } from "./mix-law.js";
 import { MasterBus } from "./nodes/master-bus.js";
 import { Playback } from "./playback.js";
 import { SegmentBuffer } from "./segment-buffer.js";
 
 /** The shortest loop, seconds: below it is no rhythm but a tone. */
 const SHORTEST_LOOP = 0.1;
-export const TEMPO = Object.freeze({ min: 0.5, max: 2 });
-export const PITCH = Object.freeze({ min: -12, max: 12 });
 
 /**
  * @typedef {import("./mix-law.js").Lane} Lane

@@ -11,6 +11,10 @@
 
 /** Top of a fader's travel, dB. The bottom is silence (-Infinity dB). */
 export const MAX_DB = 6;
+/** Range of the tempo; 1 is as recorded. */
+export const TEMPO = Object.freeze({ min: 0.5, max: 2 });
+/** Range of the pitch, semitones. */
+export const PITCH = Object.freeze({ min: -12, max: 12 });
 
 /**
  * @typedef {object} Lane

@@ -1,7 +1,6 @@
 /** The state of a mix, and the query that says the same: in a page's link, in what is remembered, in an order for an export. */
 
-import { PITCH, TEMPO } from "./engine.js";
-import { MAX_DB } from "./mix-law.js";
+import { MAX_DB, PITCH, TEMPO } from "./mix-law.js";
 
 /**
  * @typedef {import("./mix-law.js").Lane} Lane
