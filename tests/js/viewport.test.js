@@ -14,7 +14,9 @@ class FakePane {
   #handlers = {};
 
   wave = {
-    on: (/** @type {string} */ event, /** @type {() => void} */ handler) => void (this.#handlers[event] = handler),
+    on: (/** @type {string} */ event, /** @type {() => void} */ handler) => {
+      this.#handlers[event] = handler;
+    },
     getWidth: () => WIDTH,
     getScroll: () => this.#scroll,
     setScroll: (/** @type {number} */ pixels) => {

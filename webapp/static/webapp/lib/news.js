@@ -88,7 +88,8 @@ export class News {
   #listen() {
     if (this.#source || performance.now() < this.#retryAt) return;
     this.#following = false;
-    const source = (this.#source = new EventSource(this.url));
+    const source = new EventSource(this.url);
+    this.#source = source;
     source.addEventListener("job", (event) => this.#tell({ job: JSON.parse(event.data) }));
     source.addEventListener("deleted", (event) => this.#tell({ deleted: JSON.parse(event.data).id }));
     source.onopen = () => {

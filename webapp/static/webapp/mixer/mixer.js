@@ -56,7 +56,9 @@ export class Mixer {
     this.audio = audio;
     this.memory = memory;
     root.hidden = false; // drawings need their place
-    const engine = (this.engine = root.engine = engineFor(job, audio, left?.engine));
+    const engine = engineFor(job, audio, left?.engine);
+    this.engine = engine;
+    root.engine = engine;
     recall(engine, memory);
     this.#kept = String(toQuery(engine));
     const { duration } = engine;

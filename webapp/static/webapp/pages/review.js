@@ -79,7 +79,8 @@ class Player {
   }
 
   #play() {
-    const engine = (this.#engine ??= this.#makeEngine());
+    this.#engine ??= this.#makeEngine();
+    const engine = this.#engine;
     if (current && current !== this) {
       current.pause();
       engine.seek(current.position);
