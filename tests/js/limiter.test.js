@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
-import { CEILING, LOOKAHEAD, Limiter } from "../../webapp/static/webapp/audio/nodes/limiter.js";
+import { CEILING, Limiter, LOOKAHEAD } from "../../webapp/static/webapp/audio/nodes/limiter.js";
 import { close } from "./support.js";
 
 const SAMPLE_RATE = 44_100;
@@ -44,13 +44,24 @@ for (const size of [100_000, 221, 128, 7]) {
 }
 
 test("nothing leaves beyond the ceiling", () => {
-  const { output, least } = limited(constant([[1000, 0.5, 0.5], [50, 8, -3], [2000, 0.9, 4]]), 128);
+  const { output, least } = limited(
+    constant([
+      [1000, 0.5, 0.5],
+      [50, 8, -3],
+      [2000, 0.9, 4],
+    ]),
+    128,
+  );
   assert.ok(Math.max(...output.flatMap((channel) => [...channel.map(Math.abs)])) <= CEILING + 1e-6);
   assert.ok(least < 0.2);
 });
 
 test("sound below the ceiling only comes later", () => {
-  const input = constant([[300, 0.1, -0.2], [300, 1, -1], [600, 0.3, 0.4]]);
+  const input = constant([
+    [300, 0.1, -0.2],
+    [300, 1, -1],
+    [600, 0.3, 0.4],
+  ]);
   const { output, least } = limited(input, 128);
   assert.equal(least, 1);
   output.forEach((channel, index) => {

@@ -1,7 +1,15 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
-import { MAX_DB, dbToGain, dbToTravel, gainToDb, laneGains, matchedGain, travelToDb } from "../../webapp/static/webapp/audio/mix-law.js";
+import {
+  dbToGain,
+  dbToTravel,
+  gainToDb,
+  laneGains,
+  MAX_DB,
+  matchedGain,
+  travelToDb,
+} from "../../webapp/static/webapp/audio/mix-law.js";
 import { close, lane } from "./support.js";
 
 /** Shared with tests/pipeline/exports/test_mix.py. JSON has no infinity: null stands for it. */

@@ -9,7 +9,13 @@ const DURATION = 60;
 
 /** An untouched mix. @param {object} [change] */
 const mix = (change = {}) => ({
-  lanes: NAMES.map((name) => lane(name)), masterDb: 0, limiter: true, tempo: 1, pitch: 0, loop: null, ...change,
+  lanes: NAMES.map((name) => lane(name)),
+  masterDb: 0,
+  limiter: true,
+  tempo: 1,
+  pitch: 0,
+  loop: null,
+  ...change,
 });
 
 /** @param {string} query */
@@ -22,7 +28,11 @@ test("an untouched mix says only that the limiter is on", () => {
 test("a query says everything that was changed", () => {
   const state = mix({
     lanes: [lane("vocals", { db: -6.5, pan: -0.25 }), lane("drums", { db: -Infinity, mute: true, solo: true })],
-    masterDb: -3, limiter: false, tempo: 0.8, pitch: -2, loop: { start: 1.5, end: 12.25 },
+    masterDb: -3,
+    limiter: false,
+    tempo: 0.8,
+    pitch: -2,
+    loop: { start: 1.5, end: 12.25 },
   });
   const query = toQuery(state);
   assert.equal(

@@ -45,7 +45,8 @@ export class Channels {
   addLanes(names) {
     this.#lanes = names.map((name) => ({ name, db: 0, pan: 0, mute: false, solo: false }));
     this.#strips = names.map(() => new ChannelStrip(this.context, this.bus.input, this.gain));
-    const inputs = (/** @type {"stems" | "draft"} */ which) => this.#strips.map(({ input }) => this.crossfade.input(which, input));
+    const inputs = (/** @type {"stems" | "draft"} */ which) =>
+      this.#strips.map(({ input }) => this.crossfade.input(which, input));
     this.inputs = { ...this.inputs, stems: inputs("stems"), draft: inputs("draft") };
   }
 

@@ -280,7 +280,9 @@ export class Engine extends EventTarget {
   /** A draft knows some of the stems; the others are silent in it. @param {readonly Stem[]} stems */
   #addDraft(stems) {
     const inputs = this.#desk.inputs.draft.filter((_, index) => stems[index].draftSegmentsUrl);
-    const drafts = stems.flatMap(({ name, draftSegmentsUrl }) => (draftSegmentsUrl ? [{ name, segmentsUrl: draftSegmentsUrl }] : []));
+    const drafts = stems.flatMap(({ name, draftSegmentsUrl }) =>
+      draftSegmentsUrl ? [{ name, segmentsUrl: draftSegmentsUrl }] : [],
+    );
     if (drafts.length > 0) this.#deck.draft = { segments: this.#window(drafts), inputs };
   }
 

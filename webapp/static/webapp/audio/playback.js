@@ -4,7 +4,7 @@
  */
 
 import { RAMP } from "./nodes/param-ramp.js";
-import { Schedule, bestOf, isLoaded } from "./schedule.js";
+import { bestOf, isLoaded, Schedule } from "./schedule.js";
 import { neededColumns } from "./segment-buffer.js";
 
 /** Time from "start now" to the first sample: the graph must hear of it before its time comes. */

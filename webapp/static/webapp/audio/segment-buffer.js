@@ -98,7 +98,8 @@ export class SegmentBuffer {
     const column = await Promise.all(fetched).catch(asError);
     this.#loading = null;
     if (abort.signal.aborted) return null;
-    if (column instanceof Error) abort.abort(); // the other stems of a failed column are of no use
+    if (column instanceof Error)
+      abort.abort(); // the other stems of a failed column are of no use
     else this.#columns.set(index, column);
     const error = column instanceof Error ? column : null;
     this.onChange(error);

@@ -18,11 +18,14 @@ export function decibels(db) {
 
 /** @param {number} bytes @returns {string} */
 export function size(bytes) {
-  return bytes < 1e6 ? `${Math.max(1, Math.round(bytes / 1e3))} kB` : `${(bytes / 1e6).toFixed(bytes < 1e7 ? 1 : 0)} MB`;
+  return bytes < 1e6
+    ? `${Math.max(1, Math.round(bytes / 1e3))} kB`
+    : `${(bytes / 1e6).toFixed(bytes < 1e7 ? 1 : 0)} MB`;
 }
 
 /** @param {number} seconds @returns {string} a limit in words */
 export function longest(seconds) {
-  const [amount, unit] = seconds < 3600 ? [Math.round(seconds / 60), "minute"] : [Number((seconds / 3600).toFixed(1)), "hour"];
+  const [amount, unit] =
+    seconds < 3600 ? [Math.round(seconds / 60), "minute"] : [Number((seconds / 3600).toFixed(1)), "hour"];
   return `${amount} ${unit}${amount === 1 ? "" : "s"}`;
 }

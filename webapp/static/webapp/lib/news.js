@@ -138,7 +138,10 @@ export class News {
     this.#askedAt = performance.now();
     if (this.#waiting) return;
     this.#waiting = [];
-    await this.page.catchUp().then(() => this.page.onConnection(true), () => undefined);
+    await this.page.catchUp().then(
+      () => this.page.onConnection(true),
+      () => undefined,
+    );
     const waiting = this.#waiting;
     this.#waiting = null;
     for (const message of waiting) this.#take(message);

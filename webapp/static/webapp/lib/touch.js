@@ -38,20 +38,32 @@ const swipes = new Map();
 /** Whether it was a finger that touched last. */
 let touched = false;
 
-window.addEventListener("pointerdown", ({ pointerType, pointerId, clientX, clientY }) => {
-  touched = pointerType === "touch";
-  if (touched) swipes.set(pointerId, new Swipe(clientX, clientY));
-}, { capture: true });
+window.addEventListener(
+  "pointerdown",
+  ({ pointerType, pointerId, clientX, clientY }) => {
+    touched = pointerType === "touch";
+    if (touched) swipes.set(pointerId, new Swipe(clientX, clientY));
+  },
+  { capture: true },
+);
 
 // After a tap some browsers play a mouse, which would move the slider.
-window.addEventListener("mousedown", (event) => {
-  if (touched && isSlider(event.target)) event.preventDefault();
-}, { capture: true });
+window.addEventListener(
+  "mousedown",
+  (event) => {
+    if (touched && isSlider(event.target)) event.preventDefault();
+  },
+  { capture: true },
+);
 
-window.addEventListener("pointermove", (event) => {
-  const swipe = swipes.get(event.pointerId);
-  if (swipe && !swipe.isSideways(event.clientX, event.clientY)) event.stopImmediatePropagation();
-}, { capture: true });
+window.addEventListener(
+  "pointermove",
+  (event) => {
+    const swipe = swipes.get(event.pointerId);
+    if (swipe && !swipe.isSideways(event.clientX, event.clientY)) event.stopImmediatePropagation();
+  },
+  { capture: true },
+);
 
 for (const type of /** @type {const} */ (["pointerup", "pointercancel"])) {
   window.addEventListener(type, ({ pointerId }) => swipes.delete(pointerId), { capture: true });
@@ -108,30 +120,46 @@ class Grip {
 /** @type {Grip | null} */
 let grip = null;
 
-window.addEventListener("touchstart", ({ touches, target }) => {
-  grip?.cancel();
-  grip = touches.length === 1 && isSlider(target) ? new Grip(target, touches[0]) : null;
-}, { capture: true, passive: true });
+window.addEventListener(
+  "touchstart",
+  ({ touches, target }) => {
+    grip?.cancel();
+    grip = touches.length === 1 && isSlider(target) ? new Grip(target, touches[0]) : null;
+  },
+  { capture: true, passive: true },
+);
 
 window.addEventListener("touchmove", ({ touches }) => grip?.move(touches[0]), { capture: true, passive: true });
 
-for (const [type, release] of /** @type {const} */ ([["touchend", "end"], ["touchcancel", "cancel"]])) {
-  window.addEventListener(type, () => {
-    const released = grip;
-    released?.[release]();
-    setTimeout(() => { // after the browser's own events of this touch
-      if (grip === released) grip = null;
-    });
-  }, { capture: true });
+for (const [type, release] of /** @type {const} */ ([
+  ["touchend", "end"],
+  ["touchcancel", "cancel"],
+])) {
+  window.addEventListener(
+    type,
+    () => {
+      const released = grip;
+      released?.[release]();
+      setTimeout(() => {
+        // after the browser's own events of this touch
+        if (grip === released) grip = null;
+      });
+    },
+    { capture: true },
+  );
 }
 
 // What the browser itself makes of a touch on a slider.
 for (const type of ["input", "change"]) {
-  window.addEventListener(type, (event) => {
-    if (!grip || event.target !== grip.slider || !event.isTrusted) return;
-    event.stopImmediatePropagation();
-    grip.restore();
-  }, { capture: true });
+  window.addEventListener(
+    type,
+    (event) => {
+      if (!grip || event.target !== grip.slider || !event.isTrusted) return;
+      event.stopImmediatePropagation();
+      grip.restore();
+    },
+    { capture: true },
+  );
 }
 
 /** @param {EventTarget | null} target @returns {target is HTMLInputElement} */

@@ -1,6 +1,6 @@
 /** Sliders that are mixed with: faders, pan, tempo and pitch. Each goes back to its usual value by a double click, Delete or Backspace. */
 
-import { MAX_DB, dbToTravel, travelToDb } from "../audio/mix-law.js";
+import { dbToTravel, MAX_DB, travelToDb } from "../audio/mix-law.js";
 import { write } from "../lib/dom.js";
 import { decibels } from "../lib/format.js";
 
@@ -23,25 +23,37 @@ const round = (/** @type {number} */ value) => Math.round(value * 100) / 100;
 export function wireSlider(slider, { onInput, onReset, onWheel }, signal) {
   slider.addEventListener("input", onInput, { signal });
   slider.addEventListener("dblclick", onReset, { signal });
-  slider.addEventListener("keydown", ({ code }) => {
-    if (code === "Delete" || code === "Backspace") onReset();
-  }, { signal });
+  slider.addEventListener(
+    "keydown",
+    ({ code }) => {
+      if (code === "Delete" || code === "Backspace") onReset();
+    },
+    { signal },
+  );
   if (!onWheel) return;
-  slider.addEventListener("wheel", (event) => {
-    if (!slider.matches(":focus") || event.ctrlKey) return; // the page scrolls, or is zoomed
-    event.preventDefault();
-    onWheel(event.deltaY < 0 ? 1 : -1);
-  }, { signal, passive: false });
+  slider.addEventListener(
+    "wheel",
+    (event) => {
+      if (!slider.matches(":focus") || event.ctrlKey) return; // the page scrolls, or is zoomed
+      event.preventDefault();
+      onWheel(event.deltaY < 0 ? 1 : -1);
+    },
+    { signal, passive: false },
+  );
 }
 
 /** @param {HTMLInputElement} fader @param {(db: number) => void} onChange @param {AbortSignal} signal ends it */
 export function wireFader(fader, onChange, signal) {
   const db = () => travelToDb(Number(fader.value));
-  wireSlider(fader, {
-    onInput: () => onChange(Math.abs(db()) < SNAP_DB ? 0 : round(db())),
-    onReset: () => onChange(0),
-    onWheel: (notches) => onChange(Math.min(round(db() + notches * WHEEL_DB), MAX_DB)),
-  }, signal);
+  wireSlider(
+    fader,
+    {
+      onInput: () => onChange(Math.abs(db()) < SNAP_DB ? 0 : round(db())),
+      onReset: () => onChange(0),
+      onWheel: (notches) => onChange(Math.min(round(db() + notches * WHEEL_DB), MAX_DB)),
+    },
+    signal,
+  );
 }
 
 /** @param {HTMLInputElement} fader @param {number} db */
@@ -51,14 +63,18 @@ export function showFader(fader, db) {
 
 /** @param {HTMLInputElement} slider from -1, left, to 1, right @param {(pan: number) => void} onChange @param {AbortSignal} signal ends it */
 export function wirePan(slider, onChange, signal) {
-  wireSlider(slider, {
-    onInput: () => {
-      const pan = Number(slider.value);
-      onChange(Math.abs(pan) < SNAP_PAN && !slider.matches(":focus-visible") ? 0 : round(pan));
+  wireSlider(
+    slider,
+    {
+      onInput: () => {
+        const pan = Number(slider.value);
+        onChange(Math.abs(pan) < SNAP_PAN && !slider.matches(":focus-visible") ? 0 : round(pan));
+      },
+      onReset: () => onChange(0),
+      onWheel: (notches) => onChange(Math.min(Math.max(round(Number(slider.value) + notches / 100), -1), 1)),
     },
-    onReset: () => onChange(0),
-    onWheel: (notches) => onChange(Math.min(Math.max(round(Number(slider.value) + notches / 100), -1), 1)),
-  }, signal);
+    signal,
+  );
 }
 
 /** @param {HTMLInputElement} slider @param {number} pan */

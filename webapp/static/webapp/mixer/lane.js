@@ -19,7 +19,8 @@ import { MeterBar } from "./meter-bar.js";
 
 /** What a lane's name alone does not tell. @type {Record<string, string>} */
 const HINTS = {
-  residual: "Sound that was removed from the other lanes because it belongs to none of them alone. All lanes together add up to your song.",
+  residual:
+    "Sound that was removed from the other lanes because it belongs to none of them alone. All lanes together add up to your song.",
 };
 
 export class Lane {

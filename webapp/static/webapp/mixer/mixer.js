@@ -10,7 +10,7 @@ import { find } from "../lib/dom.js";
 import { showInstrument } from "../songs/instrument-row.js";
 import { showDraft } from "../timeline/draft-overlay.js";
 import { Minimap } from "../timeline/minimap.js";
-import { Peaks, commonScale, energy } from "../timeline/peaks.js";
+import { commonScale, energy, Peaks } from "../timeline/peaks.js";
 import { Ruler } from "../timeline/ruler.js";
 import { Viewport } from "../timeline/viewport.js";
 import { handOver } from "./engine-handover.js";
@@ -66,14 +66,21 @@ export class Mixer {
     this.lanes = this.#addLanes(job.stems);
     this.original = audio.original_peaks_url ? this.#addOriginal(job.stems.length > 0) : null;
     this.waveforms = [...(this.original ? [this.original] : []), ...this.lanes].map(({ waveform }) => waveform);
-    this.ruler = new Ruler(find(root, "#ruler"), duration, (seconds) => engine.seek(seconds), (loop) => this.tools.setLoop(loop));
+    this.ruler = new Ruler(
+      find(root, "#ruler"),
+      duration,
+      (seconds) => engine.seek(seconds),
+      (loop) => this.tools.setLoop(loop),
+    );
     this.panes = [this.ruler, ...this.waveforms];
     this.minimap = new Minimap(find(root, "#minimap"), duration, (start) => this.view.scrollTo(start), signal);
     this.view = new Viewport(this.panes, duration, (start, end) => this.#showVisible(start, end));
     this.transport = new Transport(root, engine, signal);
     this.tools = new Toolbar(root, engine, this.view, signal);
     this.nowPlaying = new NowPlaying(engine, signal);
-    const urls = [audio.original_peaks_url, ...job.stems.map(({ peaks_url }) => peaks_url)].filter((url) => url !== null);
+    const urls = [audio.original_peaks_url, ...job.stems.map(({ peaks_url }) => peaks_url)].filter(
+      (url) => url !== null,
+    );
     this.peaks = new Peaks(urls, (peaks) => this.#showPeaks(peaks), signal);
     this.#wire();
     if (left) this.#follow(left);
@@ -83,7 +90,8 @@ export class Mixer {
 
   /** Whether it can show this state of the song; if not, another mixer has to. @param {Job} job */
   fits({ stems, audio }) {
-    const same = stems.length === this.lanes.length && stems.every(({ name }, index) => name === this.lanes[index].name);
+    const same =
+      stems.length === this.lanes.length && stems.every(({ name }, index) => name === this.lanes[index].name);
     return !this.#outdated && same && audio !== null && audio.segments_done >= this.audio.segments_done;
   }
 
@@ -94,7 +102,12 @@ export class Mixer {
     this.nowPlaying.describe(job);
     showDraft(this.root, job.stems, audio);
     this.peaks.update(audio);
-    job.stems.forEach((stem, index) => this.lanes[index].update(stem, job.merged.some(({ name }) => name === stem.name)));
+    job.stems.forEach((stem, index) =>
+      this.lanes[index].update(
+        stem,
+        job.merged.some(({ name }) => name === stem.name),
+      ),
+    );
   }
 
   /** The server makes the stems anew: what is loaded can still be heard, nothing else can be had. */
@@ -140,7 +153,10 @@ export class Mixer {
 
   /** @param {boolean} comparable whether there is a mix to compare it with */
   #addOriginal(comparable) {
-    const listener = { onToggle: () => this.#compare(), onSeek: (/** @type {number} */ seconds) => this.engine.seek(seconds) };
+    const listener = {
+      onToggle: () => this.#compare(),
+      onSeek: (/** @type {number} */ seconds) => this.engine.seek(seconds),
+    };
     return new OriginalLane(find(this.root, "#lanes"), this.engine.duration, comparable, listener);
   }
 
@@ -215,7 +231,10 @@ export class Mixer {
     const query = toQuery(this.engine);
     if (String(query) === this.#kept) return;
     this.#kept = String(query);
-    this.memory.keep(query, this.lanes.map(({ name }) => name));
+    this.memory.keep(
+      query,
+      this.lanes.map(({ name }) => name),
+    );
   }
 
   #onSeek() {

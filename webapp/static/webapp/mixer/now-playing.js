@@ -20,7 +20,9 @@ export class NowPlaying {
     for (const type of ["state", "seek", "mix"]) engine.addEventListener(type, () => this.#show(), { signal });
     this.#silence.addEventListener("timeupdate", () => this.#showPosition(), { signal }); // loops turn back unannounced
     // A call comes in, or the headset is unplugged.
-    this.#silence.addEventListener("pause", () => this.#silence.paused && isGoing(engine) && engine.pause(), { signal });
+    this.#silence.addEventListener("pause", () => this.#silence.paused && isGoing(engine) && engine.pause(), {
+      signal,
+    });
     for (const [action, handler] of Object.entries(this.#actions)) {
       this.#session.setActionHandler(/** @type {MediaSessionAction} */ (action), handler);
     }

@@ -25,10 +25,16 @@ export class Toolbar {
     this.tempo = /** @type {HTMLInputElement} */ (find(root, "#tempo"));
     this.pitch = /** @type {HTMLInputElement} */ (find(root, "#pitch"));
     this.#onClick({
-      loop: () => this.toggleLoop(), in: () => this.loopFromHere(), out: () => this.loopToHere(),
-      "zoom-in": () => view.zoom(1), "zoom-out": () => view.zoom(-1), fit: () => view.fit(),
-      "tempo-reset": () => engine.setTempo(1), "pitch-reset": () => engine.setPitch(0),
-      link: () => void this.#copyLink(), help: () => this.help(),
+      loop: () => this.toggleLoop(),
+      in: () => this.loopFromHere(),
+      out: () => this.loopToHere(),
+      "zoom-in": () => view.zoom(1),
+      "zoom-out": () => view.zoom(-1),
+      fit: () => view.fit(),
+      "tempo-reset": () => engine.setTempo(1),
+      "pitch-reset": () => engine.setPitch(0),
+      link: () => void this.#copyLink(),
+      help: () => this.help(),
     });
     this.#wireSlider(this.tempo, (percent) => engine.setTempo(percent / 100), 100);
     this.#wireSlider(this.pitch, (semitones) => engine.setPitch(semitones), 0);
@@ -88,23 +94,32 @@ export class Toolbar {
 
   /** @param {HTMLInputElement} slider @param {(value: number) => void} onChange @param {number} usual */
   #wireSlider(slider, onChange, usual) {
-    const set = (/** @type {number} */ value) => onChange(Math.min(Math.max(value, Number(slider.min)), Number(slider.max)));
-    wireSlider(slider, {
-      onInput: () => onChange(Number(slider.value)),
-      onReset: () => onChange(usual),
-      onWheel: (notches) => set(Number(slider.value) + notches),
-    }, this.signal);
+    const set = (/** @type {number} */ value) =>
+      onChange(Math.min(Math.max(value, Number(slider.min)), Number(slider.max)));
+    wireSlider(
+      slider,
+      {
+        onInput: () => onChange(Number(slider.value)),
+        onReset: () => onChange(usual),
+        onWheel: (notches) => set(Number(slider.value) + notches),
+      },
+      this.signal,
+    );
   }
 
   /** Whom a link is for: songs are shared with nobody yet. */
   get #opens() {
-    if ("guest" in this.root.dataset) return "It opens this mix in this browser only, because your songs are tied to it until you sign up.";
+    if ("guest" in this.root.dataset)
+      return "It opens this mix in this browser only, because your songs are tied to it until you sign up.";
     return "It opens this mix on any device where you are logged in, but for nobody else.";
   }
 
   /** Where the browser keeps the clipboard from us, as without https, the link is shown to be copied by hand. */
   async #copyLink() {
-    const [status, shown] = [find(this.root, "#link-status"), /** @type {HTMLInputElement} */ (find(this.root, "#link-text"))];
+    const [status, shown] = [
+      find(this.root, "#link-status"),
+      /** @type {HTMLInputElement} */ (find(this.root, "#link-text")),
+    ];
     const link = linkTo(toQuery(this.engine));
     try {
       await navigator.clipboard.writeText(link);

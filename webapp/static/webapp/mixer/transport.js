@@ -12,7 +12,11 @@ const STATES = { paused: "", playing: "", ended: "", buffering: "Loading…", wa
 /** States that go on by themselves. */
 const GOING = ["playing", "buffering", "waiting"];
 /** What is said of what sounds instead of the stems. */
-const INSTEAD = { stems: "", draft: "Not separated yet: playing a draft.", original: "Not separated yet: playing the original." };
+const INSTEAD = {
+  stems: "",
+  draft: "Not separated yet: playing a draft.",
+  original: "Not separated yet: playing the original.",
+};
 
 export class Transport {
   /** @param {HTMLElement} root the mixer @param {Engine} engine @param {AbortSignal} signal ends it */
@@ -77,12 +81,20 @@ export class Transport {
     find(root, "#start").addEventListener("click", () => engine.seek(0), { signal });
     position.addEventListener("change", () => engine.seek(Number(position.value)), { signal });
     // Sliders do not follow a touch (see touch.js); this one plays from there.
-    position.addEventListener("tap", (event) => engine.seek(engine.duration * /** @type {CustomEvent<number>} */ (event).detail), { signal });
+    position.addEventListener(
+      "tap",
+      (event) => engine.seek(engine.duration * /** @type {CustomEvent<number>} */ (event).detail),
+      { signal },
+    );
     wireFader(find(root, "#master"), (db) => engine.setMaster(db), signal);
     this.limiter.addEventListener("click", () => engine.setLimiter(!engine.limiter), { signal });
-    engine.addEventListener("problem", (event) => {
-      find(root, "#problem").hidden = /** @type {CustomEvent<Error | null>} */ (event).detail === null;
-    }, { signal });
+    engine.addEventListener(
+      "problem",
+      (event) => {
+        find(root, "#problem").hidden = /** @type {CustomEvent<Error | null>} */ (event).detail === null;
+      },
+      { signal },
+    );
   }
 }
 

@@ -30,7 +30,9 @@ const actions = new JobActions(header, initial, { onJob: show, onDeleted: goHome
 const stemPicker = new StemPicker(find(page, "#stem-picker"), show);
 const exportForm = new ExportForm(find(page, "#export"), () => mixer?.engine);
 memory.onChange = () => exportForm.showHint();
-const detectedInstruments = new DetectedInstruments(find(page, "#detected"), (detected, detection) => mixer?.showDetected(detected, detection));
+const detectedInstruments = new DetectedInstruments(find(page, "#detected"), (detected, detection) =>
+  mixer?.showDetected(detected, detection),
+);
 
 show(initial);
 new News(page.dataset.eventsUrl ?? "", {
@@ -104,7 +106,9 @@ function showWarnings(warnings) {
 function showMaking(job) {
   const making = find(page, "#making");
   making.hidden = job.state !== "done";
-  const models = job.models.map(({ name, licence, origin }) => `${name}: licence ${licence}${origin ? `, from ${origin}` : ""}`);
+  const models = job.models.map(
+    ({ name, licence, origin }) => `${name}: licence ${licence}${origin ? `, from ${origin}` : ""}`,
+  );
   find(making, "#models").replaceChildren(...models.map((model) => element("li", model)));
   write(find(making, "#provider"), job.provider);
   write(find(making, "#null-db"), job.null_db === null ? "not measured" : decibels(job.null_db));

@@ -35,7 +35,10 @@ export class DetectedInstruments {
   update(job, lanes) {
     if (!job.detected) return;
     this.root.hidden = false;
-    write(find(this.root, "#detection-basis"), BASIS[job.detected.stage] + (lanes.length ? " Instruments with a lane are shown there." : ""));
+    write(
+      find(this.root, "#detection-basis"),
+      BASIS[job.detected.stage] + (lanes.length ? " Instruments with a lane are shown there." : ""),
+    );
     for (const kind of Object.keys(job.detected.stems)) {
       const row = this.#row(kind);
       row.hidden = lanes.includes(kind);

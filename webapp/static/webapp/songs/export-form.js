@@ -63,7 +63,9 @@ export class ExportForm {
   showHint() {
     const what = this.#what();
     const loop = what === "mix" ? this.mixing()?.loop : null;
-    const part = loop ? ` Only the loop, ${clock(loop.start)} to ${clock(loop.end)}: turn it off to export the whole song.` : "";
+    const part = loop
+      ? ` Only the loop, ${clock(loop.start)} to ${clock(loop.end)}: turn it off to export the whole song.`
+      : "";
     write(find(this.root, "#export-hint"), HINTS[what] + part);
     this.coding.disabled = this.rate.disabled = what === "ni";
   }
@@ -86,7 +88,9 @@ export class ExportForm {
   async #recall({ exports_url }) {
     const earlier = await fetchExports(exports_url).catch(() => []);
     const kept = earlier.filter(({ state }) => state !== "failed");
-    find(this.root, "#exports").append(...kept.map((made) => new ExportRow(made.filename, made, () => this.#toForm()).root));
+    find(this.root, "#exports").append(
+      ...kept.map((made) => new ExportRow(made.filename, made, () => this.#toForm()).root),
+    );
   }
 
   #toForm() {
@@ -109,7 +113,11 @@ export class ExportForm {
     const order = new URLSearchParams([...new URLSearchParams(coding), ["what", what], ...more]);
     const label = coding && `, ${this.coding.selectedOptions[0].label}`;
     const url = this.#job?.exports_url ?? "";
-    const made = new ExportRow(name + label, () => startExport(url, order), () => this.#toForm());
+    const made = new ExportRow(
+      name + label,
+      () => startExport(url, order),
+      () => this.#toForm(),
+    );
     find(this.root, "#exports").prepend(made.root);
     return made;
   }

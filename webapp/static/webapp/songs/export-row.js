@@ -4,7 +4,6 @@ import { fetchExport, removeExport } from "../lib/api.js";
 import { find, fromTemplate, showFraction, write } from "../lib/dom.js";
 import { size } from "../lib/format.js";
 
-
 /** @typedef {import("../lib/api.js").ExportJob} ExportJob */
 
 /** How often the server is asked how far it is, milliseconds. */

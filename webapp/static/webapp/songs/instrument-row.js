@@ -34,7 +34,9 @@ export function showInstrument(root, kind, detected, detection) {
 /** @param {HTMLElement} element @param {string} kind @param {Evidence} evidence */
 function showPresence(element, kind, { probability, presence }) {
   const certain = SURE.includes(kind) ? "Detected" : "Likely";
-  const words = { present: probability < 0.5 ? "Possibly" : certain, uncertain: "Possibly", absent: "Not detected" }[presence];
+  const words = { present: probability < 0.5 ? "Possibly" : certain, uncertain: "Possibly", absent: "Not detected" }[
+    presence
+  ];
   write(element, `${words}, ${percent(probability)}`);
   element.title = `Probability that the song contains ${kind === "other" ? "other instruments" : kind}`;
   element.dataset.presence = presence;

@@ -83,14 +83,22 @@ export class SongList {
 
   /** Sorts, hides what isn't searched for, and says how much there is. */
   arrange() {
-    const newest = [...this.#rows.values()].sort((one, other) => Date.parse(other.job.created_at) - Date.parse(one.job.created_at));
+    const newest = [...this.#rows.values()].sort(
+      (one, other) => Date.parse(other.job.created_at) - Date.parse(one.job.created_at),
+    );
     const order = newest.sort((one, other) => ORDERS[this.sort.value](one.job, other.job));
     const wanted = words(this.search.value);
     for (const { root, job, update } of order) root.hidden = update !== null && !matches(job, wanted);
-    place(this.list, order.map(({ root }) => root));
+    place(
+      this.list,
+      order.map(({ root }) => root),
+    );
     const songs = order.filter(({ update }) => update);
     this.tools.hidden = songs.length === 0;
-    write(this.found, foundWords(songs.filter(({ root }) => !root.hidden).length, songs.length, this.search.value.trim()));
+    write(
+      this.found,
+      foundWords(songs.filter(({ root }) => !root.hidden).length, songs.length, this.search.value.trim()),
+    );
     this.empty.hidden = order.length > 0;
   }
 
@@ -138,7 +146,12 @@ export class SongList {
     this.#rows.get(job.id)?.root.remove();
     const root = fromTemplate("#deleted-template");
     this.#rows.set(job.id, { root, job, update: null });
-    offerUndo(root, job, (restored) => this.#restore(restored), () => this.#remove(job.id));
+    offerUndo(
+      root,
+      job,
+      (restored) => this.#restore(restored),
+      () => this.#remove(job.id),
+    );
     return root;
   }
 

@@ -88,15 +88,19 @@ function offers({ choices, experimental, stems, merged, stems_asked }) {
     stems: choices.filter((each) => each === name || given.includes(each)),
   });
   const separable = [
-    ...merged.filter(({ empty }) => !empty).map(({ name, offered }) => anyway(name, `${offered ? "detected after all; currently part" : "part"} of other`)),
+    ...merged
+      .filter(({ empty }) => !empty)
+      .map(({ name, offered }) => anyway(name, `${offered ? "detected after all; currently part" : "part"} of other`)),
     ...unseparated.map((name) => anyway(name, "part of other; takes as long as the first separation")),
   ];
-  const mergeable = given.filter((name) => !ALWAYS.includes(name)).map((name) => ({
-    text: "",
-    action: capitalised(name),
-    label: `Merge ${name} into other`,
-    stems: given.filter((each) => each !== name),
-  }));
+  const mergeable = given
+    .filter((name) => !ALWAYS.includes(name))
+    .map((name) => ({
+      text: "",
+      action: capitalised(name),
+      label: `Merge ${name} into other`,
+      stems: given.filter((each) => each !== name),
+    }));
   const reset = "Auto";
   if (stems_asked.length) separable.push({ text: "You chose these stems.", action: reset, label: reset, stems: [] });
   return { separable, mergeable };

@@ -38,7 +38,9 @@ export class Thumbnail {
     const url = job.cover_url ?? job.thumbnail_url;
     if (url === this.#url) return;
     this.#url = url;
-    waiting.set(this.box, () => (job.cover_url ? this.#showCover(job.cover_url, job.thumbnail_url) : this.#showWaveform(url)));
+    waiting.set(this.box, () =>
+      job.cover_url ? this.#showCover(job.cover_url, job.thumbnail_url) : this.#showWaveform(url),
+    );
     nearing.unobserve(this.box);
     nearing.observe(this.box);
   }
@@ -54,7 +56,11 @@ export class Thumbnail {
 
   /** The box stays as it is where there is none. @param {string | null} url */
   #showWaveform(url) {
-    if (url) fetchPeaks(url).then((peaks) => this.box.replaceChildren(waveform(peaks)), () => undefined);
+    if (url)
+      fetchPeaks(url).then(
+        (peaks) => this.box.replaceChildren(waveform(peaks)),
+        () => undefined,
+      );
   }
 }
 

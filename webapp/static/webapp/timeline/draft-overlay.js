@@ -20,12 +20,17 @@ export function showDraft(mixer, stems, { segments_done, draft_done, segment, sa
   note.hidden = draft_done <= segments_done;
   if (note.hidden) return;
   const from = segments_done > 0 ? `Everything after ${clock((segments_done * segment) / rate)}` : "This";
-  write(note, `${from} is a rough draft, shown paler. The finished stems replace it as they are separated. ${missing(stems)}`);
+  write(
+    note,
+    `${from} is a rough draft, shown paler. The finished stems replace it as they are separated. ${missing(stems)}`,
+  );
 }
 
 /** @param {JobStem[]} stems @returns {string} which of them the draft has in `other`, in words */
 function missing(stems) {
-  const names = stems.filter((stem) => stem.draft_segments_url === null && stem.name !== "residual").map(({ name }) => name);
+  const names = stems
+    .filter((stem) => stem.draft_segments_url === null && stem.name !== "residual")
+    .map(({ name }) => name);
   return names.length > 0 ? `Until then, other also contains ${names.join(" and ")}.` : "";
 }
 

@@ -64,7 +64,10 @@ const known = ({ segments_done, draft_done }) => segments_done + draft_done;
 
 /** One scale for all lanes, so that their heights compare. @param {readonly Int8Array[]} lanes @returns {number} */
 export function commonScale(lanes) {
-  return lanes.reduce((scale, peaks) => peaks.reduce((top, peak) => Math.max(top, Math.abs(peak)), scale), SMALLEST_SCALE);
+  return lanes.reduce(
+    (scale, peaks) => peaks.reduce((top, peak) => Math.max(top, Math.abs(peak)), scale),
+    SMALLEST_SCALE,
+  );
 }
 
 /** How much a stem has to say in the mix, on one scale for all stems. @param {Int8Array} peaks @returns {number} */

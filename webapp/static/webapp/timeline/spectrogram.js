@@ -11,8 +11,15 @@ const MARKS = [
 ];
 /** Nine stops of matplotlib's "magma" (public domain): equal steps look equal, in grey and to the colour-blind too. */
 const MAGMA = [
-  [0, 0, 4], [28, 16, 68], [79, 18, 123], [129, 37, 129], [181, 54, 122],
-  [229, 80, 100], [251, 135, 97], [254, 194, 135], [252, 253, 191],
+  [0, 0, 4],
+  [28, 16, 68],
+  [79, 18, 123],
+  [129, 37, 129],
+  [181, 54, 122],
+  [229, 80, 100],
+  [251, 135, 97],
+  [254, 194, 135],
+  [252, 253, 191],
 ];
 const WHITE = [255, 255, 255];
 /** Levels below this of 255 are noise that would only veil the rest. */
@@ -30,7 +37,14 @@ export class Spectrogram {
     this.data = data;
     Object.assign(this.canvas, { width: data.columns, height: data.bands, role: "img" });
     this.canvas.ariaLabel = `Spectrogram of ${name}, from ${LOWEST} Hz at the bottom to ${HIGHEST / 1000} kHz`;
-    Object.assign(this.canvas.style, { inset: "0", width: "100%", height: "100%", zIndex: "3", imageRendering: "auto", pointerEvents: "none" });
+    Object.assign(this.canvas.style, {
+      inset: "0",
+      width: "100%",
+      height: "100%",
+      zIndex: "3",
+      imageRendering: "auto",
+      pointerEvents: "none",
+    });
     pane.wave.getWrapper().append(this.canvas);
     pane.container.append(...this.marks);
     const dark = matchMedia("(prefers-color-scheme: dark)");

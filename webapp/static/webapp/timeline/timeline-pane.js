@@ -26,7 +26,12 @@ export class TimelinePane {
     const dark = matchMedia("(prefers-color-scheme: dark)");
     dark.addEventListener("change", () => this.wave.setOptions(colours(container)), { signal: this.#end.signal });
     adoptStyle(/** @type {ShadowRoot} */ (this.wave.getWrapper().getRootNode()));
-    Object.assign(this.#loop.style, { position: "absolute", inset: "0 auto", pointerEvents: "none", zIndex: LOOP_LAYER });
+    Object.assign(this.#loop.style, {
+      position: "absolute",
+      inset: "0 auto",
+      pointerEvents: "none",
+      zIndex: LOOP_LAYER,
+    });
     this.#loop.style.backgroundColor = "var(--loop)";
     this.wave.getWrapper().append(this.#loop);
   }

@@ -22,9 +22,13 @@ export class Waveform extends TimelinePane {
       renderFunction: drawColumns,
       dragToSeek: { debounceTime: 0 },
     });
-    container.addEventListener("pointerdown", (event) => {
-      if (event.pointerType === "touch") event.stopPropagation(); // a swipe scrolls, it does not drag
-    }, { capture: true });
+    container.addEventListener(
+      "pointerdown",
+      (event) => {
+        if (event.pointerType === "touch") event.stopPropagation(); // a swipe scrolls, it does not drag
+      },
+      { capture: true },
+    );
     this.onClick(onSeek);
     this.wave.on("dragend", (fraction) => onSeek(fraction * duration));
   }

@@ -18,7 +18,11 @@ registerProcessor(
     /** @param {Float32Array[][]} inputs @param {Float32Array[][]} outputs @param {Record<string, Float32Array>} parameters */
     process([input], [[left, right]], { on }) {
       const silence = new Float32Array(left.length);
-      const gain = this.#limiter.process([input[0] ?? silence, input[1] ?? input[0] ?? silence], [left, right], on[0] > 0.5);
+      const gain = this.#limiter.process(
+        [input[0] ?? silence, input[1] ?? input[0] ?? silence],
+        [left, right],
+        on[0] > 0.5,
+      );
       this.#least = Math.min(this.#least, gain);
       if (++this.#blocks % REPORT === 0) this.#report();
       return true;

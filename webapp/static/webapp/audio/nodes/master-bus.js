@@ -11,7 +11,7 @@
 import { gainToDb } from "../mix-law.js";
 import { LevelMeter } from "./level-meter.js";
 import { LOOKAHEAD } from "./limiter.js";
-import { RAMP, fadeOut, jump } from "./param-ramp.js";
+import { fadeOut, jump, RAMP } from "./param-ramp.js";
 import { PitchShifter } from "./pitch-shifter.js";
 
 const LIMITER = new URL("./limiter-worklet.js", import.meta.url);
