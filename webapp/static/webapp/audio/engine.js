@@ -39,7 +39,7 @@ const SHORTEST_LOOP = 0.1;
  * "problem" (detail: why segments do not come, or null once they do).
  */
 export class Engine extends EventTarget {
-  #desk;
+  #channels;
   #playback;
   #limiter = true;
   #pitch = 0;
@@ -57,8 +57,8 @@ export class Engine extends EventTarget {
     this.context = context;
     this.bus = new MasterBus(context, () => this.#onBus());
     const crossfade = new Crossfade(context);
-    this.#desk = new Channels(context, song.gain, crossfade, this.bus);
-    this.segments = this.#window([]);
+    this.#channels = new Channels(context, song.gain, crossfade, this.bus);
+    this.segments = this.#createBuffer([]);
     const nothing = { segments: this.segments, inputs: [] };
     this.#deck = { stems: nothing, draft: null, original: null, preferOriginal: false, loop: null, tempo: 1 };
     if (song.original) this.#addOriginal(song.original);
@@ -91,11 +91,11 @@ export class Engine extends EventTarget {
   }
 
   get lanes() {
-    return this.#desk.lanes;
+    return this.#channels.lanes;
   }
 
   get masterDb() {
-    return this.#desk.masterDb;
+    return this.#channels.masterDb;
   }
 
   get limiter() {
@@ -169,9 +169,9 @@ export class Engine extends EventTarget {
    */
   setStems(stems) {
     if (this.lanes.length > 0) throw new Error("The stems of an engine are set once; other stems take another engine.");
-    this.#desk.addLanes(stems.map(({ name }) => name));
-    this.segments = this.#window(stems);
-    this.#deck.stems = { segments: this.segments, inputs: this.#desk.inputs.stems };
+    this.#channels.addLanes(stems.map(({ name }) => name));
+    this.segments = this.#createBuffer(stems);
+    this.#deck.stems = { segments: this.segments, inputs: this.#channels.inputs.stems };
     this.#addDraft(stems);
     this.#dispatch("mix");
   }
@@ -189,26 +189,26 @@ export class Engine extends EventTarget {
 
   /** How loud the original is to be beside the mix. @param {Readonly<Record<string, number>>} energies of the stems, in any unit */
   setEnergies(energies) {
-    this.#desk.setEnergies(energies);
-    this.#mix();
+    this.#channels.setEnergies(energies);
+    this.#applyMix();
   }
 
   /** @param {string} name @param {Partial<Omit<Lane, "name">>} change */
   setLane(name, change) {
-    this.#desk.setLane(name, change);
-    this.#mix();
+    this.#channels.setLane(name, change);
+    this.#applyMix();
   }
 
   /** Solo adds up, unless it is to be the only one. @param {string} name @param {boolean} solo @param {boolean} [only] */
   setSolo(name, solo, only = false) {
-    this.#desk.setSolo(name, solo, only);
-    this.#mix();
+    this.#channels.setSolo(name, solo, only);
+    this.#applyMix();
   }
 
   /** @param {number} db */
   setMaster(db) {
-    this.#desk.setMaster(db);
-    this.#mix();
+    this.#channels.setMaster(db);
+    this.#applyMix();
   }
 
   /** @param {boolean} on */
@@ -220,12 +220,12 @@ export class Engine extends EventTarget {
 
   /** @param {number} tempo outside TEMPO means its nearest end */
   setTempo(tempo) {
-    this.#shape(Math.min(Math.max(tempo, TEMPO.min), TEMPO.max), this.#pitch);
+    this.#setShape(Math.min(Math.max(tempo, TEMPO.min), TEMPO.max), this.#pitch);
   }
 
   /** @param {number} semitones outside PITCH means its nearest end */
   setPitch(semitones) {
-    this.#shape(this.tempo, Math.min(Math.max(semitones, PITCH.min), PITCH.max));
+    this.#setShape(this.tempo, Math.min(Math.max(semitones, PITCH.min), PITCH.max));
   }
 
   /**
@@ -245,7 +245,7 @@ export class Engine extends EventTarget {
   setOriginal(on) {
     this.#deck.preferOriginal = on;
     this.#playback.keepsOriginal ||= on; // from now on, so that the next comparison begins at once
-    this.#playback.layAnew();
+    this.#playback.reschedule();
     this.#dispatch("mix");
   }
 
@@ -254,7 +254,7 @@ export class Engine extends EventTarget {
    * @returns {{lanes: Record<string, Level>, master: Level, reduction: number}}
    */
   levels() {
-    return { lanes: this.#desk.levels(), master: this.bus.meter.level(), reduction: this.bus.reduction() };
+    return { lanes: this.#channels.levels(), master: this.bus.meter.level(), reduction: this.bus.reduction() };
   }
 
   async close() {
@@ -269,7 +269,7 @@ export class Engine extends EventTarget {
   }
 
   /** @param {readonly Stem[]} stems */
-  #window(stems) {
+  #createBuffer(stems) {
     return new SegmentBuffer(
       stems,
       (data) => this.context.decodeAudioData(data),
@@ -279,21 +279,21 @@ export class Engine extends EventTarget {
 
   /** A draft knows some of the stems; the others are silent in it. @param {readonly Stem[]} stems */
   #addDraft(stems) {
-    const inputs = this.#desk.inputs.draft.filter((_, index) => stems[index].draftSegmentsUrl);
+    const inputs = this.#channels.inputs.draft.filter((_, index) => stems[index].draftSegmentsUrl);
     const drafts = stems.flatMap(({ name, draftSegmentsUrl }) =>
       draftSegmentsUrl ? [{ name, segmentsUrl: draftSegmentsUrl }] : [],
     );
-    if (drafts.length > 0) this.#deck.draft = { segments: this.#window(drafts), inputs };
+    if (drafts.length > 0) this.#deck.draft = { segments: this.#createBuffer(drafts), inputs };
   }
 
   /** @param {{segmentsUrl: string}} original */
   #addOriginal({ segmentsUrl }) {
-    const segments = this.#window([{ name: "original", segmentsUrl }]);
-    this.#deck.original = { segments, inputs: this.#desk.inputs.original };
+    const segments = this.#createBuffer([{ name: "original", segmentsUrl }]);
+    this.#deck.original = { segments, inputs: this.#channels.inputs.original };
   }
 
-  #mix() {
-    this.#desk.apply(this.#playback.running);
+  #applyMix() {
+    this.#channels.apply(this.#playback.running);
     this.#dispatch("mix");
   }
 
@@ -302,23 +302,23 @@ export class Engine extends EventTarget {
    * or back takes a new run, what lies between doesn't.
    * @param {number} tempo @param {number} pitch
    */
-  #shape(tempo, pitch) {
+  #setShape(tempo, pitch) {
     const shaped = (tempo !== 1 || pitch !== 0) && this.canProcess;
-    if (shaped !== this.#shaped) this.#playback.halt();
+    if (shaped !== this.#isShaped) this.#playback.halt();
     this.#deck.tempo = shaped ? tempo : 1;
     this.#pitch = shaped ? pitch : 0;
     this.bus.shape(shaped, this.#pitch - 12 * Math.log2(this.tempo));
-    this.#playback.layAnew();
+    this.#playback.reschedule();
     this.#dispatch("mix");
   }
 
-  get #shaped() {
+  get #isShaped() {
     return this.tempo !== 1 || this.#pitch !== 0;
   }
 
   /** Something of the bus has been loaded, or can't be: then tempo and pitch are what they always were. */
   #onBus() {
-    if (!this.canProcess && this.#shaped) this.#shape(1, 0);
+    if (!this.canProcess && this.#isShaped) this.#setShape(1, 0);
     else this.#dispatch("mix");
     this.update();
   }

@@ -41,7 +41,7 @@ export const travelToDb = (travel) => MAX_DB + gainToDb(travel ** 3);
 export const dbToTravel = (db) => Math.cbrt(dbToGain(db - MAX_DB));
 
 /**
- * What each lane is heard with. Solo adds up; mute beats solo.
+ * What each lane is mixed with. Solo adds up; mute beats solo.
  * @param {readonly Lane[]} lanes
  * @returns {number[]} amplitude per lane
  */
@@ -61,6 +61,6 @@ export function matchedGain(lanes, energies) {
   const known = lanes.map(({ name }) => energies[name] ?? 0);
   const weights = known.some((energy) => energy > 0) ? known : lanes.map(() => 1);
   const whole = weights.reduce((sum, energy) => sum + energy, 0);
-  const heard = weights.reduce((sum, energy, index) => sum + gains[index] ** 2 * energy, 0);
-  return whole > 0 ? Math.sqrt(heard / whole) : 1;
+  const mixed = weights.reduce((sum, energy, index) => sum + gains[index] ** 2 * energy, 0);
+  return whole > 0 ? Math.sqrt(mixed / whole) : 1;
 }

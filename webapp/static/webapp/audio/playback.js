@@ -28,15 +28,15 @@ const ORIGINAL_COLUMNS = 4;
 
 export class Playback {
   /** @type {Schedule | null} */
-  #run = null;
+  #schedule = null;
   /** @type {ReturnType<typeof setInterval> | undefined} */
   #timer;
   /** @type {State} */
   #state = "paused";
   /** @type {Sounding} */
   #sounding = "stems";
-  #wanted = false;
-  #at = 0;
+  #shouldPlay = false;
+  #startFrame = 0;
 
   /**
    * @param {AudioContext | OfflineAudioContext} context
@@ -68,17 +68,17 @@ export class Playback {
 
   /** Whether sources are sounding. */
   get running() {
-    return this.#run !== null;
+    return this.#schedule !== null;
   }
 
   /** The frame that is heard now. */
   get frame() {
-    return this.#run ? Math.round(this.#run.frameAt(this.#heardTime)) : this.#at;
+    return this.#schedule ? Math.round(this.#schedule.frameAt(this.#audibleTime)) : this.#startFrame;
   }
 
   async play() {
-    if (!this.#wanted) this.#at = this.#entered(this.frame) % this.song.samples; // once more from its end
-    this.#wanted = true;
+    if (!this.#shouldPlay) this.#startFrame = this.#loopEntry(this.frame) % this.song.samples; // once more from its end
+    this.#shouldPlay = true;
     this.#timer ??= setInterval(() => this.update(), TICK);
     if (this.context instanceof AudioContext) await this.context.resume();
     await this.bus.settled();
@@ -86,7 +86,7 @@ export class Playback {
   }
 
   pause() {
-    this.#wanted = false;
+    this.#shouldPlay = false;
     clearInterval(this.#timer);
     this.#timer = undefined;
     this.halt();
@@ -96,32 +96,34 @@ export class Playback {
   /** @param {number} frame also behind the loop: somebody wants to listen there, so it plays on to the song's end */
   seek(frame) {
     this.halt();
-    this.#at = frame;
+    this.#startFrame = frame;
     this.update();
   }
 
   /** What plays stays in the loop: if it is behind it, or about to be before it can be turned back, it goes to the start. */
   enterLoop() {
-    const ahead = this.#run ? Math.round(this.#run.frameAt(this.context.currentTime + LEAD)) : this.#at;
-    const entered = this.#entered(ahead);
-    if (this.#wanted && entered !== ahead) this.seek(entered);
-    else this.layAnew();
+    const ahead = this.#schedule
+      ? Math.round(this.#schedule.frameAt(this.context.currentTime + LEAD))
+      : this.#startFrame;
+    const entered = this.#loopEntry(ahead);
+    if (this.#shouldPlay && entered !== ahead) this.seek(entered);
+    else this.reschedule();
   }
 
   /** Looks at the clock and at what is loaded, and does what is due. Safe to call at any time. */
   update() {
-    this.#need();
-    if (this.#run) this.#continue(this.#run);
-    else if (this.#wanted && this.#at >= this.song.samples) this.pause();
-    else if (this.#wanted && this.#ready()) this.#begin();
-    this.#tell();
+    this.#requestColumns();
+    if (this.#schedule) this.#advance(this.#schedule);
+    else if (this.#shouldPlay && this.#startFrame >= this.song.samples) this.pause();
+    else if (this.#shouldPlay && this.#canStart()) this.#start();
+    this.#notify();
   }
 
   /** What is to be heard has changed: so does all that has not begun. */
-  layAnew() {
-    if (this.#run) {
-      const time = Math.max(this.context.currentTime + LEAD, this.#run.time);
-      this.#run.cut(time);
+  reschedule() {
+    if (this.#schedule) {
+      const time = Math.max(this.context.currentTime + LEAD, this.#schedule.time);
+      this.#schedule.cut(time);
       this.bus.shift(time);
     }
     this.update();
@@ -129,75 +131,75 @@ export class Playback {
 
   /** Fades out; `update` begins again where it was, if it is still to play. */
   halt() {
-    if (!this.#run) return;
-    this.#at = this.frame;
+    if (!this.#schedule) return;
+    this.#startFrame = this.frame;
     const now = this.context.currentTime;
     this.bus.close(now);
-    this.#run.stop(now + RAMP);
-    this.#run = null;
+    this.#schedule.stop(now + RAMP);
+    this.#schedule = null;
   }
 
   /** Context time at which what is heard now came in. */
-  get #heardTime() {
+  get #audibleTime() {
     return this.context.currentTime - this.bus.latency;
   }
 
   /** Where playing a frame begins: what is behind the loop is left for its start. @param {number} frame */
-  #entered(frame) {
+  #loopEntry(frame) {
     const { loop } = this.deck;
     return loop && frame >= loop.end ? loop.start : frame;
   }
 
-  #need() {
+  #requestColumns() {
     const { stems, draft, original, loop } = this.deck;
     const columns = neededColumns(this.frame, this.song, loop);
     const last = Math.max(...columns);
     const separated = stems.segments.available;
     const drafted = Math.max(separated, draft?.segments.available ?? 0);
-    stems.segments.need(columns);
+    stems.segments.request(columns);
     // What is heard is kept until it has been faded out of.
-    draft?.segments.need(last >= separated || this.#sounding === "draft" ? columns : []);
+    draft?.segments.request(last >= separated || this.#sounding === "draft" ? columns : []);
     const wanted = this.keepsOriginal || last >= drafted || this.#sounding === "original";
-    original?.segments.need(wanted ? columns.slice(0, ORIGINAL_COLUMNS) : []);
+    original?.segments.request(wanted ? columns.slice(0, ORIGINAL_COLUMNS) : []);
   }
 
-  #begin() {
+  #start() {
     const { rate } = this.song;
     const time = Math.ceil((this.context.currentTime + LEAD) * rate) / rate;
-    this.#run = new Schedule(this.context, this.song, this.deck, {
-      from: this.#at,
+    this.#schedule = new Schedule(this.context, this.song, this.deck, {
+      from: this.#startFrame,
       time,
       onChange: (...change) => this.crossfade.change(...change),
       onEnded: () => this.update(),
     });
-    this.bus.open(time, this.#at > 0);
+    this.bus.open(time, this.#startFrame > 0);
     this.bus.shift(time);
-    this.#run.lay(time + HORIZON);
+    this.#schedule.extend(time + HORIZON);
   }
 
   /** @param {Schedule} run */
-  #continue(run) {
+  #advance(run) {
     const now = this.context.currentTime;
     const stale = run.staleFrom(now + LEAD);
     if (stale !== undefined) run.cut(stale);
-    run.lay(now + HORIZON);
-    run.forget(this.#heardTime);
-    const left = run.end - this.#heardTime;
+    run.extend(now + HORIZON);
+    run.prune(this.#audibleTime);
+    const left = run.end - this.#audibleTime;
     if (run.complete && left <= 0) this.pause();
     if (!run.complete && left < STALL_MARGIN + this.bus.latency) this.halt();
   }
 
   /** Whether enough is loaded to begin. */
-  #ready() {
-    return this.bus.ready && this.#first.every((frame) => this.#playable(frame));
+  #canStart() {
+    return this.bus.ready && this.#firstFrames.every((frame) => this.#playable(frame));
   }
 
   /** Frames of what plays at first, without which it doesn't begin. */
-  get #first() {
+  get #firstFrames() {
     const { loop } = this.deck;
-    const looping = loop !== null && this.#at < loop.end;
-    const [last, end] = [this.#at + RESUME_AHEAD * this.song.rate, looping ? loop.end : this.song.samples];
-    return [this.#at, Math.min(last, end) - 1, ...(looping && last >= end ? [loop.start] : [])];
+    const looping = loop !== null && this.#startFrame < loop.end;
+    const [last, end] = [this.#startFrame + RESUME_AHEAD * this.song.rate, looping ? loop.end : this.song.samples];
+    return [this.#startFrame, Math.min(last, end) - 1, ...(looping && last >= end ? [loop.start] : [])];
   }
 
   /** @param {number} frame */
@@ -213,7 +215,7 @@ export class Playback {
   }
 
   /** Tells of what has changed since the last time. */
-  #tell() {
+  #notify() {
     const [state, sounding] = [this.#currentState(), this.#currentSounding()];
     const changed = { state: state !== this.#state, sounding: sounding !== this.#sounding };
     this.#state = state;
@@ -224,14 +226,14 @@ export class Playback {
 
   /** @returns {State} */
   #currentState() {
-    if (!this.#wanted) return this.frame >= this.song.samples ? "ended" : "paused";
-    if (this.#run) return "playing";
-    return this.#first.every((frame) => bestOf(this.deck, this.#column(frame))) ? "buffering" : "waiting";
+    if (!this.#shouldPlay) return this.frame >= this.song.samples ? "ended" : "paused";
+    if (this.#schedule) return "playing";
+    return this.#firstFrames.every((frame) => bestOf(this.deck, this.#column(frame))) ? "buffering" : "waiting";
   }
 
   /** @returns {Sounding} */
   #currentSounding() {
-    const sounding = this.#run?.soundingAt(this.#heardTime);
+    const sounding = this.#schedule?.soundingAt(this.#audibleTime);
     if (sounding) return sounding;
     const { original, preferOriginal } = this.deck;
     const column = this.#column(this.frame);

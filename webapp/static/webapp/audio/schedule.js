@@ -98,7 +98,7 @@ export class Schedule {
   }
 
   /** Lays pieces of what is loaded until they last up to a context time. @param {number} until */
-  lay(until) {
+  extend(until) {
     while (this.end < until && this.#add());
   }
 
@@ -129,7 +129,7 @@ export class Schedule {
   }
 
   /** Forgets what has been heard. @param {number} time of the context */
-  forget(time) {
+  prune(time) {
     const offset = this.#offsetOf(time);
     while (this.#pieces.length > 1 && this.#pieces[0].until <= offset) this.#pieces.shift();
   }

@@ -59,7 +59,7 @@ export class SegmentBuffer {
   }
 
   /** Forgets all other columns and fetches what is missing of these. @param {readonly number[]} columns most urgent first */
-  need(columns) {
+  request(columns) {
     this.#needed = columns;
     for (const held of this.#columns.keys()) if (!columns.includes(held)) this.#columns.delete(held);
     if (this.#loading && this.#loading.index !== this.#missing()) this.#loading.abort.abort();

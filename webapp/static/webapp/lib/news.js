@@ -1,38 +1,38 @@
 /**
- * News of one's songs, for all pages of a browser from one stream of events. A stream holds a connection for as long as it
- * lasts, and over HTTP/1.1 browsers allow a site no more than six.
+ * Events about a user's songs, shared by all pages of a browser over a single event stream. A stream occupies a connection
+ * for as long as it lasts, and browsers allow only six per site over HTTP/1.1.
  *
- * One of the pages in sight holds a lease in the browser's storage: it listens to the server, and passes on what comes. If
- * it is closed, hidden or stuck, the lease is given up or runs out, and another page takes it. (Web Locks would do the same,
- * but exist only on pages that the browser calls secure, which those of a site at home often aren't.) A page that is hidden
- * holds no stream: it asks now and then as long as something goes on, and once when it is shown again.
+ * One visible page holds a lease in localStorage, listens to the server and forwards events over a BroadcastChannel. If it
+ * is closed, hidden or stuck, it releases the lease or lets it expire, and another page acquires it. (Web Locks would do the
+ * same, but need a secure context, which self-hosted sites often lack.) A hidden page opens no stream: it polls while
+ * something is in progress, and once when it becomes visible again.
  */
 
 /**
  * @typedef {import("./api.js").Job} Job
  * @typedef {{job: Job} | {deleted: string} | {connected: boolean}} Message
  * @typedef {object} Page
- * @property {() => boolean} isLive whether what it shows can change without its doing
- * @property {() => Promise<void>} catchUp asks the server how things are, and shows it
+ * @property {() => boolean} isLive whether what it shows can change without user input
+ * @property {() => Promise<void>} catchUp fetches and shows the current state
  * @property {(job: Job) => void} onJob
  * @property {(id: string) => void} onDeleted
  * @property {(connected: boolean) => void} onConnection
  */
 
-/** Milliseconds between two looks at the lease. */
-const LOOK = 500;
-/** How long a lease is good, milliseconds: for a page that is busy for a moment, too. */
-const LEASE = 3000;
-/** Milliseconds between two questions of a hidden page. */
-const ASK = 5000;
-/** Pauses before a stream that was refused, as while the server restarts, is tried again, milliseconds; the last repeats. */
-const RECONNECT = [1000, 2000, 5000, 10000];
+/** How often the lease is checked, milliseconds. */
+const CHECK_INTERVAL = 500;
+/** How long a lease is valid, milliseconds: long enough to survive a page that is briefly busy. */
+const LEASE_DURATION = 3000;
+/** How often a hidden page polls, milliseconds. */
+const POLL_INTERVAL = 5000;
+/** Delays before a rejected stream is reopened, for example while the server restarts, milliseconds; the last repeats. */
+const RECONNECT_DELAYS = [1000, 2000, 5000, 10000];
 
-/** Of the pages of one account in this browser. */
-const NAME = `soundscape.news.${document.body.dataset.account ?? ""}`;
-const channel = new BroadcastChannel(NAME);
+/** Shared by the pages of one account in this browser. */
+const CHANNEL_NAME = `soundscape.news.${document.body.dataset.account ?? ""}`;
+const channel = new BroadcastChannel(CHANNEL_NAME);
 
-/** Tells the browser's other pages. @param {Message} message */
+/** Sends a message to the browser's other pages. @param {Message} message */
 export function share(message) {
   channel.postMessage(message);
 }
@@ -43,38 +43,38 @@ export class News {
   #source = null;
   #failures = 0;
   #retryAt = 0;
-  /** Whether another page listens, and this page knows all that was sent since. */
+  /** Whether another page listens and this page has caught up with it. */
   #following = false;
-  #askedAt = 0;
-  /** What came while the page catches up, to be shown after that. @type {Message[] | null} */
-  #waiting = null;
+  #polledAt = 0;
+  /** Messages that arrive while the page catches up, delivered afterwards. @type {Message[] | null} */
+  #queue = null;
 
   /** @param {string} url of the stream @param {Page} page */
   constructor(url, page) {
     this.url = url;
     this.page = page;
-    channel.addEventListener("message", ({ data }) => this.#take(data));
+    channel.addEventListener("message", ({ data }) => this.#receive(data));
     document.addEventListener("visibilitychange", () => {
       if (!document.hidden) void this.#catchUp();
-      this.#look();
+      this.#checkLease();
     });
     window.addEventListener("pagehide", () => this.#release());
-    setInterval(() => this.#look(), LOOK);
-    this.#look();
+    setInterval(() => this.#checkLease(), CHECK_INTERVAL);
+    this.#checkLease();
   }
 
-  /** Whoever still has the lease at the second look is the only one to have it, even if several took it at once. */
-  #look() {
+  /** A page listens only from its second check on: if several pages acquire the lease at once, the last one still has it then. */
+  #checkLease() {
     if (document.hidden || !this.page.isLive()) {
       this.#release();
-      if (this.page.isLive() && performance.now() - this.#askedAt > ASK) void this.#catchUp();
+      if (this.page.isLive() && performance.now() - this.#polledAt > POLL_INTERVAL) void this.#catchUp();
       return;
     }
     const { holder, until } = readLease();
     const now = Date.now();
-    const good = until > now && until <= now + LEASE; // clocks are put back
+    const good = until > now && until <= now + LEASE_DURATION; // the clock may have been set back
     if (good && holder !== this.#id) return this.#follow();
-    localStorage.setItem(NAME, JSON.stringify({ holder: this.#id, until: now + LEASE }));
+    localStorage.setItem(CHANNEL_NAME, JSON.stringify({ holder: this.#id, until: now + LEASE_DURATION }));
     if (good) this.#listen();
   }
 
@@ -84,23 +84,23 @@ export class News {
     this.#following = true;
   }
 
-  /** A browser repeats a stream that broke, but gives up on one that was refused. */
+  /** Browsers reconnect a stream that broke, but give up on one that was rejected. */
   #listen() {
     if (this.#source || performance.now() < this.#retryAt) return;
     this.#following = false;
     const source = new EventSource(this.url);
     this.#source = source;
-    source.addEventListener("job", (event) => this.#tell({ job: JSON.parse(event.data) }));
-    source.addEventListener("deleted", (event) => this.#tell({ deleted: JSON.parse(event.data).id }));
+    source.addEventListener("job", (event) => this.#publish({ job: JSON.parse(event.data) }));
+    source.addEventListener("deleted", (event) => this.#publish({ deleted: JSON.parse(event.data).id }));
     source.onopen = () => {
       this.#failures = 0;
-      this.#tell({ connected: true });
+      this.#publish({ connected: true });
     };
     source.onerror = () => {
-      this.#tell({ connected: false });
+      this.#publish({ connected: false });
       if (source.readyState !== EventSource.CLOSED) return;
       this.#source = null;
-      this.#retryAt = performance.now() + RECONNECT[Math.min(this.#failures, RECONNECT.length - 1)];
+      this.#retryAt = performance.now() + RECONNECT_DELAYS[Math.min(this.#failures, RECONNECT_DELAYS.length - 1)];
       this.#failures += 1;
     };
   }
@@ -108,7 +108,7 @@ export class News {
   #release() {
     this.#close();
     this.#following = false;
-    if (readLease().holder === this.#id) localStorage.removeItem(NAME);
+    if (readLease().holder === this.#id) localStorage.removeItem(CHANNEL_NAME);
   }
 
   #close() {
@@ -117,38 +117,38 @@ export class News {
   }
 
   /** @param {Message} message */
-  #tell(message) {
+  #publish(message) {
     share(message);
-    this.#take(message);
+    this.#receive(message);
   }
 
   /** @param {Message} message */
-  #take(message) {
+  #receive(message) {
     if ("connected" in message) {
       if (document.hidden || !this.page.isLive()) return;
       this.page.onConnection(message.connected);
       if (message.connected) void this.#catchUp();
-    } else if (this.#waiting) this.#waiting.push(message);
+    } else if (this.#queue) this.#queue.push(message);
     else if ("job" in message) this.page.onJob(message.job);
     else this.page.onDeleted(message.deleted);
   }
 
-  /** What was answered may be older than what came meanwhile, never newer than what comes later. */
+  /** The response may be older than messages that arrive meanwhile, so these are delivered after it. */
   async #catchUp() {
-    this.#askedAt = performance.now();
-    if (this.#waiting) return;
-    this.#waiting = [];
+    this.#polledAt = performance.now();
+    if (this.#queue) return;
+    this.#queue = [];
     await this.page.catchUp().then(
       () => this.page.onConnection(true),
       () => undefined,
     );
-    const waiting = this.#waiting;
-    this.#waiting = null;
-    for (const message of waiting) this.#take(message);
+    const waiting = this.#queue;
+    this.#queue = null;
+    for (const message of waiting) this.#receive(message);
   }
 }
 
 /** @returns {{holder: string, until: number}} */
 function readLease() {
-  return JSON.parse(localStorage.getItem(NAME) ?? '{"holder": "", "until": 0}');
+  return JSON.parse(localStorage.getItem(CHANNEL_NAME) ?? '{"holder": "", "until": 0}');
 }

@@ -1,7 +1,7 @@
 /** One stem's lane: its strip of controls, its waveform, and its spectrogram on demand. */
 
 import { find, fromTemplate, write } from "../lib/dom.js";
-import { veil } from "../timeline/draft-overlay.js";
+import { shadeDraft } from "../timeline/draft-overlay.js";
 import { drawSpectrogram } from "../timeline/spectrogram.js";
 import { Waveform } from "../timeline/waveform.js";
 import { showFader, showPan, wireFader, wirePan } from "./fader.js";
@@ -27,7 +27,7 @@ export class Lane {
   /** @type {import("../timeline/spectrogram.js").Spectrogram | null} */
   #spectrogram = null;
   /** Whether it stays in sight though nothing is in it. */
-  #kept = false;
+  #expanded = false;
 
   /**
    * @param {HTMLElement} place where lanes are
@@ -39,7 +39,7 @@ export class Lane {
     this.name = stem.name;
     this.stem = stem;
     /** Whether the draft has it. */
-    this.drafted = stem.draft_segments_url !== null;
+    this.hasDraft = stem.draft_segments_url !== null;
     this.root = laneElement("#lane-template", stem.name);
     place.append(this.root);
     write(find(this.root, ".name"), stem.name);
@@ -48,7 +48,7 @@ export class Lane {
     find(this.root, ".solo").title = `Solo (Shift+${number}); hold Ctrl or Shift to solo only this lane`;
     this.meter = new MeterBar(this.root);
     this.waveform = new Waveform(find(this.root, ".waveform"), duration, listener.onSeek);
-    veil(this.waveform);
+    shadeDraft(this.waveform);
     this.#wire(listener, signal);
   }
 
@@ -63,13 +63,13 @@ export class Lane {
 
   /** Whether its stem is part of what sounds. @param {import("../audio/crossfade.js").Sounding} sounding */
   isIn(sounding) {
-    return sounding === "stems" || (sounding === "draft" && this.drafted);
+    return sounding === "stems" || (sounding === "draft" && this.hasDraft);
   }
 
   /** @param {JobStem} stem @param {boolean} silent whether its sound is in `other`: then a line stands for the lane */
   update(stem, silent) {
     this.stem = stem;
-    this.#collapse(silent && !this.#kept);
+    this.#collapse(silent && !this.#expanded);
     find(this.root, ".download").hidden = find(this.root, ".spectrum").hidden = stem.download_url === null; // of finished stems
   }
 
@@ -80,7 +80,7 @@ export class Lane {
   }
 
   /** What is finished of it is about to be made anew. */
-  wait() {
+  hideFiles() {
     find(this.root, ".download").hidden = find(this.root, ".spectrum").hidden = true;
   }
 
@@ -103,7 +103,7 @@ export class Lane {
       onSolo(name, event.ctrlKey || event.metaKey || event.shiftKey || event.altKey);
     });
     find(root, ".absent button").addEventListener("click", () => {
-      this.#kept = true;
+      this.#expanded = true;
       this.#collapse(false);
       root.focus({ preventScroll: true }); // the button is gone
     });

@@ -9,13 +9,13 @@ export class MixStorage {
   /** @param {string} id of the job */
   constructor(id) {
     this.key = `soundscape.mix.${id}`;
-    this.query = new URLSearchParams(linked() ?? stored(this.key));
+    this.query = new URLSearchParams(mixInAddress() ?? storedMix(this.key));
   }
 
   /** From now on the link is not what is heard, so it is taken out of the address. @param {URLSearchParams} query @param {readonly string[]} names of its lanes; others stay as they were */
-  keep(query, names) {
+  save(query, names) {
     this.query = new URLSearchParams([...query, ...ofOtherLanes(this.query, names)]);
-    if (linked() !== null) history.replaceState(null, "", location.pathname + location.search);
+    if (mixInAddress() !== null) history.replaceState(null, "", location.pathname + location.search);
     try {
       localStorage.setItem(this.key, String(this.query));
     } catch {
@@ -31,13 +31,13 @@ export function linkTo(query) {
 }
 
 /** @returns {string | null} the mix in the address; other marks, such as "#main", are none */
-function linked() {
+function mixInAddress() {
   const mark = location.hash.slice(1);
   return mark.includes("=") ? mark : null;
 }
 
 /** @param {string} key @returns {string} "" if nothing is remembered */
-function stored(key) {
+function storedMix(key) {
   try {
     return localStorage.getItem(key) ?? "";
   } catch {

@@ -17,7 +17,7 @@ import { handOver } from "./engine-handover.js";
 import { Lane } from "./lane.js";
 import { NowPlaying } from "./now-playing.js";
 import { OriginalLane } from "./original-lane.js";
-import { command } from "./shortcuts.js";
+import { commandFor } from "./shortcuts.js";
 import { Toolbar } from "./toolbar.js";
 import { Transport } from "./transport.js";
 
@@ -28,41 +28,41 @@ import { Transport } from "./transport.js";
  * @typedef {import("../lib/api.js").Detected} Detected
  * @typedef {import("../lib/api.js").Detection} Detection
  * @typedef {import("./mix-storage.js").MixStorage} MixStorage
- * @typedef {{engine: Engine, focused: string | undefined}} Left what a mixer leaves to the next: the engine, still playing, and the lane with the focus
+ * @typedef {{engine: Engine, focused: string | undefined}} Handover what a mixer leaves to the next: the engine, still playing, and the lane with the focus
  */
 
 /** Pictures of what plays are at least so far apart, milliseconds: drawing every one that a screen can show takes most of a core. */
-const PICTURE = 30;
+const FRAME_INTERVAL = 30;
 
 export class Mixer {
   /** Whether the stems are being put together anew, so that those shown are about to be replaced. */
   #outdated = false;
   /** What is remembered of the mix. */
-  #kept;
+  #savedQuery;
   /** The next picture of what plays, when the last was drawn, milliseconds, and the position in it, seconds. */
   #frame = 0;
-  #drawn = 0;
-  #shown = 0;
+  #drawnAt = 0;
+  #shownPosition = 0;
   /** Ends all listening; true in `aborted` once this mixer has given way to another. */
-  #end = new AbortController();
+  #abort = new AbortController();
 
   /**
    * @param {HTMLElement & {engine?: Engine}} root gets the engine as a property, for scripts and tests
    * @param {Job} job @param {JobAudio} audio
-   * @param {MixStorage} memory how it is to be mixed @param {Left | undefined} left of the mixer before this one
+   * @param {MixStorage} storage how it is to be mixed @param {Handover | undefined} handover of the mixer before this one
    */
-  constructor(root, job, audio, memory, left) {
+  constructor(root, job, audio, storage, handover) {
     this.root = root;
     this.audio = audio;
-    this.memory = memory;
+    this.storage = storage;
     root.hidden = false; // drawings need their place
-    const engine = engineFor(job, audio, left?.engine);
+    const engine = engineFor(job, audio, handover?.engine);
     this.engine = engine;
     root.engine = engine;
-    recall(engine, memory);
-    this.#kept = String(toQuery(engine));
+    restoreMix(engine, storage);
+    this.#savedQuery = String(toQuery(engine));
     const { duration } = engine;
-    const { signal } = this.#end;
+    const { signal } = this.#abort;
     this.lanes = this.#addLanes(job.stems);
     this.original = audio.original_peaks_url ? this.#addOriginal(job.stems.length > 0) : null;
     this.waveforms = [...(this.original ? [this.original] : []), ...this.lanes].map(({ waveform }) => waveform);
@@ -83,7 +83,7 @@ export class Mixer {
     );
     this.peaks = new Peaks(urls, (peaks) => this.#showPeaks(peaks), signal);
     this.#wire();
-    if (left) this.#follow(left);
+    if (handover) this.#takeOver(handover);
     this.#showMix();
     this.#showState();
   }
@@ -111,10 +111,10 @@ export class Mixer {
   }
 
   /** The server makes the stems anew: what is loaded can still be heard, nothing else can be had. */
-  wait() {
+  markOutdated() {
     this.#outdated = true;
     this.engine.setAvailable(0);
-    for (const lane of this.lanes) lane.wait();
+    for (const lane of this.lanes) lane.hideFiles();
   }
 
   /** @param {Detected} detected @param {Detection | null} detection */
@@ -122,18 +122,18 @@ export class Mixer {
     for (const { root, name } of this.lanes) showInstrument(root, name, detected, detection);
   }
 
-  /** Leaves the page as it was before, but for the sound. @returns {Left} for the mixer that follows */
+  /** Leaves the page as it was before, but for the sound. @returns {Handover} for the mixer that follows */
   destroy() {
-    this.#end.abort();
-    const left = { engine: this.engine, focused: this.#focusedLane()?.name };
+    this.#abort.abort();
+    const handover = { engine: this.engine, focused: this.#focusedLane()?.name };
     for (const part of [...this.lanes, this.original, this.ruler, this.minimap]) part?.destroy();
     this.root.hidden = true;
     delete this.root.engine;
-    return left;
+    return handover;
   }
 
-  /** @param {Left} left */
-  #follow({ engine, focused }) {
+  /** @param {Handover} handover */
+  #takeOver({ engine, focused }) {
     if (engine !== this.engine) handOver(engine, this.engine);
     this.lanes.find(({ name }) => name === focused)?.root.focus({ preventScroll: true });
   }
@@ -148,13 +148,13 @@ export class Mixer {
       onSeek: (/** @type {number} */ seconds) => engine.seek(seconds),
     };
     const place = find(this.root, "#lanes");
-    return stems.map((stem, index) => new Lane(place, stem, index + 1, engine.duration, listener, this.#end.signal));
+    return stems.map((stem, index) => new Lane(place, stem, index + 1, engine.duration, listener, this.#abort.signal));
   }
 
   /** @param {boolean} comparable whether there is a mix to compare it with */
   #addOriginal(comparable) {
     const listener = {
-      onToggle: () => this.#compare(),
+      onToggle: () => this.#toggleOriginal(),
       onSeek: (/** @type {number} */ seconds) => this.engine.seek(seconds),
     };
     return new OriginalLane(find(this.root, "#lanes"), this.engine.duration, comparable, listener);
@@ -162,7 +162,7 @@ export class Mixer {
 
   #wire() {
     const { engine, root } = this;
-    const { signal } = this.#end;
+    const { signal } = this.#abort;
     engine.addEventListener("mix", () => this.#onMix(), { signal });
     engine.addEventListener("seek", () => this.#onSeek(), { signal });
     engine.addEventListener("state", () => this.#showState(), { signal });
@@ -176,20 +176,20 @@ export class Mixer {
 
   /** @param {KeyboardEvent} event */
   #onKey(event) {
-    const asked = command(event);
-    if (!asked) return;
+    const command = commandFor(event);
+    if (!command) return;
     event.preventDefault();
-    if (asked.name === "seek") this.engine.seek(this.engine.position + asked.seconds);
-    else if (asked.name === "zoom") this.view.zoom(asked.steps);
-    else if (asked.name === "mute" || asked.name === "solo") this.#onLaneKey(asked);
-    else this.#actions[asked.name]();
+    if (command.name === "seek") this.engine.seek(this.engine.position + command.seconds);
+    else if (command.name === "zoom") this.view.zoom(command.steps);
+    else if (command.name === "mute" || command.name === "solo") this.#onLaneKey(command);
+    else this.#actions[command.name]();
   }
 
   #actions = {
     toggle: () => this.transport.toggle(),
     stop: () => this.engine.stop(),
     start: () => this.engine.seek(0),
-    original: () => this.#compare(),
+    original: () => this.#toggleOriginal(),
     loop: () => this.tools.toggleLoop(),
     in: () => this.tools.loopFromHere(),
     out: () => this.tools.loopToHere(),
@@ -197,11 +197,11 @@ export class Mixer {
     help: () => this.tools.help(),
   };
 
-  /** @param {import("./shortcuts.js").LaneCommand} asked */
-  #onLaneKey(asked) {
-    const lane = asked.lane === "focused" ? this.#focusedLane() : this.lanes[asked.lane];
-    if (lane && asked.name === "mute") this.#toggleMute(lane.name);
-    if (lane && asked.name === "solo") this.#toggleSolo(lane.name, asked.only);
+  /** @param {import("./shortcuts.js").LaneCommand} command */
+  #onLaneKey(command) {
+    const lane = command.lane === "focused" ? this.#focusedLane() : this.lanes[command.lane];
+    if (lane && command.name === "mute") this.#toggleMute(lane.name);
+    if (lane && command.name === "solo") this.#toggleSolo(lane.name, command.only);
   }
 
   #focusedLane() {
@@ -209,7 +209,7 @@ export class Mixer {
   }
 
   /** The original instead of the mix, or the mix again; where there is no mix yet, there is no choice. */
-  #compare() {
+  #toggleOriginal() {
     if (this.original && this.lanes.length) this.engine.setOriginal(!this.engine.original);
   }
 
@@ -229,9 +229,9 @@ export class Mixer {
   #onMix() {
     this.#showMix();
     const query = toQuery(this.engine);
-    if (String(query) === this.#kept) return;
-    this.#kept = String(query);
-    this.memory.keep(
+    if (String(query) === this.#savedQuery) return;
+    this.#savedQuery = String(query);
+    this.storage.save(
       query,
       this.lanes.map(({ name }) => name),
     );
@@ -272,26 +272,26 @@ export class Mixer {
 
   /** @param {number} now milliseconds */
   #animate(now) {
-    if (this.#end.signal.aborted || this.engine.state !== "playing") return;
+    if (this.#abort.signal.aborted || this.engine.state !== "playing") return;
     this.#frame = requestAnimationFrame((next) => this.#animate(next));
-    if (now - this.#drawn < PICTURE) return;
-    this.#drawn = now;
+    if (now - this.#drawnAt < FRAME_INTERVAL) return;
+    this.#drawnAt = now;
     this.view.follow(this.engine.position);
-    if (this.#hasMoved()) this.#showPosition();
+    if (this.#hasVisiblyMoved()) this.#showPosition();
     const { lanes, master, reduction } = this.engine.levels();
     for (const { meter, name } of this.lanes) meter.show(lanes[name], now);
     this.transport.showLevels(master, reduction, now);
   }
 
   /** Whether the playhead is to be seen in another place, or the clock at another second. */
-  #hasMoved() {
+  #hasVisiblyMoved() {
     const { position } = this.engine;
-    const pixels = Math.abs(position - this.#shown) * this.view.scale * devicePixelRatio;
-    return pixels >= 1 || Math.floor(position) !== Math.floor(this.#shown);
+    const pixels = Math.abs(position - this.#shownPosition) * this.view.scale * devicePixelRatio;
+    return pixels >= 1 || Math.floor(position) !== Math.floor(this.#shownPosition);
   }
 
   #showPosition() {
-    this.#shown = this.engine.position;
+    this.#shownPosition = this.engine.position;
     for (const pane of [...this.panes, this.minimap.waveform]) pane.setPosition(this.engine.position);
     this.transport.showPosition();
   }
@@ -317,10 +317,10 @@ function engineFor({ stems }, audio, last) {
   return last;
 }
 
-/** The mix as it was left, or as a link has it. @param {Engine} engine @param {MixStorage} memory */
-function recall(engine, memory) {
+/** The mix as it was handover, or as a link has it. @param {Engine} engine @param {MixStorage} storage */
+function restoreMix(engine, storage) {
   const names = engine.lanes.map(({ name }) => name);
-  const { lanes, masterDb, limiter, tempo, pitch, loop } = fromQuery(memory.query, names, engine.duration);
+  const { lanes, masterDb, limiter, tempo, pitch, loop } = fromQuery(storage.query, names, engine.duration);
   for (const { name, ...lane } of lanes) engine.setLane(name, lane);
   engine.setMaster(masterDb);
   engine.setLimiter(limiter);

@@ -38,8 +38,8 @@ const SIGNS = {
 const SLIDER_KEYS = ["ArrowLeft", "ArrowRight", "Home"];
 
 /** @param {KeyboardEvent} event @returns {Command | null} */
-export function command(event) {
-  if (event.ctrlKey || event.metaKey || event.altKey || belongsTo(event.target, event.code)) return null;
+export function commandFor(event) {
+  if (event.ctrlKey || event.metaKey || event.altKey || usesKey(event.target, event.code)) return null;
   const digit = /^(?:Digit|Numpad)([1-9])$/.exec(event.code);
   if (digit) return laneCommand(Number(digit[1]) - 1, event.shiftKey);
   if (event.key in SIGNS) return SIGNS[event.key];
@@ -54,7 +54,7 @@ function laneCommand(lane, shift) {
 }
 
 /** Whether what has the focus uses this key itself. @param {EventTarget | null} target @param {string} code */
-function belongsTo(target, code) {
+function usesKey(target, code) {
   if (!(target instanceof HTMLElement)) return false;
   if (target.id === "position") return false; // it moves by our own seek keys
   if (target.matches("input[type='range'], [role='scrollbar']")) return SLIDER_KEYS.includes(code);

@@ -108,7 +108,7 @@ export class Toolbar {
   }
 
   /** Whom a link is for: songs are shared with nobody yet. */
-  get #opens() {
+  get #linkHint() {
     if ("guest" in this.root.dataset)
       return "It opens this mix in this browser only, because your songs are tied to it until you sign up.";
     return "It opens this mix on any device where you are logged in, but for nobody else.";
@@ -123,10 +123,10 @@ export class Toolbar {
     const link = linkTo(toQuery(this.engine));
     try {
       await navigator.clipboard.writeText(link);
-      write(status, `Link copied. ${this.#opens}`);
+      write(status, `Link copied. ${this.#linkHint}`);
       shown.hidden = true;
     } catch {
-      write(status, `Copy this link. ${this.#opens}`);
+      write(status, `Copy this link. ${this.#linkHint}`);
       shown.hidden = false;
       shown.value = link;
       shown.select();

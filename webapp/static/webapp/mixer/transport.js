@@ -8,11 +8,11 @@ import { MeterBar, ReductionMeter } from "./meter-bar.js";
 /** @typedef {import("../audio/engine.js").Engine} Engine */
 
 /** What is said of a state that is not heard or seen anyway. */
-const STATES = { paused: "", playing: "", ended: "", buffering: "Loading…", waiting: "Waiting for separation…" };
+const STATE_TEXT = { paused: "", playing: "", ended: "", buffering: "Loading…", waiting: "Waiting for separation…" };
 /** States that go on by themselves. */
-const GOING = ["playing", "buffering", "waiting"];
+const PLAYING_STATES = ["playing", "buffering", "waiting"];
 /** What is said of what sounds instead of the stems. */
-const INSTEAD = {
+const SUBSTITUTE_TEXT = {
   stems: "",
   draft: "Not separated yet: playing a draft.",
   original: "Not separated yet: playing the original.",
@@ -41,8 +41,8 @@ export class Transport {
     const { state, original, sounding } = this.engine;
     this.root.dataset.playback = state;
     find(this.root, "#play").ariaLabel = isGoing(this.engine) ? "Pause" : "Play";
-    const instead = state === "playing" && !original ? INSTEAD[sounding] : "";
-    write(find(this.root, "#playback"), instead || STATES[state]);
+    const instead = state === "playing" && !original ? SUBSTITUTE_TEXT[sounding] : "";
+    write(find(this.root, "#playback"), instead || STATE_TEXT[state]);
     this.showPosition();
   }
 
@@ -99,4 +99,4 @@ export class Transport {
 }
 
 /** @param {Engine} engine @returns {boolean} whether it plays, or will by itself */
-export const isGoing = ({ state }) => GOING.includes(state);
+export const isGoing = ({ state }) => PLAYING_STATES.includes(state);

@@ -1,4 +1,4 @@
-/** How a job's state reads: words and one number for a progress bar, the same on every page. */
+/** Describes a job's state in words and as a fraction for a progress bar, the same on every page. */
 
 /** @typedef {import("../lib/api.js").Job} Job */
 
@@ -15,12 +15,12 @@ const STAGES = {
 
 /**
  * @typedef {object} Status
- * @property {string} label what is going on, in a few words
- * @property {string} detail what more there is to know, or ""
- * @property {number | null | undefined} fraction 0 to 1; null: going on, but nobody knows how far; undefined: nothing to measure
+ * @property {string} label a few words
+ * @property {string} detail may be ""
+ * @property {number | null | undefined} fraction 0 to 1; null: in progress, extent unknown; undefined: nothing to measure
  */
 
-/** @param {Job} job @returns {boolean} whether something is still going to happen by itself */
+/** @param {Job} job @returns {boolean} whether it will change by itself */
 export const isLive = ({ state }) => state === "queued" || state === "running";
 
 /** @param {Job} job @returns {Status} */
@@ -48,7 +48,7 @@ function running(job) {
   return { label: fraction === null ? label : `${label}: ${percent(fraction)}`, detail: left, fraction };
 }
 
-/** Rounded down: nothing is complete before it is over. @param {number} fraction @returns {string} */
+/** Rounds down, so that 100% means complete. @param {number} fraction @returns {string} */
 export const percent = (fraction) => `${Math.floor(100 * fraction)}%`;
 
 /** @param {number | null} seconds */

@@ -1,9 +1,9 @@
-/** The list of songs on the front page: one row each, searched and sorted as asked; what was deleted can be had back. */
+/** The list of songs on the home page: searchable, sortable, and with undo for deletions. */
 
 import { find, fromTemplate, write } from "../lib/dom.js";
 import { clock } from "../lib/format.js";
 import { JobCard } from "./job-card.js";
-import { takeDeletion } from "./last-deleted.js";
+import { popDeletion } from "./last-deleted.js";
 import { Rename } from "./rename.js";
 import { Thumbnail } from "./thumbnail.js";
 import { offerUndo } from "./undo-row.js";
@@ -13,31 +13,31 @@ import { offerUndo } from "./undo-row.js";
  * @typedef {object} Row
  * @property {HTMLElement} root
  * @property {Job} job
- * @property {((job: Job) => void) | null} update null: the song was deleted, and the row offers it back
+ * @property {((job: Job) => void) | null} update null: the song was deleted and the row offers to restore it
  */
 
 const STORED_SORT = "soundscape.sort";
-/** What places and searches depend on: other news, such as progress, move nothing. @type {(keyof Job)[]} */
-const ARRANGED_BY = ["title", "artist", "state", "duration"];
-/** What needs somebody comes first. @type {Job["state"][]} */
-const BY_STATE = ["failed", "running", "queued", "cancelled", "done"];
+/** Fields that affect sorting and searching: other changes, such as progress, move nothing. @type {(keyof Job)[]} */
+const SORT_AND_SEARCH_KEYS = ["title", "artist", "state", "duration"];
+/** Songs that need attention come first. @type {Job["state"][]} */
+const STATE_ORDER = ["failed", "running", "queued", "cancelled", "done"];
 const { compare } = new Intl.Collator(document.documentElement.lang, { numeric: true, sensitivity: "base" });
 
-/** Seconds, more than any song has: Infinity minus itself would be no number. */
-const UNKNOWN = Number.MAX_VALUE;
+/** Sorts after any length, seconds. Infinity would give NaN when subtracted from itself. */
+const UNKNOWN_LENGTH = Number.MAX_VALUE;
 /** @type {Record<string, (one: Job, other: Job) => number>} */
 const ORDERS = {
   newest: () => 0,
   title: (one, other) => compare(one.title, other.title),
-  length: (one, other) => (one.duration ?? UNKNOWN) - (other.duration ?? UNKNOWN),
-  state: (one, other) => BY_STATE.indexOf(one.state) - BY_STATE.indexOf(other.state),
+  length: (one, other) => (one.duration ?? UNKNOWN_LENGTH) - (other.duration ?? UNKNOWN_LENGTH),
+  state: (one, other) => STATE_ORDER.indexOf(one.state) - STATE_ORDER.indexOf(other.state),
 };
 
 export class SongList {
   /** @type {Map<string, Row>} */
   #rows = new Map();
 
-  /** @param {HTMLElement} root holds the list, its search and its order */
+  /** @param {HTMLElement} root holds the list and its search form */
   constructor(root) {
     this.list = find(root, "#songs");
     this.tools = find(root, "#search-form");
@@ -54,7 +54,7 @@ export class SongList {
     });
   }
 
-  /** @param {Job[]} jobs all there are */
+  /** @param {Job[]} jobs the complete list */
   showAll(jobs) {
     const known = new Set(jobs.map(({ id }) => id));
     for (const id of this.#rows.keys()) if (!known.has(id)) this.#drop(id);
@@ -62,26 +62,26 @@ export class SongList {
     this.arrange();
   }
 
-  /** Offers back what was deleted on the page before this one. */
-  offerDeleted() {
-    const job = takeDeletion();
+  /** Offers to restore a song that was deleted on the previous page. */
+  offerLastDeleted() {
+    const job = popDeletion();
     if (job && !this.#rows.has(job.id)) this.#offerAndFocus(job);
   }
 
-  /** News of a song. What one has just deleted isn't news. @param {Job} job */
+  /** Adds or updates a song, unless it has just been deleted here. @param {Job} job */
   show(job) {
     const before = this.#rows.get(job.id)?.job;
     this.#put(job);
-    if (!before || ARRANGED_BY.some((key) => before[key] !== job[key])) this.arrange();
+    if (!before || SORT_AND_SEARCH_KEYS.some((key) => before[key] !== job[key])) this.arrange();
   }
 
-  /** A song that was deleted elsewhere. @param {string} id */
-  forget(id) {
+  /** Removes a song that was deleted elsewhere. @param {string} id */
+  removeJob(id) {
     this.#drop(id);
     this.arrange();
   }
 
-  /** Sorts, hides what isn't searched for, and says how much there is. */
+  /** Sorts the rows, hides those that do not match the search, and updates the count. */
   arrange() {
     const newest = [...this.#rows.values()].sort(
       (one, other) => Date.parse(other.job.created_at) - Date.parse(one.job.created_at),
@@ -135,13 +135,13 @@ export class SongList {
 
   /** @param {Job} job */
   #offerAndFocus(job) {
-    takeDeletion();
+    popDeletion();
     const row = this.#offer(job);
     this.arrange();
     find(row, "[data-undo]").focus();
   }
 
-  /** @param {Job} job @returns {HTMLElement} what stands where the song was */
+  /** @param {Job} job @returns {HTMLElement} the row that replaces the song's */
   #offer(job) {
     this.#rows.get(job.id)?.root.remove();
     const root = fromTemplate("#deleted-template");
@@ -170,7 +170,7 @@ export class SongList {
   }
 }
 
-/** Title, artist, length, stems, and links and buttons that say which song they are of. */
+/** A row's title, artist, length and stems, and accessible names that include the title. */
 class Description {
   /** @param {HTMLElement} root */
   constructor(root) {
@@ -205,18 +205,18 @@ class Description {
   }
 }
 
-/** @returns {string} the order that was chosen last */
+/** @returns {string} the order that was selected last */
 function storedSort() {
   const stored = localStorage.getItem(STORED_SORT) ?? "";
   return stored in ORDERS ? stored : "newest";
 }
 
-/** As people type it: without capitals and accents. @param {string} text @returns {string[]} */
+/** Splits into words, without case and accents. @param {string} text @returns {string[]} */
 function words(text) {
   return text.normalize("NFD").replace(/\p{M}/gu, "").toLowerCase().split(/\s+/).filter(Boolean);
 }
 
-/** @param {Job} job @param {string[]} wanted @returns {boolean} whether title, artist and file name hold every word, or its beginning */
+/** @param {Job} job @param {string[]} wanted @returns {boolean} whether title, artist and file name contain every word */
 function matches({ title, artist, filename }, wanted) {
   const text = words(`${title} ${artist} ${filename}`).join(" ");
   return wanted.every((word) => text.includes(word));
@@ -230,7 +230,7 @@ function foundWords(shown, all, sought) {
 }
 
 /**
- * Moves only what stands elsewhere; an element that is moved would lose the focus.
+ * Moves only elements that are out of place, because moving an element takes the focus from it.
  * @param {HTMLElement} list @param {HTMLElement[]} order
  */
 function place(list, order) {

@@ -35,7 +35,7 @@ function missing(stems) {
 }
 
 /** Draws what is not separated yet paler, and hatches where there is no draft either. @param {import("./timeline-pane.js").TimelinePane} pane */
-export function veil({ wave }) {
+export function shadeDraft({ wave }) {
   cover(wave, "--separated", "color-mix(in srgb, var(--surface) 50%, transparent)");
   cover(wave, "--drafted", "repeating-linear-gradient(-45deg, var(--line) 0 1px, transparent 1px 7px)");
 }

@@ -13,7 +13,7 @@ const STEP = 0.25;
 export class Minimap {
   #visible = { start: 0, end: 0 };
   /** How far from its start the visible part is held, seconds. */
-  #held = 0;
+  #grabOffset = 0;
 
   /**
    * @param {HTMLElement} root a role="scrollbar" with .whole and .visible
@@ -54,23 +54,23 @@ export class Minimap {
   #grab(event) {
     this.root.setPointerCapture(event.pointerId);
     const { start, end } = this.#visible;
-    this.#held = event.pointerType === "touch" ? this.#under(event) - start : (end - start) / 2;
+    this.#grabOffset = event.pointerType === "touch" ? this.#secondsAt(event) - start : (end - start) / 2;
     if (event.pointerType !== "touch") this.#drag(event);
   }
 
   /** @param {PointerEvent} event */
   #drag(event) {
-    if (this.root.hasPointerCapture(event.pointerId)) this.onMove(this.#under(event) - this.#held);
+    if (this.root.hasPointerCapture(event.pointerId)) this.onMove(this.#secondsAt(event) - this.#grabOffset);
   }
 
   /** @param {PointerEvent} event */
   #onClick(event) {
     const { start, end } = this.#visible;
-    if (event.pointerType === "touch") this.onMove(this.#under(event) - (end - start) / 2);
+    if (event.pointerType === "touch") this.onMove(this.#secondsAt(event) - (end - start) / 2);
   }
 
   /** @param {PointerEvent} event @returns {number} seconds */
-  #under({ clientX }) {
+  #secondsAt({ clientX }) {
     const { left, width } = this.root.getBoundingClientRect();
     return ((clientX - left) / width) * this.duration;
   }

@@ -5,7 +5,7 @@ import { fetchPeaks } from "../lib/api.js";
 /** @typedef {import("../lib/api.js").JobAudio} JobAudio */
 
 /** Quiet songs are drawn larger, but not so much that noise looks like music. */
-export const SMALLEST_SCALE = 32;
+export const MIN_SCALE = 32;
 /** Fetched anew when this much more of the song is there, so that long songs are not fetched over and over. */
 const GROWTH = 1.05;
 const RETRY = 5000;
@@ -64,10 +64,7 @@ const known = ({ segments_done, draft_done }) => segments_done + draft_done;
 
 /** One scale for all lanes, so that their heights compare. @param {readonly Int8Array[]} lanes @returns {number} */
 export function commonScale(lanes) {
-  return lanes.reduce(
-    (scale, peaks) => peaks.reduce((top, peak) => Math.max(top, Math.abs(peak)), scale),
-    SMALLEST_SCALE,
-  );
+  return lanes.reduce((scale, peaks) => peaks.reduce((top, peak) => Math.max(top, Math.abs(peak)), scale), MIN_SCALE);
 }
 
 /** How much a stem has to say in the mix, on one scale for all stems. @param {Int8Array} peaks @returns {number} */

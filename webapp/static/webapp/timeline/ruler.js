@@ -12,7 +12,7 @@ import { TimelinePane } from "./timeline-pane.js";
 
 const HEIGHT = 28;
 /** Shorter loops are slips of the hand, seconds. */
-const SHORTEST = 0.1;
+const MIN_LOOP = 0.1;
 const COLOUR = "var(--loop-mark)";
 
 export class Ruler extends TimelinePane {
@@ -32,9 +32,9 @@ export class Ruler extends TimelinePane {
     const scroller = /** @type {HTMLElement} */ (this.wave.getWrapper().parentElement);
     scroller.style.touchAction = "pan-y pinch-zoom"; // a finger marks a loop, also where the ruler could be scrolled
     this.wave.registerPlugin(this.#regions);
-    this.#regions.enableDragSelection({ color: COLOUR, minLength: SHORTEST });
+    this.#regions.enableDragSelection({ color: COLOUR, minLength: MIN_LOOP });
     this.#regions.on("region-created", (region) => {
-      if (!this.#showing) onLoop(this.#take(region));
+      if (!this.#showing) onLoop(this.#replaceRegion(region));
     });
     this.#regions.on("region-updated", (region) => onLoop(region));
   }
@@ -48,13 +48,13 @@ export class Ruler extends TimelinePane {
     } else if (this.#region) this.#region.setOptions(loop);
     else {
       this.#showing = true;
-      this.#region = this.#regions.addRegion({ ...loop, color: COLOUR, minLength: SHORTEST });
+      this.#region = this.#regions.addRegion({ ...loop, color: COLOUR, minLength: MIN_LOOP });
       this.#showing = false;
     }
   }
 
   /** A new loop takes the place of the old one. @param {Region} region @returns {Span} */
-  #take(region) {
+  #replaceRegion(region) {
     this.#region?.remove();
     this.#region = region;
     return region;

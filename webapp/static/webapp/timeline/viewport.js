@@ -4,7 +4,7 @@
 
 const ZOOM_STEP = 1.5;
 /** The server's peaks have no more to show, pixels a second. */
-const CLOSEST = 200;
+const MAX_PIXELS_PER_SECOND = 200;
 /** Where the playhead comes to stand when it has left the part in sight, as a share of it. */
 const AHEAD = 0.1;
 
@@ -51,9 +51,12 @@ export class Viewport {
   }
 
   /** @param {number} steps closer, or less than 0 @param {number} [around] seconds that stay where they are */
-  zoom(steps, around = this.#sees(this.#position) ? this.#position : (this.start + this.end) / 2) {
+  zoom(steps, around = this.#isVisible(this.#position) ? this.#position : (this.start + this.end) / 2) {
     const place = (around - this.start) * this.scale;
-    const pixels = Math.min(this.scale * ZOOM_STEP ** steps, Math.max(CLOSEST, this.width / this.duration));
+    const pixels = Math.min(
+      this.scale * ZOOM_STEP ** steps,
+      Math.max(MAX_PIXELS_PER_SECOND, this.width / this.duration),
+    );
     this.#pixels = pixels * this.duration > this.width * 1.01 ? pixels : 0;
     for (const pane of this.panes) pane.zoom(this.#pixels);
     this.scrollTo(around - place / this.scale);
@@ -74,14 +77,14 @@ export class Viewport {
 
   /** Follows the playhead, unless the person has looked away from it. @param {number} seconds */
   follow(seconds) {
-    const [watched, leaves] = [this.#sees(this.#position), !this.#sees(seconds)];
+    const [watched, leaves] = [this.#isVisible(this.#position), !this.#isVisible(seconds)];
     if (watched && leaves) this.show(seconds);
     this.#position = seconds;
   }
 
   /** Brings a moment into sight. @param {number} seconds */
   show(seconds) {
-    if (!this.#sees(seconds)) this.scrollTo(seconds - AHEAD * (this.end - this.start));
+    if (!this.#isVisible(seconds)) this.scrollTo(seconds - AHEAD * (this.end - this.start));
     this.#position = seconds;
   }
 
@@ -96,7 +99,7 @@ export class Viewport {
   }
 
   /** @param {number} seconds */
-  #sees(seconds) {
+  #isVisible(seconds) {
     return this.start <= seconds && seconds <= this.end;
   }
 }

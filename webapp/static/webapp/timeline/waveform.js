@@ -1,6 +1,6 @@
 /** One lane's drawing: its waveform from the server's peaks, and seeking by click or drag. */
 
-import { SMALLEST_SCALE } from "./peaks.js";
+import { MIN_SCALE } from "./peaks.js";
 import { TimelinePane } from "./timeline-pane.js";
 
 /** The server's peaks: pairs of signed bytes, this many a second. */
@@ -18,7 +18,7 @@ export class Waveform extends TimelinePane {
   constructor(container, duration, onSeek, height = container.clientHeight) {
     super(container, duration, {
       height,
-      peaks: toChannels(new Int8Array(), duration, SMALLEST_SCALE),
+      peaks: toChannels(new Int8Array(), duration, MIN_SCALE),
       renderFunction: drawColumns,
       dragToSeek: { debounceTime: 0 },
     });

@@ -12,7 +12,7 @@ registerProcessor(
 
     #limiter = new Limiter(sampleRate);
     #least = 1;
-    #told = 1;
+    #reported = 1;
     #blocks = 0;
 
     /** @param {Float32Array[][]} inputs @param {Float32Array[][]} outputs @param {Record<string, Float32Array>} parameters */
@@ -30,8 +30,8 @@ registerProcessor(
 
     /** The least gain since the last report; silent while nothing changes. */
     #report() {
-      if (this.#least !== this.#told) this.port.postMessage(this.#least);
-      this.#told = this.#least;
+      if (this.#least !== this.#reported) this.port.postMessage(this.#least);
+      this.#reported = this.#least;
       this.#least = 1;
     }
   },

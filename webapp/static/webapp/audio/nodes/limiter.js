@@ -20,7 +20,7 @@ export class Limiter {
   #slope;
   #least = new SlidingMinimum(WINDOW);
   /** The gain, dB, before the mean. */
-  #held = 0;
+  #gainDb = 0;
   #gains = new Float64Array(WINDOW).fill(1);
   #sum = WINDOW;
   #at = 0;
@@ -54,8 +54,8 @@ export class Limiter {
   /** @param {number} peak amplitude of the frame that comes in @returns {number} for the frame that goes out */
   #gain(peak) {
     const required = peak > CEILING ? 20 * Math.log10(CEILING / peak) : 0;
-    this.#held = Math.min(this.#least.push(required), this.#held + this.#slope);
-    const gain = 10 ** (this.#held / 20);
+    this.#gainDb = Math.min(this.#least.push(required), this.#gainDb + this.#slope);
+    const gain = 10 ** (this.#gainDb / 20);
     this.#sum += gain - this.#gains[this.#at];
     this.#gains[this.#at] = gain;
     return this.#sum / WINDOW;
