@@ -1,15 +1,15 @@
-/** Sliders that are mixed with: faders, pan, tempo and pitch. Each goes back to its usual value by a double click, Delete or Backspace. */
+/** Sliders for mixing: faders, pan, tempo and pitch. A double-click, Delete or Backspace resets them. */
 
 import { dbToTravel, MAX_DB, travelToDb } from "../audio/mix-law.js";
 import { write } from "../lib/dom.js";
 import { decibels } from "../lib/format.js";
 
-/** Faders and pan rest in the middle of their scale when let go this close to it. */
+/** Faders and pan snap to their neutral position when they are this close to it. */
 const SNAP_DB = 0.25;
 const SNAP_PAN = 0.03;
-/** What one notch of a mouse's wheel does to a slider with the focus. */
+/** Step of one notch of the mouse wheel, on a focused slider. */
 const WHEEL_DB = 0.1;
-/** Values are kept in hundredths, so that a link says exactly what is heard. */
+/** Values are rounded to hundredths, so that a link reproduces the mix exactly. */
 const round = (/** @type {number} */ value) => Math.round(value * 100) / 100;
 
 /**
@@ -17,8 +17,8 @@ const round = (/** @type {number} */ value) => Math.round(value * 100) / 100;
  * @param {object} react
  * @param {() => void} react.onInput
  * @param {() => void} react.onReset
- * @param {((notches: number) => void)} [react.onWheel] one up or one down
- * @param {AbortSignal} signal ends it
+ * @param {((notches: number) => void)} [react.onWheel] called with 1 or -1
+ * @param {AbortSignal} signal removes the listeners
  */
 export function wireSlider(slider, { onInput, onReset, onWheel }, signal) {
   slider.addEventListener("input", onInput, { signal });
@@ -34,7 +34,7 @@ export function wireSlider(slider, { onInput, onReset, onWheel }, signal) {
   slider.addEventListener(
     "wheel",
     (event) => {
-      if (!slider.matches(":focus") || event.ctrlKey) return; // the page scrolls, or is zoomed
+      if (!slider.matches(":focus") || event.ctrlKey) return; // let the page scroll or zoom
       event.preventDefault();
       onWheel(event.deltaY < 0 ? 1 : -1);
     },
@@ -42,7 +42,7 @@ export function wireSlider(slider, { onInput, onReset, onWheel }, signal) {
   );
 }
 
-/** @param {HTMLInputElement} fader @param {(db: number) => void} onChange @param {AbortSignal} signal ends it */
+/** @param {HTMLInputElement} fader @param {(db: number) => void} onChange @param {AbortSignal} signal removes the listeners */
 export function wireFader(fader, onChange, signal) {
   const db = () => travelToDb(Number(fader.value));
   wireSlider(
@@ -61,7 +61,7 @@ export function showFader(fader, db) {
   showSlider(fader, dbToTravel(db), db > 0 ? `+${decibels(db)}` : decibels(db));
 }
 
-/** @param {HTMLInputElement} slider from -1, left, to 1, right @param {(pan: number) => void} onChange @param {AbortSignal} signal ends it */
+/** @param {HTMLInputElement} slider from -1, left, to 1, right @param {(pan: number) => void} onChange @param {AbortSignal} signal removes the listeners */
 export function wirePan(slider, onChange, signal) {
   wireSlider(
     slider,
@@ -89,7 +89,7 @@ export function panText(pan) {
   return `${pan < 0 ? "L" : "R"} ${hundredths}`;
 }
 
-/** @param {HTMLInputElement} slider @param {number} value @param {string} text what it means, said and shown beside it */
+/** @param {HTMLInputElement} slider @param {number} value @param {string} text the value for people, shown beside it and announced */
 export function showSlider(slider, value, text) {
   const [least, most] = [Number(slider.min), Number(slider.max)];
   slider.value = String(value);

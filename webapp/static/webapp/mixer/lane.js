@@ -1,4 +1,4 @@
-/** One stem's lane: its strip of controls, its waveform, and its spectrogram on demand. */
+/** A stem's lane: its controls, its waveform, and its spectrogram on demand. */
 
 import { find, fromTemplate, write } from "../lib/dom.js";
 import { shadeDraft } from "../timeline/draft-overlay.js";
@@ -17,7 +17,7 @@ import { MeterBar } from "./meter-bar.js";
  * @property {(seconds: number) => void} onSeek
  */
 
-/** What a lane's name alone does not tell. @type {Record<string, string>} */
+/** Explanations of names that are not obvious. @type {Record<string, string>} */
 const HINTS = {
   residual:
     "Sound that was removed from the other lanes because it belongs to none of them alone. All lanes together add up to your song.",
@@ -26,19 +26,19 @@ const HINTS = {
 export class Lane {
   /** @type {import("../timeline/spectrogram.js").Spectrogram | null} */
   #spectrogram = null;
-  /** Whether it stays in sight though nothing is in it. */
+  /** Whether somebody has expanded a lane that has no sound. */
   #expanded = false;
 
   /**
-   * @param {HTMLElement} place where lanes are
+   * @param {HTMLElement} place container of the lanes
    * @param {JobStem} stem @param {number} number from 1
    * @param {number} duration seconds
-   * @param {LaneListener} listener @param {AbortSignal} signal ends it
+   * @param {LaneListener} listener @param {AbortSignal} signal removes the listeners
    */
   constructor(place, stem, number, duration, listener, signal) {
     this.name = stem.name;
     this.stem = stem;
-    /** Whether the draft has it. */
+    /** Whether the draft contains this stem. */
     this.hasDraft = stem.draft_segments_url !== null;
     this.root = laneElement("#lane-template", stem.name);
     place.append(this.root);
@@ -52,7 +52,7 @@ export class Lane {
     this.#wire(listener, signal);
   }
 
-  /** @param {Readonly<LaneState>} state @param {boolean} silent whether it is not heard */
+  /** @param {Readonly<LaneState>} state @param {boolean} silent whether it is inaudible */
   show({ db, pan, mute, solo }, silent) {
     find(this.root, ".mute").ariaPressed = String(mute);
     find(this.root, ".solo").ariaPressed = String(solo);
@@ -61,16 +61,16 @@ export class Lane {
     showPan(find(this.root, ".pan"), pan);
   }
 
-  /** Whether its stem is part of what sounds. @param {import("../audio/crossfade.js").Sounding} sounding */
+  /** Whether this stem is part of what is playing. @param {import("../audio/crossfade.js").Sounding} sounding */
   isIn(sounding) {
     return sounding === "stems" || (sounding === "draft" && this.hasDraft);
   }
 
-  /** @param {JobStem} stem @param {boolean} silent whether its sound is in `other`: then a line stands for the lane */
+  /** @param {JobStem} stem @param {boolean} silent whether its sound is in `other`: then a single line replaces the lane */
   update(stem, silent) {
     this.stem = stem;
     this.#collapse(silent && !this.#expanded);
-    find(this.root, ".download").hidden = find(this.root, ".spectrum").hidden = stem.download_url === null; // of finished stems
+    find(this.root, ".download").hidden = find(this.root, ".spectrum").hidden = stem.download_url === null; // only for finished stems
   }
 
   /** @param {boolean} collapsed */
@@ -79,12 +79,12 @@ export class Lane {
     find(this.root, ".absent").hidden = !collapsed;
   }
 
-  /** What is finished of it is about to be made anew. */
+  /** Hides what needs the finished stem, while the stem is being rebuilt. */
   hideFiles() {
     find(this.root, ".download").hidden = find(this.root, ".spectrum").hidden = true;
   }
 
-  /** Nothing sounds. */
+  /** Resets the meter when playback stops. */
   clear() {
     this.meter.clear();
   }
@@ -105,7 +105,7 @@ export class Lane {
     find(root, ".absent button").addEventListener("click", () => {
       this.#expanded = true;
       this.#collapse(false);
-      root.focus({ preventScroll: true }); // the button is gone
+      root.focus({ preventScroll: true }); // the button has disappeared
     });
     find(root, ".spectrum").addEventListener("click", () => this.#toggleSpectrogram(signal));
     wireFader(find(root, ".fader"), (db) => onChange(name, { db }), signal);
@@ -133,7 +133,7 @@ export class Lane {
   }
 }
 
-/** @param {string} template @param {string} name @returns {HTMLElement} a lane whose controls say what they belong to */
+/** @param {string} template @param {string} name @returns {HTMLElement} a lane whose controls have accessible names with the stem's */
 export function laneElement(template, name) {
   const root = fromTemplate(template);
   root.dataset.stem = name;

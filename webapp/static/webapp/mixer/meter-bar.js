@@ -1,4 +1,4 @@
-/** Bars for levels, with peak hold, and the limiter's gain reduction. */
+/** Level meters with peak hold, and the meter of the limiter's gain reduction. */
 
 import { gainToDb } from "../audio/mix-law.js";
 import { find, write } from "../lib/dom.js";
@@ -8,12 +8,12 @@ import { decibels } from "../lib/format.js";
 
 /** Lower end of the level meters. */
 const FLOOR_DB = -54;
-/** A peak stays this long, then falls, milliseconds and dB a second. */
+/** A peak is held for this many milliseconds, then falls by this many dB per second. */
 const PEAK_HOLD = 1500;
 const PEAK_FALL = 24;
 /** Upper end of the reduction meter. */
 const MAX_REDUCTION_DB = 12;
-/** Digits that people can read change no oftener than this, milliseconds. */
+/** Text is updated at most this often so that it stays readable, milliseconds. */
 const TEXT_INTERVAL = 250;
 
 export const SILENCE = Object.freeze({ rms: 0, peak: 0 });
@@ -32,11 +32,11 @@ export class MeterBar {
   show({ rms, peak }, now) {
     this.bar.style.transform = `scaleX(${share(gainToDb(rms))})`;
     const db = this.#heldPeak(gainToDb(peak), now);
-    this.mark.style.transform = `translateX(${100 * (share(db) - 1)}%)`; // of its own width, the meter's: nothing is laid out anew
+    this.mark.style.transform = `translateX(${100 * (share(db) - 1)}%)`; // relative to its own width, which is the meter's: causes no layout
     this.mark.classList.toggle("over", db > 0);
   }
 
-  /** Nothing sounds, and nothing is held. */
+  /** Drops to silence, without peak hold. */
   clear() {
     this.#peakDb = -Infinity;
     this.show(SILENCE, 0);
@@ -52,7 +52,7 @@ export class MeterBar {
   }
 }
 
-/** By how much the limiter lowers what is heard. */
+/** Shows the limiter's gain reduction. */
 export class ReductionMeter {
   #maxDb = 0;
   #writtenAt = 0;
@@ -82,5 +82,5 @@ export class ReductionMeter {
   }
 }
 
-/** @param {number} db @returns {number} of a meter's length, 0 to 1 */
+/** @param {number} db @returns {number} fraction of the meter's length, 0 to 1 */
 const share = (db) => Math.min(1, Math.max(0, 1 - db / FLOOR_DB));

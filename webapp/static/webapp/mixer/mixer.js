@@ -1,6 +1,6 @@
 /**
- * The mixer of a song: puts its parts together and brings them in line with the engine. It and its parts (lanes, transport,
- * tools, ruler, minimap) are the only ones that touch controls. What they do to the sound is the engine's business.
+ * A song's mixer: assembles its parts and synchronises them with the engine. Only the mixer and its parts (lanes, transport,
+ * toolbar, ruler, minimap) touch controls; only the engine touches sound.
  */
 
 import { Engine } from "../audio/engine.js";
@@ -28,34 +28,34 @@ import { Transport } from "./transport.js";
  * @typedef {import("../lib/api.js").Detected} Detected
  * @typedef {import("../lib/api.js").Detection} Detection
  * @typedef {import("./mix-storage.js").MixStorage} MixStorage
- * @typedef {{engine: Engine, focused: string | undefined}} Handover what a mixer leaves to the next: the engine, still playing, and the lane with the focus
+ * @typedef {{engine: Engine, focused: string | undefined}} Handover what a mixer passes to its successor: the engine, still playing, and the lane with the focus
  */
 
-/** Pictures of what plays are at least so far apart, milliseconds: drawing every one that a screen can show takes most of a core. */
+/** Shortest time between two frames, milliseconds: drawing at the screen's full rate takes most of a core. */
 const FRAME_INTERVAL = 30;
 
 export class Mixer {
-  /** Whether the stems are being put together anew, so that those shown are about to be replaced. */
+  /** Whether the stems are being rebuilt, so that those shown are about to be replaced. */
   #outdated = false;
-  /** What is remembered of the mix. */
+  /** The mix that was saved last. */
   #savedQuery;
-  /** The next picture of what plays, when the last was drawn, milliseconds, and the position in it, seconds. */
+  /** The next animation frame; the time of the last one, milliseconds; and its position, seconds. */
   #frame = 0;
   #drawnAt = 0;
   #shownPosition = 0;
-  /** Ends all listening; true in `aborted` once this mixer has given way to another. */
+  /** Removes all listeners, when another mixer replaces this one. */
   #abort = new AbortController();
 
   /**
    * @param {HTMLElement & {engine?: Engine}} root gets the engine as a property, for scripts and tests
    * @param {Job} job @param {JobAudio} audio
-   * @param {MixStorage} storage how it is to be mixed @param {Handover | undefined} handover of the mixer before this one
+   * @param {MixStorage} storage the initial mix @param {Handover | undefined} handover of the previous mixer
    */
   constructor(root, job, audio, storage, handover) {
     this.root = root;
     this.audio = audio;
     this.storage = storage;
-    root.hidden = false; // drawings need their place
+    root.hidden = false; // drawings need to know their size
     const engine = engineFor(job, audio, handover?.engine);
     this.engine = engine;
     root.engine = engine;
@@ -88,14 +88,14 @@ export class Mixer {
     this.#showState();
   }
 
-  /** Whether it can show this state of the song; if not, another mixer has to. @param {Job} job */
+  /** Whether this mixer can show the job; if not, a new mixer must be created. @param {Job} job */
   fits({ stems, audio }) {
     const same =
       stems.length === this.lanes.length && stems.every(({ name }, index) => name === this.lanes[index].name);
     return !this.#outdated && same && audio !== null && audio.segments_done >= this.audio.segments_done;
   }
 
-  /** @param {Job} job the same song, further on @param {JobAudio} audio */
+  /** @param {Job} job a later state of the same song @param {JobAudio} audio */
   update(job, audio) {
     this.audio = audio;
     this.engine.setAvailable(audio.segments_done, audio.original_done, audio.draft_done);
@@ -110,7 +110,7 @@ export class Mixer {
     );
   }
 
-  /** The server makes the stems anew: what is loaded can still be heard, nothing else can be had. */
+  /** The server is rebuilding the stems: what is loaded can still be played, but nothing more can be fetched. */
   markOutdated() {
     this.#outdated = true;
     this.engine.setAvailable(0);
@@ -122,7 +122,7 @@ export class Mixer {
     for (const { root, name } of this.lanes) showInstrument(root, name, detected, detection);
   }
 
-  /** Leaves the page as it was before, but for the sound. @returns {Handover} for the mixer that follows */
+  /** Removes everything from the page but keeps playing. @returns {Handover} for the next mixer */
   destroy() {
     this.#abort.abort();
     const handover = { engine: this.engine, focused: this.#focusedLane()?.name };
@@ -151,7 +151,7 @@ export class Mixer {
     return stems.map((stem, index) => new Lane(place, stem, index + 1, engine.duration, listener, this.#abort.signal));
   }
 
-  /** @param {boolean} comparable whether there is a mix to compare it with */
+  /** @param {boolean} comparable whether there is a mix to compare the original with */
   #addOriginal(comparable) {
     const listener = {
       onToggle: () => this.#toggleOriginal(),
@@ -208,7 +208,7 @@ export class Mixer {
     return this.lanes.find(({ root }) => root.matches(":focus-within"));
   }
 
-  /** The original instead of the mix, or the mix again; where there is no mix yet, there is no choice. */
+  /** Switches between the mix and the original, once there is a mix. */
   #toggleOriginal() {
     if (this.original && this.lanes.length) this.engine.setOriginal(!this.engine.original);
   }
@@ -242,7 +242,7 @@ export class Mixer {
     this.#showPosition();
   }
 
-  /** What is no pane but has their time axis is drawn from these two by the style sheet. @param {number} start @param {number} end seconds */
+  /** Passes the visible part to the style sheet, for elements that share the time axis but are not panes. @param {number} start @param {number} end seconds */
   #showVisible(start, end) {
     const { duration } = this.engine;
     this.root.style.setProperty("--first", String(start / duration));
@@ -283,7 +283,7 @@ export class Mixer {
     this.transport.showLevels(master, reduction, now);
   }
 
-  /** Whether the playhead is to be seen in another place, or the clock at another second. */
+  /** Whether the playhead has moved by a pixel, or the clock by a second. */
   #hasVisiblyMoved() {
     const { position } = this.engine;
     const pixels = Math.abs(position - this.#shownPosition) * this.view.scale * devicePixelRatio;
@@ -296,7 +296,7 @@ export class Mixer {
     this.transport.showPosition();
   }
 
-  /** @param {Int8Array[]} peaks of all waveforms, in their order */
+  /** @param {Int8Array[]} peaks of all waveforms, in order */
   #showPeaks(peaks) {
     const scale = commonScale(peaks);
     this.waveforms.forEach((waveform, index) => waveform.setPeaks(peaks[index], scale));
@@ -306,7 +306,7 @@ export class Mixer {
   }
 }
 
-/** An engine that had no stems goes on with its first ones; other stems take another engine. @param {Job} job @param {JobAudio} audio @param {Engine | undefined} last */
+/** An engine without stems receives its first ones; different stems need a new engine. @param {Job} job @param {JobAudio} audio @param {Engine | undefined} last */
 function engineFor({ stems }, audio, last) {
   const sources = stems.map((stem) => {
     return { name: stem.name, segmentsUrl: stem.segments_url, draftSegmentsUrl: stem.draft_segments_url };
@@ -317,7 +317,7 @@ function engineFor({ stems }, audio, last) {
   return last;
 }
 
-/** The mix as it was handover, or as a link has it. @param {Engine} engine @param {MixStorage} storage */
+/** Applies the mix of the last visit or of a link. @param {Engine} engine @param {MixStorage} storage */
 function restoreMix(engine, storage) {
   const names = engine.lanes.map(({ name }) => name);
   const { lanes, masterDb, limiter, tempo, pitch, loop } = fromQuery(storage.query, names, engine.duration);
@@ -329,7 +329,7 @@ function restoreMix(engine, storage) {
   if (loop) engine.setLoop(loop.start, loop.end);
 }
 
-/** A mouse click on a button leaves the focus on its lane, so that Space goes on to mean "play". @param {MouseEvent} event */
+/** Keeps the focus on the lane when one of its buttons is clicked, so that Space continues to mean "play". @param {MouseEvent} event */
 function keepFocusOnLane(event) {
   const target = /** @type {Element} */ (event.target);
   if (target.closest("input, a")) return;

@@ -1,4 +1,4 @@
-/** Keys of the mixer, by place on the keyboard (event.code), so that they are the same on every layout. */
+/** Keyboard shortcuts of the mixer, by physical key (event.code), so that they are the same on every layout. */
 
 /**
  * @typedef {{name: "toggle" | "stop" | "start" | "original" | "loop" | "in" | "out" | "fit" | "help"}
@@ -26,15 +26,15 @@ const KEYS = {
   Numpad0: { name: "fit" },
 };
 
-/** Signs are where each layout has them. @type {Record<string, Command>} */
+/** Symbols are located differently on each layout, so they go by event.key. @type {Record<string, Command>} */
 const SIGNS = {
   "+": { name: "zoom", steps: 1 },
-  "=": { name: "zoom", steps: 1 }, // on many keyboards + without Shift
+  "=": { name: "zoom", steps: 1 }, // + without Shift on many keyboards
   "-": { name: "zoom", steps: -1 },
   "?": { name: "help" },
 };
 
-/** Keys by which a slider itself is moved. */
+/** Keys that move a focused slider. */
 const SLIDER_KEYS = ["ArrowLeft", "ArrowRight", "Home"];
 
 /** @param {KeyboardEvent} event @returns {Command | null} */
@@ -53,10 +53,10 @@ function laneCommand(lane, shift) {
   return shift ? { name: "solo", lane, only: false } : { name: "mute", lane };
 }
 
-/** Whether what has the focus uses this key itself. @param {EventTarget | null} target @param {string} code */
+/** Whether the focused element handles this key itself. @param {EventTarget | null} target @param {string} code */
 function usesKey(target, code) {
   if (!(target instanceof HTMLElement)) return false;
-  if (target.id === "position") return false; // it moves by our own seek keys
+  if (target.id === "position") return false; // the seek shortcuts move it
   if (target.matches("input[type='range'], [role='scrollbar']")) return SLIDER_KEYS.includes(code);
   if (target.isContentEditable || target.matches("input, textarea, select, dialog *, dialog")) return true;
   return code === "Space" && target.matches("button, a, summary");

@@ -1,4 +1,4 @@
-/** What is set for the song as a whole: loop, tempo, pitch, what is in sight, and a link that says it all. */
+/** Controls for the song as a whole: loop, tempo, pitch, zoom, and a link to the mix. */
 
 import { exact, toQuery } from "../audio/mix-query.js";
 import { find, write } from "../lib/dom.js";
@@ -13,10 +13,10 @@ import { linkTo } from "./mix-storage.js";
  */
 
 export class Toolbar {
-  /** The last loop, for when it is switched on again. @type {Span | null} */
+  /** The last loop, restored when looping is turned on again. @type {Span | null} */
   #last = null;
 
-  /** @param {HTMLElement} root the mixer @param {Engine} engine @param {Viewport} view @param {AbortSignal} signal ends it */
+  /** @param {HTMLElement} root the mixer @param {Engine} engine @param {Viewport} view @param {AbortSignal} signal removes the listeners */
   constructor(root, engine, view, signal) {
     this.root = root;
     this.engine = engine;
@@ -40,7 +40,7 @@ export class Toolbar {
     this.#wireSlider(this.pitch, (semitones) => engine.setPitch(semitones), 0);
   }
 
-  /** As the engine has it now. */
+  /** Shows the engine's state. */
   show() {
     const { tempo, pitch, loop, canProcess } = this.engine;
     const semitones = `${pitch > 0 ? "+" : ""}${pitch}`.replace("-", "−");
@@ -56,7 +56,7 @@ export class Toolbar {
     this.#last = loop ?? this.#last;
   }
 
-  /** Off, or on again; the first time it is what is in sight. A playhead behind it goes to where it will play from. */
+  /** Turns looping on or off. The first loop is the visible part. A playhead behind the loop moves to where it will play from. */
   toggleLoop() {
     if (this.engine.loop) return this.engine.setLoop(null);
     this.setLoop(this.#last ?? { start: this.view.start, end: this.view.end });
@@ -64,19 +64,19 @@ export class Toolbar {
     if (loop && position >= loop.end) this.engine.seek(loop.start);
   }
 
-  /** The loop begins at the playhead. */
+  /** Starts the loop at the playhead. */
   loopFromHere() {
     const { position, duration, loop } = this.engine;
     this.setLoop({ start: position, end: loop && loop.end > position ? loop.end : duration });
   }
 
-  /** The loop ends at the playhead. */
+  /** Ends the loop at the playhead. */
   loopToHere() {
     const { position, loop } = this.engine;
     this.setLoop({ start: loop && loop.start < position ? loop.start : 0, end: position });
   }
 
-  /** @param {Span} loop one without length is none */
+  /** @param {Span} loop ignored if it is empty */
   setLoop({ start, end }) {
     if (exact(start) < exact(end)) this.engine.setLoop(exact(start), exact(end));
   }
@@ -107,14 +107,14 @@ export class Toolbar {
     );
   }
 
-  /** Whom a link is for: songs are shared with nobody yet. */
+  /** Says for whom the link works: songs cannot be shared. */
   get #linkHint() {
     if ("guest" in this.root.dataset)
       return "It opens this mix in this browser only, because your songs are tied to it until you sign up.";
     return "It opens this mix on any device where you are logged in, but for nobody else.";
   }
 
-  /** Where the browser keeps the clipboard from us, as without https, the link is shown to be copied by hand. */
+  /** Without access to the clipboard, as without HTTPS, the link is shown for copying by hand. */
   async #copyLink() {
     const [status, shown] = [
       find(this.root, "#link-status"),

@@ -1,4 +1,4 @@
-/** Play, position, and the master with its limiter. */
+/** Play button, position, and the master bus with its limiter. */
 
 import { find, write } from "../lib/dom.js";
 import { clock } from "../lib/format.js";
@@ -7,11 +7,11 @@ import { MeterBar, ReductionMeter } from "./meter-bar.js";
 
 /** @typedef {import("../audio/engine.js").Engine} Engine */
 
-/** What is said of a state that is not heard or seen anyway. */
+/** Text for states that are not obvious. */
 const STATE_TEXT = { paused: "", playing: "", ended: "", buffering: "Loading…", waiting: "Waiting for separation…" };
-/** States that go on by themselves. */
+/** States in which it plays, or will by itself. */
 const PLAYING_STATES = ["playing", "buffering", "waiting"];
-/** What is said of what sounds instead of the stems. */
+/** Text for what plays in place of stems. */
 const SUBSTITUTE_TEXT = {
   stems: "",
   draft: "Not separated yet: playing a draft.",
@@ -19,7 +19,7 @@ const SUBSTITUTE_TEXT = {
 };
 
 export class Transport {
-  /** @param {HTMLElement} root the mixer @param {Engine} engine @param {AbortSignal} signal ends it */
+  /** @param {HTMLElement} root the mixer @param {Engine} engine @param {AbortSignal} signal removes the listeners */
   constructor(root, engine, signal) {
     this.root = root;
     this.engine = engine;
@@ -80,7 +80,7 @@ export class Transport {
     find(root, "#play").addEventListener("click", () => this.toggle(), { signal });
     find(root, "#start").addEventListener("click", () => engine.seek(0), { signal });
     position.addEventListener("change", () => engine.seek(Number(position.value)), { signal });
-    // Sliders do not follow a touch (see touch.js); this one plays from there.
+    // Sliders do not jump to a touch (see touch.js); this one seeks there.
     position.addEventListener(
       "tap",
       (event) => engine.seek(engine.duration * /** @type {CustomEvent<number>} */ (event).detail),

@@ -1,23 +1,23 @@
 /**
- * The whole song in small while the lanes show a part of it: which part, and a way to another.
- * wavesurfer's own minimap makes a drawing inside that a strict content security policy cannot be satisfied for.
+ * An overview of the whole song while the lanes show a part of it. It shows which part that is, and moves it.
+ * wavesurfer's own minimap violates a strict content security policy.
  */
 
 import { clock } from "../lib/format.js";
 import { Waveform } from "./waveform.js";
 
 const HEIGHT = 28;
-/** What an arrow key moves the visible part by, as a share of it. */
+/** Step of an arrow key, as a fraction of the visible part. */
 const STEP = 0.25;
 
 export class Minimap {
   #visible = { start: 0, end: 0 };
-  /** How far from its start the visible part is held, seconds. */
+  /** Distance of the pointer from the start of the visible part, seconds. */
   #grabOffset = 0;
 
   /**
    * @param {HTMLElement} root a role="scrollbar" with .whole and .visible
-   * @param {number} duration seconds @param {(start: number) => void} onMove first second to be shown @param {AbortSignal} signal
+   * @param {number} duration seconds @param {(start: number) => void} onMove called with the first second to show @param {AbortSignal} signal
    */
   constructor(root, duration, onMove, signal) {
     this.root = root;
@@ -25,7 +25,7 @@ export class Minimap {
     this.onMove = onMove;
     this.whole = /** @type {HTMLElement} */ (root.querySelector(".whole"));
     this.frame = /** @type {HTMLElement} */ (root.querySelector(".visible"));
-    this.waveform = new Waveform(this.whole, duration, () => undefined, HEIGHT); // it is hidden at first
+    this.waveform = new Waveform(this.whole, duration, () => undefined, HEIGHT); // a fixed height, because it is hidden at first
     this.waveform.wave.toggleInteraction(false);
     root.ariaValueMin = "0";
     root.ariaValueMax = String(Math.round(duration));
@@ -50,7 +50,7 @@ export class Minimap {
     this.root.hidden = true;
   }
 
-  /** A mouse goes there at once; a finger may be about to scroll the page, and goes there by a tap. @param {PointerEvent} event */
+  /** A mouse moves the visible part at once. A finger may be about to scroll the page, so it does so with a tap. @param {PointerEvent} event */
   #grab(event) {
     this.root.setPointerCapture(event.pointerId);
     const { start, end } = this.#visible;

@@ -1,4 +1,4 @@
-/** Times above the lanes; dragging there marks a loop, and its edges can be moved. */
+/** The ruler above the lanes. Dragging along it sets a loop, whose edges can be moved. */
 
 import Regions from "../../vendor/wavesurfer/plugins/regions.esm.js";
 import Timeline from "../../vendor/wavesurfer/plugins/timeline.esm.js";
@@ -11,7 +11,7 @@ import { TimelinePane } from "./timeline-pane.js";
  */
 
 const HEIGHT = 28;
-/** Shorter loops are slips of the hand, seconds. */
+/** Shorter drags are accidental, seconds. */
 const MIN_LOOP = 0.1;
 const COLOUR = "var(--loop-mark)";
 
@@ -30,7 +30,7 @@ export class Ruler extends TimelinePane {
     super(container, duration, { height: 0, peaks: [[0]], plugins: [Timeline.create(times)] });
     this.onClick(onSeek);
     const scroller = /** @type {HTMLElement} */ (this.wave.getWrapper().parentElement);
-    scroller.style.touchAction = "pan-y pinch-zoom"; // a finger marks a loop, also where the ruler could be scrolled
+    scroller.style.touchAction = "pan-y pinch-zoom"; // a finger sets a loop, even where the ruler could scroll
     this.wave.registerPlugin(this.#regions);
     this.#regions.enableDragSelection({ color: COLOUR, minLength: MIN_LOOP });
     this.#regions.on("region-created", (region) => {
@@ -53,7 +53,7 @@ export class Ruler extends TimelinePane {
     }
   }
 
-  /** A new loop takes the place of the old one. @param {Region} region @returns {Span} */
+  /** A new loop replaces the old one. @param {Region} region @returns {Span} */
   #replaceRegion(region) {
     this.#region?.remove();
     this.#region = region;
