@@ -45,7 +45,8 @@ import { share } from "./news.js";
  * @property {string} [origin]
  *
  * @typedef {"present" | "uncertain" | "absent"} Presence
- * @typedef {"vocals" | "drums" | "bass" | "guitar" | "piano" | "other" | "strings" | "winds" | "synth"} Kind instruments that the detector knows
+ * @typedef {"vocals" | "drums" | "bass" | "guitar" | "piano" | "other" | "strings" | "winds" | "synth"} Kind
+ *   instruments that the detector knows
  * @typedef {{probability: number, presence: Presence}} Evidence probability: 0 to 1
  * @typedef {"mixture" | "confirmed"} Stage detected in the mix, or confirmed by the separated stems
  *
@@ -90,7 +91,8 @@ import { share } from "./news.js";
  * @property {string} created_at
  * @property {string} format
  * @property {number | null} null_db
- * @property {Record<string, {level_db: number, peak_db: number, clipped: number, bleed_db: number | null}>} quality by file
+ * @property {Record<string, {level_db: number, peak_db: number, clipped: number, bleed_db: number | null}>} quality by
+ *   file
  * @property {JobModel[]} models
  * @property {string} provider
  * @property {string[]} stems_asked empty: chosen automatically
@@ -127,7 +129,12 @@ export function pageData(id) {
 /** Read for each request, because it changes when a visitor gets an account. @returns {string} */
 const csrfToken = () => /(?:^|; )csrftoken=([^;]*)/.exec(document.cookie)?.[1] ?? "";
 
-/** @param {string} method @param {string} url @param {object} [data] sent as JSON, or as a form if it is a query @returns {Promise<any>} */
+/**
+ * @param {string} method
+ * @param {string} url
+ * @param {object} [data] sent as JSON, or as a form if it is a query
+ * @returns {Promise<any>}
+ */
 async function request(method, url, data) {
   const form = data instanceof URLSearchParams;
   const type = data && !form && { "Content-Type": "application/json" };

@@ -1,9 +1,12 @@
 /**
- * Events about a user's songs, shared by all pages of a browser over a single event stream. A stream occupies a connection
+ * Events about a user's songs, shared by all pages of a browser over a single event stream. A stream occupies a
+ * connection
  * for as long as it lasts, and browsers allow only six per site over HTTP/1.1.
  *
- * One visible page holds a lease in localStorage, listens to the server and forwards events over a BroadcastChannel. If it
- * is closed, hidden or stuck, it releases the lease or lets it expire, and another page acquires it. (Web Locks would do the
+ * One visible page holds a lease in localStorage, listens to the server and forwards events over a BroadcastChannel. If
+ * it
+ * is closed, hidden or stuck, it releases the lease or lets it expire, and another page acquires it. (Web Locks would
+ * do the
  * same, but need a secure context, which self-hosted sites often lack.) A hidden page opens no stream: it polls while
  * something is in progress, and once when it becomes visible again.
  */
@@ -25,7 +28,9 @@ const CHECK_INTERVAL = 500;
 const LEASE_DURATION = 3000;
 /** How often a hidden page polls, milliseconds. */
 const POLL_INTERVAL = 5000;
-/** Delays before a rejected stream is reopened, for example while the server restarts, milliseconds; the last repeats. */
+/**
+ * Delays before a rejected stream is reopened, for example while the server restarts, milliseconds; the last repeats.
+ */
 const RECONNECT_DELAYS = [1000, 2000, 5000, 10000];
 
 /** Shared by the pages of one account in this browser. */
@@ -63,7 +68,10 @@ export class News {
     this.#checkLease();
   }
 
-  /** A page listens only from its second check on: if several pages acquire the lease at once, the last one still has it then. */
+  /**
+   * A page listens only from its second check on: if several pages acquire the lease at once, the last one still has it
+   * then.
+   */
   #checkLease() {
     if (document.hidden || !this.page.isLive()) {
       this.#release();

@@ -1,5 +1,6 @@
 /**
- * Touch on a page that scrolls: only a clearly sideways swipe moves a control; any other swipe scrolls, and a mere touch does
+ * Touch on a page that scrolls: only a clearly sideways swipe moves a control; any other swipe scrolls, and a mere
+ * touch does
  * nothing. A slider moves by the same distance as the finger, instead of jumping to it as browsers do.
  * This applies to all controls of a page; other draggable elements receive pointermove only once a swipe is sideways.
  */
@@ -19,7 +20,11 @@ class Swipe {
     this.y = y;
   }
 
-  /** @param {number} x @param {number} y current position @returns {boolean} whether the swipe is sideways; final once decided */
+  /**
+   * @param {number} x
+   * @param {number} y current position
+   * @returns {boolean} whether the swipe is sideways; final once decided
+   */
   isSideways(x, y) {
     if (this.#sideways !== null) return this.#sideways;
     const [across, down] = [Math.abs(x - this.x), Math.abs(y - this.y)];

@@ -7,7 +7,11 @@ import { isGoing } from "./transport.js";
 /** Time for the fade-out to finish, milliseconds. */
 const FADE = 100;
 
-/** The old engine plays until the new one has loaded what follows, and the new one continues from there. @param {Engine} old @param {Engine} next */
+/**
+ * The old engine plays until the new one has loaded what follows, and the new one continues from there.
+ * @param {Engine} old
+ * @param {Engine} next
+ */
 export function handOver(old, next) {
   next.seek(old.position);
   if (!isGoing(old)) return void old.close();

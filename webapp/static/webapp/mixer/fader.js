@@ -42,7 +42,11 @@ export function wireSlider(slider, { onInput, onReset, onWheel }, signal) {
   );
 }
 
-/** @param {HTMLInputElement} fader @param {(db: number) => void} onChange @param {AbortSignal} signal removes the listeners */
+/**
+ * @param {HTMLInputElement} fader
+ * @param {(db: number) => void} onChange
+ * @param {AbortSignal} signal removes the listeners
+ */
 export function wireFader(fader, onChange, signal) {
   const db = () => travelToDb(Number(fader.value));
   wireSlider(
@@ -61,7 +65,11 @@ export function showFader(fader, db) {
   showSlider(fader, dbToTravel(db), db > 0 ? `+${decibels(db)}` : decibels(db));
 }
 
-/** @param {HTMLInputElement} slider from -1, left, to 1, right @param {(pan: number) => void} onChange @param {AbortSignal} signal removes the listeners */
+/**
+ * @param {HTMLInputElement} slider from -1, left, to 1, right
+ * @param {(pan: number) => void} onChange
+ * @param {AbortSignal} signal removes the listeners
+ */
 export function wirePan(slider, onChange, signal) {
   wireSlider(
     slider,
@@ -89,7 +97,11 @@ export function panText(pan) {
   return `${pan < 0 ? "L" : "R"} ${hundredths}`;
 }
 
-/** @param {HTMLInputElement} slider @param {number} value @param {string} text the value for people, shown beside it and announced */
+/**
+ * @param {HTMLInputElement} slider
+ * @param {number} value
+ * @param {string} text the value for people, shown beside it and announced
+ */
 export function showSlider(slider, value, text) {
   const [least, most] = [Number(slider.min), Number(slider.max)];
   slider.value = String(value);

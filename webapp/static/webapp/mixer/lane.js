@@ -66,11 +66,14 @@ export class Lane {
     return sounding === "stems" || (sounding === "draft" && this.hasDraft);
   }
 
-  /** @param {JobStem} stem @param {boolean} silent whether its sound is in `other`: then a single line replaces the lane */
+  /**
+   * @param {JobStem} stem
+   * @param {boolean} silent whether its sound is in `other`: then a single line replaces the lane
+   */
   update(stem, silent) {
     this.stem = stem;
     this.#collapse(silent && !this.#expanded);
-    find(this.root, ".download").hidden = find(this.root, ".spectrum").hidden = stem.download_url === null; // only for finished stems
+    find(this.root, ".download").hidden = find(this.root, ".spectrum").hidden = stem.download_url === null;
   }
 
   /** @param {boolean} collapsed */
@@ -133,7 +136,11 @@ export class Lane {
   }
 }
 
-/** @param {string} template @param {string} name @returns {HTMLElement} a lane whose controls have accessible names with the stem's */
+/**
+ * @param {string} template
+ * @param {string} name
+ * @returns {HTMLElement} a lane whose controls have accessible names with the stem's
+ */
 export function laneElement(template, name) {
   const root = fromTemplate(template);
   root.dataset.stem = name;

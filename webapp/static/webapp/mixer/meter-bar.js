@@ -32,7 +32,8 @@ export class MeterBar {
   show({ rms, peak }, now) {
     this.bar.style.transform = `scaleX(${share(gainToDb(rms))})`;
     const db = this.#heldPeak(gainToDb(peak), now);
-    this.mark.style.transform = `translateX(${100 * (share(db) - 1)}%)`; // relative to its own width, which is the meter's: causes no layout
+    // Relative to the mark's own width, which is the meter's: this causes no layout.
+    this.mark.style.transform = `translateX(${100 * (share(db) - 1)}%)`;
     this.mark.classList.toggle("over", db > 0);
   }
 

@@ -12,7 +12,11 @@ export class MixStorage {
     this.query = new URLSearchParams(mixInAddress() ?? storedMix(this.key));
   }
 
-  /** Saves the mix and removes the outdated one from the address. @param {URLSearchParams} query @param {readonly string[]} names of its lanes; values of other lanes are kept */
+  /**
+   * Saves the mix and removes the outdated one from the address.
+   * @param {URLSearchParams} query
+   * @param {readonly string[]} names of its lanes; values of other lanes are kept
+   */
   save(query, names) {
     this.query = new URLSearchParams([...query, ...ofOtherLanes(this.query, names)]);
     if (mixInAddress() !== null) history.replaceState(null, "", location.pathname + location.search);

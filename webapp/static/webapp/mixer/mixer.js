@@ -1,5 +1,6 @@
 /**
- * A song's mixer: assembles its parts and synchronises them with the engine. Only the mixer and its parts (lanes, transport,
+ * A song's mixer: assembles its parts and synchronises them with the engine. Only the mixer and its parts (lanes,
+ * transport,
  * toolbar, ruler, minimap) touch controls; only the engine touches sound.
  */
 
@@ -28,7 +29,8 @@ import { Transport } from "./transport.js";
  * @typedef {import("../lib/api.js").Detected} Detected
  * @typedef {import("../lib/api.js").Detection} Detection
  * @typedef {import("./mix-storage.js").MixStorage} MixStorage
- * @typedef {{engine: Engine, focused: string | undefined}} Handover what a mixer passes to its successor: the engine, still playing, and the lane with the focus
+ * @typedef {{engine: Engine, focused: string | undefined}} Handover what a mixer passes to its successor: the engine,
+ *   still playing, and the lane with the focus
  */
 
 /** Shortest time between two frames, milliseconds: drawing at the screen's full rate takes most of a core. */
@@ -242,7 +244,11 @@ export class Mixer {
     this.#showPosition();
   }
 
-  /** Passes the visible part to the style sheet, for elements that share the time axis but are not panes. @param {number} start @param {number} end seconds */
+  /**
+   * Passes the visible part to the style sheet, for elements that share the time axis but are not panes.
+   * @param {number} start
+   * @param {number} end seconds
+   */
   #showVisible(start, end) {
     const { duration } = this.engine;
     this.root.style.setProperty("--first", String(start / duration));
@@ -306,7 +312,12 @@ export class Mixer {
   }
 }
 
-/** An engine without stems receives its first ones; different stems need a new engine. @param {Job} job @param {JobAudio} audio @param {Engine | undefined} last */
+/**
+ * An engine without stems receives its first ones; different stems need a new engine.
+ * @param {Job} job
+ * @param {JobAudio} audio
+ * @param {Engine | undefined} last
+ */
 function engineFor({ stems }, audio, last) {
   const sources = stems.map((stem) => {
     return { name: stem.name, segmentsUrl: stem.segments_url, draftSegmentsUrl: stem.draft_segments_url };
@@ -329,7 +340,10 @@ function restoreMix(engine, storage) {
   if (loop) engine.setLoop(loop.start, loop.end);
 }
 
-/** Keeps the focus on the lane when one of its buttons is clicked, so that Space continues to mean "play". @param {MouseEvent} event */
+/**
+ * Keeps the focus on the lane when one of its buttons is clicked, so that Space continues to mean "play".
+ * @param {MouseEvent} event
+ */
 function keepFocusOnLane(event) {
   const target = /** @type {Element} */ (event.target);
   if (target.closest("input, a")) return;

@@ -2,7 +2,10 @@
 
 import { isGoing } from "./transport.js";
 
-/** Systems recognise only media elements that play for more than five seconds, and the mixer uses none; silence stands in. */
+/**
+ * Systems recognise only media elements that play for more than five seconds, and the mixer uses none; silence stands
+ * in.
+ */
 const SILENCE = new URL("./silence.flac", import.meta.url).href;
 const SEEK_SECONDS = 10;
 

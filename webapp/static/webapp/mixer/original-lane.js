@@ -19,7 +19,10 @@ export class OriginalLane {
     find(this.root, ".compare").hidden = !comparable;
   }
 
-  /** @param {boolean} chosen whether it was switched on @param {boolean} sounding whether it is playing, switched on or not */
+  /**
+   * @param {boolean} chosen whether it was switched on
+   * @param {boolean} sounding whether it is playing, switched on or not
+   */
   show(chosen, sounding) {
     find(this.root, ".compare").ariaPressed = String(chosen);
     this.root.classList.toggle("silent", !sounding);

@@ -4,7 +4,8 @@
  * @typedef {{name: "toggle" | "stop" | "start" | "original" | "loop" | "in" | "out" | "fit" | "help"}
  *   | {name: "seek", seconds: number} | {name: "zoom", steps: number}
  *   | LaneCommand} Command
- * @typedef {{name: "mute", lane: number | "focused"} | {name: "solo", lane: number | "focused", only: boolean}} LaneCommand
+ * @typedef {{name: "mute", lane: number | "focused"} | {name: "solo", lane: number | "focused", only: boolean}}
+ *   LaneCommand
  */
 
 const SEEK_SECONDS = 5;

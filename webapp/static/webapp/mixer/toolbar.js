@@ -16,7 +16,12 @@ export class Toolbar {
   /** The last loop, restored when looping is turned on again. @type {Span | null} */
   #last = null;
 
-  /** @param {HTMLElement} root the mixer @param {Engine} engine @param {Viewport} view @param {AbortSignal} signal removes the listeners */
+  /**
+   * @param {HTMLElement} root the mixer
+   * @param {Engine} engine
+   * @param {Viewport} view
+   * @param {AbortSignal} signal removes the listeners
+   */
   constructor(root, engine, view, signal) {
     this.root = root;
     this.engine = engine;
@@ -56,7 +61,10 @@ export class Toolbar {
     this.#last = loop ?? this.#last;
   }
 
-  /** Turns looping on or off. The first loop is the visible part. A playhead behind the loop moves to where it will play from. */
+  /**
+   * Turns looping on or off. The first loop is the visible part. A playhead behind the loop moves to where it will play
+   * from.
+   */
   toggleLoop() {
     if (this.engine.loop) return this.engine.setLoop(null);
     this.setLoop(this.#last ?? { start: this.view.start, end: this.view.end });

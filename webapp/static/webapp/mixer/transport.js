@@ -63,7 +63,11 @@ export class Transport {
     find(this.root, "#reduction").classList.toggle("off", !limiter || !canProcess);
   }
 
-  /** @param {import("../audio/nodes/level-meter.js").Level} master @param {number} reduction dB @param {number} now milliseconds */
+  /**
+   * @param {import("../audio/nodes/level-meter.js").Level} master
+   * @param {number} reduction dB
+   * @param {number} now milliseconds
+   */
   showLevels(master, reduction, now) {
     this.meter.show(master, now);
     this.reduction.show(reduction, now);

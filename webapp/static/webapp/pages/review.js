@@ -142,7 +142,10 @@ class Player {
   }
 }
 
-/** Draws all waveforms on one scale, so that their heights can be compared. @param {{url: string, drawing: HTMLElement}[]} lanes */
+/**
+ * Draws all waveforms on one scale, so that their heights can be compared.
+ * @param {{url: string, drawing: HTMLElement}[]} lanes
+ */
 async function draw(lanes) {
   const peaks = await Promise.all(lanes.map(({ url }) => fetchPeaks(url))).catch(() => []); // playback does not need them
   const scale = commonScale(peaks);
@@ -182,7 +185,8 @@ function showDetected(list, job) {
 }
 
 /**
- * Shows the progress of a result that is still being separated, and reloads the page once it is finished. It polls, because
+ * Shows the progress of a result that is still being separated, and reloads the page once it is finished. It polls,
+ * because
  * the event stream carries only a user's own songs.
  * @param {HTMLElement} root @param {Job} job
  */

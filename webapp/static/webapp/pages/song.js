@@ -88,7 +88,10 @@ function showMixer(job) {
   if (job.detected) mixer?.showDetected(job.detected, detectedInstruments.detection);
 }
 
-/** Navigates only once: a deletion's response and its event both lead here, and a second navigation would abort the first. */
+/**
+ * Navigates only once: a deletion's response and its event both lead here, and a second navigation would abort the
+ * first.
+ */
 function goHome() {
   if (isLeaving) return;
   isLeaving = true;

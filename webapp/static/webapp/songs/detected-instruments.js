@@ -31,7 +31,10 @@ export class DetectedInstruments {
     this.onDetection = onDetection;
   }
 
-  /** @param {Job} job without a detection, as after a restart, the last one stays @param {string[]} lanes names of the mixer's lanes */
+  /**
+   * @param {Job} job without a detection, as after a restart, the last one stays
+   * @param {string[]} lanes names of the mixer's lanes
+   */
   update(job, lanes) {
     if (!job.detected) return;
     this.root.hidden = false;
@@ -61,7 +64,11 @@ export class DetectedInstruments {
     return row;
   }
 
-  /** Timelines change once: when the stems have been analysed after the mix. @param {Detected} detected @param {string} url */
+  /**
+   * Timelines change once: when the stems have been analysed after the mix.
+   * @param {Detected} detected
+   * @param {string} url
+   */
   async #refresh(detected, url) {
     if (this.#fetchedStage === detected.stage) return;
     this.#fetchedStage = detected.stage;

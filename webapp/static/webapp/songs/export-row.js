@@ -17,7 +17,8 @@ export class ExportRow {
 
   /**
    * @param {string} name for people
-   * @param {ExportJob | (() => Promise<ExportJob>)} request starts the export; an ExportJob was started on an earlier visit
+   * @param {ExportJob | (() => Promise<ExportJob>)} request starts the export; an ExportJob was started on an earlier
+   *   visit
    * @param {() => void} onRemoved called when the row, which had the focus, is gone
    */
   constructor(name, request, onRemoved) {
@@ -53,7 +54,10 @@ export class ExportRow {
     }
   }
 
-  /** Downloads the file at once if this visit started the export; the link remains in case the browser blocks that. @param {ExportJob} job */
+  /**
+   * Downloads the file at once if this visit started the export; the link remains in case the browser blocks that.
+   * @param {ExportJob} job
+   */
   #finish({ file_url, filename, size: bytes }) {
     this.#show("done", undefined);
     this.link.href = file_url ?? "";

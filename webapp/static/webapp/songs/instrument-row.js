@@ -54,7 +54,12 @@ function percent(probability) {
   return rounded > 99 ? "over 99%" : `${rounded}%`;
 }
 
-/** @param {HTMLCanvasElement} canvas @param {number} seconds of the song @param {Whereabouts} place @param {string} text for screen readers */
+/**
+ * @param {HTMLCanvasElement} canvas
+ * @param {number} seconds of the song
+ * @param {Whereabouts} place
+ * @param {string} text for screen readers
+ */
 function drawTimeline(canvas, seconds, { timeline, spans }, text) {
   canvas.width = timeline.length;
   canvas.height = STEPS;

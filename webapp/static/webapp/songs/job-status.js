@@ -17,7 +17,8 @@ const STAGES = {
  * @typedef {object} Status
  * @property {string} label a few words
  * @property {string} detail may be ""
- * @property {number | null | undefined} fraction 0 to 1; null: in progress, extent unknown; undefined: nothing to measure
+ * @property {number | null | undefined} fraction 0 to 1; null: in progress, extent unknown; undefined: nothing to
+ *   measure
  */
 
 /** @param {Job} job @returns {boolean} whether it will change by itself */

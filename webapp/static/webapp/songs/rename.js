@@ -9,7 +9,8 @@ export class Rename {
   #saving = false;
 
   /**
-   * @param {HTMLElement} root holds the button [data-rename], [data-heading], which the form [data-rename-form] replaces, and [data-problem]
+   * @param {HTMLElement} root holds the button [data-rename], [data-heading], which the form [data-rename-form]
+   *   replaces, and [data-problem]
    * @param {() => Job} job returns the current job
    * @param {(job: Job) => void} onJob called with the renamed job
    */

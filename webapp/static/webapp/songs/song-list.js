@@ -216,7 +216,11 @@ function words(text) {
   return text.normalize("NFD").replace(/\p{M}/gu, "").toLowerCase().split(/\s+/).filter(Boolean);
 }
 
-/** @param {Job} job @param {string[]} wanted @returns {boolean} whether title, artist and file name contain every word */
+/**
+ * @param {Job} job
+ * @param {string[]} wanted
+ * @returns {boolean} whether title, artist and file name contain every word
+ */
 function matches({ title, artist, filename }, wanted) {
   const text = words(`${title} ${artist} ${filename}`).join(" ");
   return wanted.every((word) => text.includes(word));

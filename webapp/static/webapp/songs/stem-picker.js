@@ -1,4 +1,7 @@
-/** Overrides the automatic choice of stems: separates further stems, merges stems into `other`, or restores the automatic choice. */
+/**
+ * Overrides the automatic choice of stems: separates further stems, merges stems into `other`, or restores the
+ * automatic choice.
+ */
 
 import { reselectStems } from "../lib/api.js";
 import { find, write } from "../lib/dom.js";
@@ -75,7 +78,10 @@ export class StemPicker {
   }
 }
 
-/** @param {Job} job @returns {{separable: Offer[], mergeable: Offer[]}} stems to separate, and stems to merge into `other` */
+/**
+ * @param {Job} job
+ * @returns {{separable: Offer[], mergeable: Offer[]}} stems to separate, and stems to merge into `other`
+ */
 function offers({ choices, experimental, stems, merged, stems_asked }) {
   const mergedNames = merged.map(({ name }) => name); // includes silent vocals, which have a lane nevertheless
   const separated = choices.filter((name) => stems.some((stem) => stem.name === name) && !mergedNames.includes(name));

@@ -45,7 +45,10 @@ export class Thumbnail {
     nearing.observe(this.box);
   }
 
-  /** @param {string} url @param {string | null} instead URL of the waveform's peaks, in case the cover cannot be shown */
+  /**
+   * @param {string} url
+   * @param {string | null} instead URL of the waveform's peaks, in case the cover cannot be shown
+   */
   #showCover(url, instead) {
     const image = new Image();
     image.alt = "";
@@ -66,7 +69,9 @@ export class Thumbnail {
 
 /**
  * Draws a vector image, which takes its colour from the style sheet in light and dark mode.
- * @param {Int8Array} peaks pairs of lowest and highest @param {number} scale peak that fills the height @returns {SVGSVGElement}
+ * @param {Int8Array} peaks pairs of lowest and highest
+ * @param {number} scale peak that fills the height
+ * @returns {SVGSVGElement}
  */
 export function waveform(peaks, scale = peaks.reduce((top, peak) => Math.max(top, Math.abs(peak)), 1)) {
   const columns = Math.floor(peaks.length / 2);

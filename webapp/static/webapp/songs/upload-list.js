@@ -1,4 +1,6 @@
-/** Uploads on the home page: selected or dropped files, each with a row of its own until it becomes a song in the list. */
+/**
+ * Uploads on the home page: selected or dropped files, each with a row of its own until it becomes a song in the list.
+ */
 
 import { pageData, upload } from "../lib/api.js";
 import { find, fromTemplate, showFraction, write } from "../lib/dom.js";

@@ -11,7 +11,12 @@ import { clock } from "../lib/format.js";
 /** Above the waveform, below the loop and the playhead. */
 const LAYER = "3";
 
-/** Shows how much of the song is separated, and how much beyond that is drafted. @param {HTMLElement} mixer @param {JobStem[]} stems @param {JobAudio} audio */
+/**
+ * Shows how much of the song is separated, and how much beyond that is drafted.
+ * @param {HTMLElement} mixer
+ * @param {JobStem[]} stems
+ * @param {JobAudio} audio
+ */
 export function showDraft(mixer, stems, { segments_done, draft_done, segment, samples, rate }) {
   const share = (/** @type {number} */ segments) => `${100 * Math.min(1, (segments * segment) / samples)}%`;
   mixer.style.setProperty("--separated", share(segments_done));
@@ -34,13 +39,21 @@ function missing(stems) {
   return names.length > 0 ? `Until then, other also contains ${names.join(" and ")}.` : "";
 }
 
-/** Dims what is not separated yet, and hatches what has no draft either. @param {import("./timeline-pane.js").TimelinePane} pane */
+/**
+ * Dims what is not separated yet, and hatches what has no draft either.
+ * @param {import("./timeline-pane.js").TimelinePane} pane
+ */
 export function shadeDraft({ wave }) {
   cover(wave, "--separated", "color-mix(in srgb, var(--surface) 50%, transparent)");
   cover(wave, "--drafted", "repeating-linear-gradient(-45deg, var(--line) 0 1px, transparent 1px 7px)");
 }
 
-/** Adds an overlay inside the drawing, so that it zooms and scrolls with it. @param {import("wavesurfer.js").default} wave @param {string} from custom property @param {string} background */
+/**
+ * Adds an overlay inside the drawing, so that it zooms and scrolls with it.
+ * @param {import("wavesurfer.js").default} wave
+ * @param {string} from custom property
+ * @param {string} background
+ */
 function cover(wave, from, background) {
   const element = document.createElement("div");
   const place = { position: "absolute", inset: `0 0 0 var(${from}, 0%)`, zIndex: LAYER, pointerEvents: "none" };

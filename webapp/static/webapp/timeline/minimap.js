@@ -17,7 +17,9 @@ export class Minimap {
 
   /**
    * @param {HTMLElement} root a role="scrollbar" with .whole and .visible
-   * @param {number} duration seconds @param {(start: number) => void} onMove called with the first second to show @param {AbortSignal} signal
+   * @param {number} duration seconds
+   * @param {(start: number) => void} onMove called with the first second to show
+   * @param {AbortSignal} signal
    */
   constructor(root, duration, onMove, signal) {
     this.root = root;
@@ -50,7 +52,10 @@ export class Minimap {
     this.root.hidden = true;
   }
 
-  /** A mouse moves the visible part at once. A finger may be about to scroll the page, so it does so with a tap. @param {PointerEvent} event */
+  /**
+   * A mouse moves the visible part at once. A finger may be about to scroll the page, so it does so with a tap.
+   * @param {PointerEvent} event
+   */
   #grab(event) {
     this.root.setPointerCapture(event.pointerId);
     const { start, end } = this.#visible;

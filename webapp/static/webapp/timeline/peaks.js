@@ -6,7 +6,9 @@ import { fetchPeaks } from "../lib/api.js";
 
 /** Quiet songs are magnified, but not so much that noise looks like music. */
 export const MIN_SCALE = 32;
-/** Growth of the available part after which peaks are fetched again, so that long songs are not fetched over and over. */
+/**
+ * Growth of the available part after which peaks are fetched again, so that long songs are not fetched over and over.
+ */
 const GROWTH = 1.05;
 const RETRY = 5000;
 
@@ -62,7 +64,11 @@ const isComplete = ({ segments_done, segment, samples }) => segments_done * segm
 /** Segments that are available, including those of the draft. @param {JobAudio} audio */
 const known = ({ segments_done, draft_done }) => segments_done + draft_done;
 
-/** Returns one scale for all lanes, so that their heights can be compared. @param {readonly Int8Array[]} lanes @returns {number} */
+/**
+ * Returns one scale for all lanes, so that their heights can be compared.
+ * @param {readonly Int8Array[]} lanes
+ * @returns {number}
+ */
 export function commonScale(lanes) {
   return lanes.reduce((scale, peaks) => peaks.reduce((top, peak) => Math.max(top, Math.abs(peak)), scale), MIN_SCALE);
 }

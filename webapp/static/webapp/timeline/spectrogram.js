@@ -9,7 +9,10 @@ const MARKS = [
   { hertz: 1000, text: "1 kHz" },
   { hertz: 10_000, text: "10 kHz" },
 ];
-/** Nine stops of matplotlib's "magma" (public domain), which is perceptually uniform, also in greyscale and for colour-blind people. */
+/**
+ * Nine stops of matplotlib's "magma" (public domain), which is perceptually uniform, also in greyscale and for
+ * colour-blind people.
+ */
 const MAGMA = [
   [0, 0, 4],
   [28, 16, 68],
@@ -31,7 +34,8 @@ export class Spectrogram {
 
   /**
    * @param {import("../lib/api.js").SpectrogramData} data @param {string} name of the stem
-   * @param {import("./timeline-pane.js").TimelinePane} pane the spectrogram covers it and is stretched with it, so that times agree
+   * @param {import("./timeline-pane.js").TimelinePane} pane the spectrogram covers it and is stretched with it, so that
+   *   times agree
    */
   constructor(data, name, pane) {
     this.data = data;
@@ -72,7 +76,12 @@ export class Spectrogram {
   }
 }
 
-/** @param {string} url @param {string} name @param {import("./timeline-pane.js").TimelinePane} pane @returns {Promise<Spectrogram>} */
+/**
+ * @param {string} url
+ * @param {string} name
+ * @param {import("./timeline-pane.js").TimelinePane} pane
+ * @returns {Promise<Spectrogram>}
+ */
 export async function drawSpectrogram(url, name, pane) {
   return new Spectrogram(await fetchSpectrogram(url), name, pane);
 }

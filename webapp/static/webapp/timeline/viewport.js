@@ -50,7 +50,10 @@ export class Viewport {
     return Math.min(this.start + this.width / this.scale, this.duration);
   }
 
-  /** @param {number} steps in, or out if negative @param {number} [around] second that stays where it is on the screen */
+  /**
+   * @param {number} steps in, or out if negative
+   * @param {number} [around] second that stays where it is on the screen
+   */
   zoom(steps, around = this.#isVisible(this.#position) ? this.#position : (this.start + this.end) / 2) {
     const place = (around - this.start) * this.scale;
     const pixels = Math.min(
@@ -88,7 +91,11 @@ export class Viewport {
     this.#position = seconds;
   }
 
-  /** Ctrl and wheel zoom around the pointer; Shift and wheel scroll. @param {WheelEvent} event @param {HTMLElement} lane under the pointer */
+  /**
+   * Ctrl and wheel zoom around the pointer; Shift and wheel scroll.
+   * @param {WheelEvent} event
+   * @param {HTMLElement} lane under the pointer
+   */
   onWheel(event, lane) {
     const across = event.deltaX || (event.shiftKey ? event.deltaY : 0);
     if (!event.ctrlKey && !across) return;

@@ -33,7 +33,10 @@ export class Waveform extends TimelinePane {
     this.wave.on("dragend", (fraction) => onSeek(fraction * duration));
   }
 
-  /** @param {Int8Array} peaks pairs of lowest and highest, of the available part @param {number} scale peak that fills the lane */
+  /**
+   * @param {Int8Array} peaks pairs of lowest and highest, of the available part
+   * @param {number} scale peak that fills the lane
+   */
   setPeaks(peaks, scale) {
     this.wave.load("", toChannels(peaks, this.duration, scale), this.duration).catch(() => undefined); // superseded by a later call
   }
@@ -41,7 +44,10 @@ export class Waveform extends TimelinePane {
 
 /**
  * Converts peaks to what wavesurfer draws above and below its middle line; silent where nothing is available yet.
- * @param {Int8Array} peaks @param {number} duration @param {number} scale @returns {[Float32Array, Float32Array]} highs and lows
+ * @param {Int8Array} peaks
+ * @param {number} duration
+ * @param {number} scale
+ * @returns {[Float32Array, Float32Array]} highs and lows
  */
 function toChannels(peaks, duration, scale) {
   const pairs = Math.max(1, Math.ceil(duration * PEAKS_PER_SECOND));
@@ -58,7 +64,8 @@ function toChannels(peaks, duration, scale) {
 }
 
 /**
- * Draws one of wavesurfer's adjacent canvases. Its own renderer returns to the middle line at both ends of a canvas, which
+ * Draws one of wavesurfer's adjacent canvases. Its own renderer returns to the middle line at both ends of a canvas,
+ * which
  * leaves a notch wherever two of them meet.
  * @param {(Float32Array | number[])[]} peaks highs and lows @param {CanvasRenderingContext2D} pen
  */
