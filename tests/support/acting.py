@@ -19,7 +19,7 @@ from webapp.models import COVER, DETECTION, LOST_AFTER, ORIGINAL, THUMBNAIL, Job
 from webapp.songs import queue
 from webapp.storage.base import store
 
-HEARD = {"stage": "confirmed", "stems": {"vocals": {"probability": 0.9, "presence": "present"}}}
+DETECTED = {"stage": "confirmed", "stems": {"vocals": {"probability": 0.9, "presence": "present"}}}
 RATE, SECONDS = 44_100, 12  # of the stems of a `real_job`
 PICTURE = base64.b64decode(  # a PNG of one pixel
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNoAAAAggCBd81ytgAAAABJRU5ErkJggg=="
@@ -56,7 +56,7 @@ def finish(job: Job, stems: tuple[str, ...] = ("vocals", "drums"), **more: Any) 
         "models": models,
     } | more
     files = {stem: job.directory / f"{stem}.wav" for stem in stems}
-    done = {"segments_done": 2, "blocks_done": 3, "blocks_total": 3, "detected": HEARD}
+    done = {"segments_done": 2, "blocks_done": 3, "blocks_total": 3, "detected": DETECTED}
     queue.finish(job, report, files, **original, **done)
 
 

@@ -34,7 +34,7 @@ from pipeline.audio.recording import SAMPLE_RATE, Recording  # noqa: E402
 from pipeline.audio.tags import Tags  # noqa: E402
 from pipeline.playback.segments import HEADROOM, SEGMENT, Block, SegmentWriter  # noqa: E402
 from webapp.models import DETECTION, Job, State, Stem, Track, User, Worker  # noqa: E402
-from webapp.songs.source_audio import keep  # noqa: E402
+from webapp.songs.source_audio import store_mixture  # noqa: E402
 
 Audio = NDArray[np.float32]
 
@@ -124,7 +124,7 @@ def write(wish: Wish, job: Job, upload: Path) -> dict[str, Any]:
     job.directory.mkdir(parents=True)
     upload.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory() as scratch:
-        kept = keep(job, mix(wish, Recording(Path(scratch, "mix"), tags=tags(wish)), upload))
+        kept = store_mixture(job, mix(wish, Recording(Path(scratch, "mix"), tags=tags(wish)), upload))
     (job.directory / DETECTION).write_text(json.dumps(detection(wish)), "utf-8")
     gain = kept["segment_gain"]
     done = {"segments_done": write_stems(wish, job.directory, gain), "draft_done": write_draft(wish, job.draft, gain)}

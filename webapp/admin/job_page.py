@@ -8,17 +8,10 @@ from django.utils import timezone
 
 from pipeline.options import DEFAULT_BLEED, STEMS, Options, bleeds, presets
 from webapp.api.representations import in_order, job_json
-from webapp.models import LIVE, Job, State
+from webapp.models import Job, State
+from webapp.songs.transitions import MODERATION
 
 SILENCE_DB = -150.0  # nothing but rounding
-ENDED = (State.FAILED, State.CANCELLED)
-POSSIBLE: dict[str, tuple[State, ...]] = {
-    "cancel": LIVE,
-    "requeue": (State.RUNNING, *ENDED),
-    "empty": (State.DONE, *ENDED),
-    "hand_over": (State.DONE,),
-}
-"""What can be done with a job in which state; all else always."""
 
 
 class RerunForm(forms.Form):
@@ -40,7 +33,7 @@ def is_possible(action: str, job: Job) -> bool:
     """Whether an action of the list makes sense on a job's own page."""
     if action == "delete_selected" or (action == "hand_over" and job.rerun_of_id is None):
         return False
-    return job.state in POSSIBLE.get(action, State.values)
+    return job.state in MODERATION.get(action, State.values)
 
 
 def job_page(job: Job, beside: str = "") -> dict[str, Any]:

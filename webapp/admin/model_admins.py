@@ -44,9 +44,9 @@ class Shown:
 class AccountAdmin(UserAdmin[User]):
     """Members and guests."""
 
-    list_display = ("username", "email", "is_guest", "held", "is_staff", "date_joined")
-    list_filter = ("is_guest", "held", "is_staff", "is_superuser", "is_active")
-    readonly_fields = ("is_guest", "held")
+    list_display = ("username", "email", "is_guest", "on_hold", "is_staff", "date_joined")
+    list_filter = ("is_guest", "on_hold", "is_staff", "is_superuser", "is_active")
+    readonly_fields = ("is_guest", "on_hold")
     actions = ("hold", "let_go")
 
     @admin.action(description="Hold their jobs", permissions=["change"])

@@ -1,16 +1,12 @@
 """What programs take along at once: a stem, all of them in one archive, or a mix. Pages ask for the same as exports."""
 
 import asyncio
-import hashlib
-import os
-import tempfile
 from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 from uuid import UUID
 
-from django.conf import settings
 from django.http import Http404, HttpRequest, HttpResponseBase, StreamingHttpResponse
 from django.views.decorators.http import require_GET, require_safe
 from rest_framework.exceptions import ValidationError
@@ -19,11 +15,11 @@ from zipstream import ZIP_STORED, ZipStream
 from pipeline.options import InvalidOption, Options
 from webapp.api.permissions import reach, user_of
 from webapp.exports import renderer
-from webapp.exports.spec import ExportSpec, export_spec
+from webapp.exports.spec import export_spec
 from webapp.http.problems import Busy
 from webapp.http.ranges import TYPES, as_attachment, chunks, send_file
 from webapp.http.zip import packed, parts
-from webapp.models import Job, Stem
+from webapp.models import Stem
 from webapp.storage.base import store
 from webapp.storage.filenames import tame
 
@@ -49,8 +45,8 @@ async def mix(request: HttpRequest, pk: UUID) -> HttpResponseBase:
     found = await _finished(request, pk)
     job = found[0].job
     with _explained():
-        wished = export_spec(request.GET, [stem.name for stem in found], beside=())
-        file, size, lowered = await asyncio.wrap_future(renderer.admit(_render, job, wished))
+        wished = export_spec(request.GET, [stem.name for stem in found], other_keys=())
+        file, size, lowered = await asyncio.wrap_future(renderer.admit(renderer.render_to_tempfile, job, wished))
     headers = {"Content-Length": str(size), "Content-Type": TYPES[wished.suffix], "X-Lowered-dB": f"{lowered:.2f}"}
     response = StreamingHttpResponse(_sent(file, size), headers=headers)
     return as_attachment(response, wished.filename(tame(job.track.title)))
@@ -78,26 +74,7 @@ async def _in_form(stem: Stem, query: Mapping[str, str]) -> Path:
     Options(**asked)
     if asked == own and stem.job.report.get("title") == stem.job.track.title:
         return stem.path
-    return await asyncio.wrap_future(renderer.admit(_converted, stem, **asked))
-
-
-def _converted(stem: Stem, format: str, bits: str, sample_rate: str) -> Path:
-    from pipeline.audio.encode import suffix  # noqa: PLC0415 - they load NumPy and ffmpeg
-    from pipeline.exports.stem_files import Form, write  # noqa: PLC0415
-    from webapp.songs.source_audio import tags_of  # noqa: PLC0415
-
-    title = hashlib.sha256(stem.job.track.title.encode()).hexdigest()[:8]
-    path = stem.job.published / stem.name / f"{format}-{bits}-{sample_rate}-{title}.{suffix(format)}"
-    with suppress(FileNotFoundError):
-        store().stat(path)
-        return path
-    renderer.require_space()
-    separated = renderer.separated(stem.job, format, sample_rate)
-    with separated as song, tempfile.TemporaryDirectory(dir=song.directory) as scratch:
-        made = Path(scratch, path.name)
-        write(song, stem.name, made, Form(format, bits, tags_of(stem.job)))
-        store().put(made, path)
-    return path
+    return await asyncio.wrap_future(renderer.admit(renderer.convert, stem, **asked))
 
 
 @contextmanager
@@ -111,23 +88,6 @@ def _explained() -> Iterator[None]:
         raise Busy(str(error)) from error
     except FileNotFoundError as error:  # deleted, or chosen anew, a moment ago
         raise Http404 from error
-
-
-def _render(job: Job, wished: ExportSpec) -> tuple[IO[bytes], int, float]:
-    """An open file that is gone once it is closed, its size, and the dB by which the mix was lowered."""
-    from pipeline.exports.mix import render  # noqa: PLC0415
-    from webapp.songs.source_audio import tags_of  # noqa: PLC0415
-
-    renderer.require_space()
-    with ExitStack() as stack:
-        file = stack.enter_context(tempfile.TemporaryFile(dir=settings.FILE_UPLOAD_TEMP_DIR))
-        with renderer.separated(job, wished.format, wished.sample_rate) as song:
-            tags = tags_of(job).version("mix")
-            lowered = render(song, wished.mix, file, wished.format, wished.bits, tags)
-        size = file.seek(0, os.SEEK_END)
-        file.seek(0)
-        stack.pop_all()  # from here on it is the response's to close
-        return file, size, lowered
 
 
 async def _sent(file: IO[bytes], size: int) -> AsyncIterator[bytes]:

@@ -30,7 +30,7 @@ def once(owner: User, key: str, wish: Mapping[str, Any], make: Callable[[], Job]
     try:
         with transaction.atomic():
             # First of all, so that of two at once one waits here for the other.
-            row = Idempotency.objects.create(owner=owner, key=key, wish=mark)
+            row = Idempotency.objects.create(owner=owner, key=key, request_digest=mark)
             row.job = make()
             row.save(update_fields=["job"])
             return row.job, True
@@ -38,6 +38,6 @@ def once(owner: User, key: str, wish: Mapping[str, Any], make: Callable[[], Job]
         before = Idempotency.objects.select_related("job__track").filter(owner=owner, key=key).first()
         if before is None or before.job is None:
             raise
-    if before.wish != mark:
+    if before.request_digest != mark:
         raise KeyReused(key)
     return before.job, False

@@ -25,7 +25,7 @@ from webapp.api.representations import in_order, job_json, jobs_json, stems_json
 from webapp.api.requests import JobOptions, SongOrder, StemSelection, Title, TrackOrder
 from webapp.http.problems import Conflict, Unavailable
 from webapp.models import Job, State, User
-from webapp.songs import actions, queue, transitions
+from webapp.songs import actions, transitions
 from webapp.songs.queries import all_jobs, jobs_of
 
 LONGEST_KEY = 255
@@ -144,7 +144,7 @@ class JobViewSet(Resource[Job]):
     def retry(self, request: Request, pk: UUID) -> Response:
         """Try again."""
         job = own(request, pk)
-        if job.state == State.FAILED and "retry" not in queue.actions_of(job):
+        if job.state == State.FAILED and "retry" not in transitions.actions_of(job):
             raise Conflict("The file itself cannot be separated, so another try would fail too. Upload another one.")
         if not actions.retry(job, person(request)):
             raise Conflict("Only a failed or cancelled job can be tried again.")

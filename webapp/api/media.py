@@ -85,7 +85,7 @@ async def peaks(request: HttpRequest, pk: UUID, name: str) -> HttpResponseBase:
 def _whole(path: Path) -> bytes:
     """A file, which may not be there yet."""
     try:
-        with closing(store().part(path)) as file:
+        with closing(store().open_from(path)) as file:
             return file.read()
     except FileNotFoundError:
         return b""
@@ -114,7 +114,7 @@ def _drawn(stem: Stem) -> tuple[Path, int, int]:
     try:
         size = store().stat(path).size
     except FileNotFoundError:
-        with store().at_hand(stem.job.published, INDEX, stem.name) as folder:
+        with store().local_copy(stem.job.published, INDEX, stem.name) as folder:
             drawn = cached(folder, stem.name)
             size = drawn.stat().st_size
             store().put(drawn, path)

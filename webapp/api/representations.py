@@ -10,7 +10,7 @@ from django.urls import reverse
 from pipeline.options import DEFAULT_BLEED, DRAFT, STEMS, experimental_stems, stem_choices
 from webapp.api import schemas
 from webapp.models import SAMPLE_RATE, Export, Job, State, Stem, Track, User
-from webapp.songs.queue import actions_of
+from webapp.songs.transitions import actions_of
 from webapp.songs.wait_status import Queue
 
 

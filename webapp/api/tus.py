@@ -167,11 +167,11 @@ async def _take(request: HttpRequest, pk: UUID) -> Upload:
         mine = await Upload.objects.aget(pk=pk)
         await resumable.receive(mine, *piece)
         return await Upload.objects.aget(pk=pk)
-    except resumable.Moved as error:
+    except resumable.OffsetConflict as error:
         raise Conflict(GO_ON.format("other")) from error
-    except resumable.TooMuch as error:
+    except resumable.LengthExceeded as error:
         raise ValidationError({"body": f"The upload was announced with {mine.length} bytes. More came."}) from error
-    except resumable.Damaged as error:
+    except resumable.ChecksumMismatch as error:
         raise Mismatch from error
     except Unusable as error:
         raise ValidationError({"file": error.messages}) from error

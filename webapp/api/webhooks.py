@@ -95,7 +95,7 @@ class WebhookViewSet(Resource[Webhook]):
     def create(self, request: Request) -> Response:
         """Make one. The answer holds its secret, which signs what is sent, and which is not told again."""
         wish = self.wish()
-        if _mine(request).count() >= outbox.MOST:
+        if _mine(request).count() >= outbox.MAX_WEBHOOKS:
             raise Conflict(outbox.TOO_MANY)
         return _with_secret(outbox.create(request.user, **wish), status.HTTP_201_CREATED)  # type: ignore[arg-type]
 

@@ -39,7 +39,7 @@ def as_attachment(response: HttpResponseBase, filename: str) -> HttpResponseBase
 async def send_file(request: HttpRequest, path: Path, content_type: str) -> HttpResponseBase:
     """The file, a part of it (206), 304, 412 or 416, as the request's headers ask."""
     stat = await _stat(path)
-    if address := store().sent_by_nginx(path):
+    if address := store().nginx_path(path):
         headers = {"X-Accel-Redirect": address, "Content-Type": content_type, "Cache-Control": CACHING}
         return HttpResponse(headers=headers)
     headers = {
@@ -83,7 +83,7 @@ def _part(request: HttpRequest, etag: str, size: int) -> range | None:
 
 async def _read(path: Path, part: range) -> AsyncIterator[bytes]:
     """The file's bytes, read in another thread so that a slow disk or network holds nobody up."""
-    with closing(await asyncio.to_thread(store().part, path, part.start)) as file:
+    with closing(await asyncio.to_thread(store().open_from, path, part.start)) as file:
         async for chunk in chunks(file, len(part)):
             yield chunk
 

@@ -13,7 +13,7 @@ from webapp.storage.base import store
 
 def parts(path: Path) -> Iterator[bytes]:
     """Read no sooner than its turn comes."""
-    with closing(store().part(path)) as file:
+    with closing(store().open_from(path)) as file:
         while chunk := file.read(CHUNK):
             yield chunk
 

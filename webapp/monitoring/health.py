@@ -63,7 +63,7 @@ def _broker() -> str:
 
 
 def _storage() -> str:
-    return "ok" if store().answers() else "The data folder cannot be written to."
+    return "ok" if store().is_writable() else "The data folder cannot be written to."
 
 
 def _worker() -> str:

@@ -48,7 +48,7 @@ class Figured(Collector):
         now = self._now
         since = now.waiting_since
         yield _gauge("jobs", "Jobs by state.", now.jobs, "state")
-        yield _gauge("jobs_held", "Queued jobs whose owner is on hold.", now.held)
+        yield _gauge("jobs_on_hold", "Queued jobs whose owner is on hold.", now.on_hold)
         yield _gauge("jobs_pending_review", "Jobs that somebody should listen to.", now.pending)
         waited = (timezone.now() - since).total_seconds() if since else 0.0
         yield _gauge("queue_wait_seconds", "How long the oldest job has waited for a worker.", waited)

@@ -41,10 +41,10 @@ class Disk:
 
 @dataclass(frozen=True, slots=True)
 class Stats:
-    """One moment. jobs: by state, deleted ones left out. held: of the queued, those whose owner must wait."""
+    """One moment. jobs: by state, deleted ones left out. on_hold: of the queued, those whose owner must wait."""
 
     jobs: dict[str, int]
-    held: int
+    on_hold: int
     pending: int
     waiting_since: datetime | None
     workers: list[Worker]
@@ -56,7 +56,7 @@ class Stats:
     @property
     def waiting(self) -> int:
         """Jobs that only wait for a worker."""
-        return self.jobs[State.QUEUED] - self.held
+        return self.jobs[State.QUEUED] - self.on_hold
 
 
 def current_stats() -> Stats:
@@ -64,10 +64,10 @@ def current_stats() -> Stats:
     kept = Job.objects.filter(deleted_at=None)
     counted = dict(kept.values_list("state").annotate(Count("pk")))
     queued = kept.filter(state=State.QUEUED)
-    oldest = queued.filter(track__owner__held=False).order_by("queued_at").values_list("queued_at", flat=True)
+    oldest = queued.filter(track__owner__on_hold=False).order_by("queued_at").values_list("queued_at", flat=True)
     return Stats(
         jobs={state: counted.get(state, 0) for state in State.values},
-        held=queued.filter(track__owner__held=True).count(),
+        on_hold=queued.filter(track__owner__on_hold=True).count(),
         pending=kept.filter(review=Verdict.PENDING).count(),
         waiting_since=oldest.first(),
         workers=list(Worker.objects.alive().order_by("name")),

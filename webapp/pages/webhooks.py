@@ -46,7 +46,7 @@ class MakeWebhook(ForMembers, FormView[WebhookForm]):
     def form_valid(self, form: WebhookForm) -> HttpResponse:
         """No redirect: nothing would remember the secret on the way."""
         user: Any = self.request.user
-        if user.webhooks.count() >= outbox.MOST:
+        if user.webhooks.count() >= outbox.MAX_WEBHOOKS:
             form.add_error(None, outbox.TOO_MANY)
             return self.form_invalid(form)
         return _secret(self.request, outbox.create(user, **form.cleaned_data))

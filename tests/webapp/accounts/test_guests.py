@@ -65,7 +65,7 @@ class TestGuests:
         assert User.objects.count() == 2
 
     @pytest.mark.parametrize("path", ["/api/v1/jobs/", "/api/v1/jobs/demo/"])
-    def test_switched_off_they_are_told_to_log_in(self, settings, path):
+    def test_switched_off_they_are_asked_to_log_in(self, settings, path):
         settings.GUESTS = False
         settings.DEMO_SONG.touch()
         client = Client()

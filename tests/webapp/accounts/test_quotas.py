@@ -35,13 +35,13 @@ class TestMinutes:
         make_job(State.DONE)
         Usage.objects.update(at=timezone.now() - quotas.MONTH)
         assert used(owner) == 0
-        quotas.forget()
+        quotas.delete_old_usage()
         assert not Usage.objects.exists()
 
     def test_what_is_recent_is_not_forgotten(self, make_job):
         make_job(State.DONE)
         Usage.objects.update(at=timezone.now() - quotas.MONTH + timedelta(hours=1))
-        quotas.forget()
+        quotas.delete_old_usage()
         assert Usage.objects.exists()
 
     def test_a_song_in_work_counts_until_it_fails(self, make_job, owner):
@@ -76,7 +76,7 @@ class TestMinutes:
         with pytest.raises(quotas.QuotaUsedUp, match="longer than the minutes you have left"):
             quotas.require_minutes(job, 20)
 
-    def test_what_was_finished_before_is_chosen_anew_at_no_charge(self, make_job, settings):
+    def test_what_was_finished_before_is_reselected_at_no_charge(self, make_job, settings):
         job = make_job(State.DONE)
         actions.reselect_stems(job, ["drums"])
         settings.MINUTES = 0.01
@@ -121,7 +121,7 @@ class TestRoom:
 
 
 class TestWhose:
-    def test_guests_have_less_and_are_told_how_to_have_more(self, settings):
+    def test_guests_have_less_and_learn_how_to_have_more(self, settings):
         guest = Client()
         upload(guest)
         Usage.objects.create(user=User.objects.get(), seconds=60)
@@ -177,7 +177,7 @@ class TestWhose:
 
 
 class TestRequests:
-    def test_too_many_are_told_when_to_come_back(self, browser, settings):
+    def test_too_many_learn_when_to_come_back(self, browser, settings):
         settings.REQUESTS = 2
         assert [browser.get("/api/v1/me/").status_code for _ in range(3)] == [200, 200, 429]
         answer = browser.get("/api/v1/models/")

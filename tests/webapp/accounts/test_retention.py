@@ -107,7 +107,7 @@ class TestExpiry:
     def test_guests_songs_go_when_their_time_is_over(self, guest, committing):
         age(User.objects.get(), days=settings.GUEST_DAYS + 1)
         with committing():
-            heartbeat.pulse("w")
+            heartbeat.beat("w")
         assert not Job.objects.exists()
         assert not User.objects.exists()
         assert media() == []
@@ -116,29 +116,29 @@ class TestExpiry:
     @pytest.mark.usefixtures("guest")
     def test_until_then_they_stay(self):
         age(User.objects.get(), days=settings.GUEST_DAYS, minutes=-1)
-        retention.expire()
+        retention.delete_expired()
         assert Job.objects.count() == User.objects.count() == 1
 
     def test_of_an_old_guest_only_the_old_songs_go(self, guest):
         age(User.objects.get(), days=settings.GUEST_DAYS + 1)
         upload(guest, "New.mp3")
-        retention.expire()
+        retention.delete_expired()
         assert [track.title for track in Track.objects.all()] == ["New"]
         assert User.objects.count() == 1
 
     def test_members_songs_stay(self, make_job, owner):
         job = make_job(State.DONE)
         age(owner, days=10 * settings.GUEST_DAYS)
-        retention.expire()
+        retention.delete_expired()
         assert list(Job.objects.all()) == [job]
 
     def test_much_is_removed_a_little_at_a_time(self, guest):
-        for _ in range(retention.AT_ONCE):
+        for _ in range(retention.BATCH):
             upload(guest)
         age(User.objects.get(), days=settings.GUEST_DAYS + 1)
-        retention.expire()
+        retention.delete_expired()
         assert Track.objects.count() == 1
-        retention.expire()
+        retention.delete_expired()
         assert not User.objects.exists()
 
     def test_the_site_says_how_long(self, guest, settings):
@@ -148,5 +148,5 @@ class TestExpiry:
 
     def test_sessions_that_are_over_are_forgotten(self, browser):
         Session.objects.create(session_key="old", session_data="", expire_date=timezone.now() - timedelta(minutes=1))
-        retention.expire()
+        retention.delete_expired()
         assert [session.session_key for session in Session.objects.all()] == [browser.session.session_key]

@@ -227,9 +227,9 @@ def test_nothing_is_edited_by_hand(make_job, admin_client):
 def test_jobs_of_an_account_are_held_and_let_go(make_job, admin_client, owner):
     data = {"_selected_action": [str(owner.pk)], "index": "0"}
     admin_client.post("/admin/webapp/user/", data | {"action": "hold"})
-    assert User.objects.get(pk=owner.pk).held
+    assert User.objects.get(pk=owner.pk).on_hold
     admin_client.post("/admin/webapp/user/", data | {"action": "let_go"})
-    assert not User.objects.get(pk=owner.pk).held
+    assert not User.objects.get(pk=owner.pk).on_hold
 
 
 def test_the_first_page_says_how_it_goes(make_job, reviewer, owner, stranger):
@@ -240,7 +240,7 @@ def test_the_first_page_says_how_it_goes(make_job, reviewer, owner, stranger):
     moderation.hold(User.objects.filter(pk=owner.pk))
     answer = reviewer.get("/admin/")
     now = answer.context["figures"]
-    assert (now.waiting, now.held, now.pending, now.day.songs, len(now.workers)) == (1, 1, 1, 1, 1)
+    assert (now.waiting, now.on_hold, now.pending, now.day.songs, len(now.workers)) == (1, 1, 1, 1, 1)
     assert now.day.hours == pytest.approx(20 / 3600)
     assert [(row.cause, row.count) for row in now.failures] == [(Cause.DISK, 1)]
     html = answer.content.decode()

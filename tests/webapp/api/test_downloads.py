@@ -11,7 +11,6 @@ import soxr
 from support.acting import RATE, SECONDS, claimed, decoded, files_below, fresh, noise
 
 from pipeline.playback.segments import Block, SegmentWriter
-from webapp.api import downloads
 from webapp.exports import renderer
 from webapp.models import State, Stem
 from webapp.songs import actions
@@ -91,8 +90,8 @@ def test_an_end_after_the_end_is_the_end(job, owner, fetch, end):
 
 def test_nothing_is_left_behind(job, owner, fetch, monkeypatch):
     files = []
-    make = downloads.tempfile.TemporaryFile
-    monkeypatch.setattr(downloads.tempfile, "TemporaryFile", lambda **where: files.append(make(**where)) or files[-1])
+    make = renderer.tempfile.TemporaryFile
+    monkeypatch.setattr(renderer.tempfile, "TemporaryFile", lambda **where: files.append(make(**where)) or files[-1])
     fetch(f"/api/v1/jobs/{job.pk}/mix", owner)
     fetch(f"/api/v1/jobs/{job.pk}/mix?start=99", owner)
     assert [file.closed for file in files] == [True, True]

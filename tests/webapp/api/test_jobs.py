@@ -352,10 +352,6 @@ def test_admin_deletes_files_too(make_job, admin_client, committing):
     assert not job.folder.exists()
 
 
-def test_jobs_module_knows_no_http():
-    assert not {"HttpRequest", "Request", "Response"} & set(vars(queue))
-
-
 class TestStems:
     def test_another_choice_queues_the_job(self, browser, make_job):
         job = make_job(State.DONE)

@@ -91,10 +91,10 @@ def test_deleting_it_deletes_its_deliveries(browser, hook, address):
 
 
 def test_there_are_only_so_many(browser, owner):
-    for _ in range(outbox.MOST):
+    for _ in range(outbox.MAX_WEBHOOKS):
         outbox.create(owner, PLACE, [])
     assert make(browser).status_code == 409
-    assert Webhook.objects.count() == outbox.MOST
+    assert Webhook.objects.count() == outbox.MAX_WEBHOOKS
 
 
 def test_others_find_nothing(hook, address, stranger):

@@ -1,4 +1,4 @@
-"""Exports: every kind of file is what was asked for, and a file's way from the wish to its end is told truthfully."""
+"""Exports: every kind of file is what was requested, and reports its progress truthfully."""
 
 import io
 import threading
@@ -33,22 +33,22 @@ def job(real_job):
 @pytest.fixture
 def ask(browser):
     """POST to a job's exports."""
-    return lambda job, **wish: browser.post(f"/api/v1/jobs/{job.pk}/exports/", wish, content_type="application/json")
+    return lambda job, **spec: browser.post(f"/api/v1/jobs/{job.pk}/exports/", spec, content_type="application/json")
 
 
 @pytest.fixture
-def told(monkeypatch):
-    """Every progress is noted, and `told` is called after each."""
+def on_update(monkeypatch):
+    """Stores every progress, and the installed function is called after each update."""
     monkeypatch.setattr(renderer, "WRITE_EVERY", 0.0)
 
     def install(call):
-        note = renderer._note
+        note = renderer._update
 
         def noting(export, **fields):
             note(export, **fields)
             call(fields)
 
-        monkeypatch.setattr(renderer, "_note", noting)
+        monkeypatch.setattr(renderer, "_update", noting)
 
     return install
 
@@ -100,7 +100,7 @@ class TestKinds:
         assert made["filename"] == "Blue_ Monday_ - drums.mp3"
         assert fetch(made["file_url"], owner).headers["Content-Type"] == "audio/mpeg"
 
-    def test_what_would_clip_is_lowered_and_told(self, job, ask):
+    def test_what_would_clip_is_lowered_and_reported(self, job, ask):
         assert ask(job, what="mix", vocals=6, drums=6, format="flac").json()["lowered_db"] > 6
         assert ask(job, what="mix", vocals=6, drums=6, bits="float").json()["lowered_db"] == 0
 
@@ -115,7 +115,7 @@ class TestKinds:
 
 class TestRefusals:
     @pytest.mark.parametrize(
-        ("wish", "words"),
+        ("spec", "words"),
         [
             ({"what": "video"}, "mix, stem, stems, ni"),
             ({"what": "stem"}, "vocals"),
@@ -130,8 +130,8 @@ class TestRefusals:
             ({"what": "ni"}, "no bass and no other"),
         ],
     )
-    def test_what_makes_no_sense_is_explained(self, job, ask, wish, words):
-        answer = ask(job, **wish)
+    def test_what_makes_no_sense_is_explained(self, job, ask, spec, words):
+        answer = ask(job, **spec)
         assert answer.status_code == 400 and words in answer.json()["detail"]
         assert not Export.objects.exists()
 
@@ -164,7 +164,7 @@ class TestFailing:
             (FileNotFoundError(), renderer.GONE),
         ],
     )
-    def test_our_faults_are_told_kindly_and_leave_no_file(self, job, ask, monkeypatch, error, message):
+    def test_our_faults_are_explained_and_leave_no_file(self, job, ask, monkeypatch, error, message):
         def fail(*_):
             raise error
 
@@ -191,23 +191,25 @@ class TestFailing:
 
 @pytest.mark.usefixtures("immediately")
 class TestOnItsWay:
-    def test_progress_goes_up(self, job, ask, told):
+    def test_progress_goes_up(self, job, ask, on_update):
         seen = []
-        told(lambda fields: seen.append(fields.get("progress")))
+        on_update(lambda fields: seen.append(fields.get("progress")))
         ask(job, what="stems")
         steps = [progress for progress in seen if progress is not None]
         assert len(steps) > 3 and steps == sorted(steps) and steps[-1] == 1.0 and steps[0] > 0
 
-    def test_it_is_told_sparingly(self, job, ask, monkeypatch):
+    def test_progress_is_stored_sparingly(self, job, ask, monkeypatch):
         clock = iter(range(1000))
         monkeypatch.setattr(renderer, "monotonic", lambda: next(clock) / 1e6)
         notes = []
-        note = renderer._note
-        monkeypatch.setattr(renderer, "_note", lambda export, **fields: notes.append(fields) or note(export, **fields))
+        note = renderer._update
+        monkeypatch.setattr(
+            renderer, "_update", lambda export, **fields: notes.append(fields) or note(export, **fields)
+        )
         ask(job, what="stems")
         assert [fields["state"] for fields in notes] == [State.RUNNING, State.DONE]
 
-    def test_cancelling_stops_it_and_leaves_nothing(self, job, ask, browser, told, committing):
+    def test_cancelling_stops_it_and_leaves_nothing(self, job, ask, browser, on_update, committing):
         noted = []
 
         def cancel(_fields):
@@ -216,20 +218,20 @@ class TestOnItsWay:
                 with committing():
                     browser.delete(f"/api/v1/jobs/{job.pk}/exports/{Export.objects.get().pk}/")
 
-        told(cancel)
+        on_update(cancel)
         ask(job, what="stems")
         assert len(noted) == 2
         assert not Export.objects.exists()
         assert not [path for path in files_below(job.folder) if "exports" in path]
 
-    def test_deleting_the_song_stops_it(self, job, ask, told):
-        told(lambda fields: actions.delete(job) if fields.get("progress") else None)
+    def test_deleting_the_song_stops_it(self, job, ask, on_update):
+        on_update(lambda fields: actions.delete(job) if fields.get("progress") else None)
         ask(job, what="stems")
         assert not Export.objects.exists()
 
     def test_a_database_away_for_a_moment_costs_no_work(self, job, ask, monkeypatch):
         monkeypatch.setattr(renderer, "WRITE_EVERY", 0.0)
-        note, faults = renderer._note, [1, 1]
+        note, faults = renderer._update, [1, 1]
 
         def flaky(export, **fields):
             if "state" not in fields and faults:
@@ -237,7 +239,7 @@ class TestOnItsWay:
                 raise OperationalError("database is locked")
             note(export, **fields)
 
-        monkeypatch.setattr(renderer, "_note", flaky)
+        monkeypatch.setattr(renderer, "_update", flaky)
         assert ask(job, what="stems").json()["state"] == "done"
         assert not faults
 
@@ -274,7 +276,7 @@ class TestList:
         assert fetch(f"/api/v1/jobs/{job.pk}/exports/{export.pk}/file", owner).status == 404
 
     def test_only_the_newest_files_of_a_song_stay(self, job, ask, committing, monkeypatch):
-        monkeypatch.setattr(renderer, "KEPT", 2)
+        monkeypatch.setattr(renderer, "MAX_PER_SONG", 2)
         with committing():
             made = [ask(job, what="mix", end=1).json()["id"] for _ in range(4)]
         assert {str(export.pk) for export in Export.objects.all()} == set(made[2:])
@@ -322,7 +324,7 @@ class TestHousekeeping:
         monkeypatch.setattr(stem_files, "write", lambda *_: beaten.wait(10) or pytest.fail("no beat"))
         ask(job, what="stem", stem="drums")
         assert beaten.is_set()
-        assert not [thread for thread in threading.enumerate() if thread.name == "render-pulse"]
+        assert not [thread for thread in threading.enumerate() if thread.name == "render-heartbeat"]
 
     def test_files_of_yesterday_are_removed(self, job, settings, committing):
         settings.EXPORT_HOURS = 2.0
@@ -331,7 +333,7 @@ class TestHousekeeping:
         Export.objects.filter(pk=old.pk).update(created_at=timezone.now() - timedelta(hours=2, minutes=1))
         Export.objects.filter(pk=new.pk).update(created_at=timezone.now() - timedelta(hours=1, minutes=59))
         with committing():
-            renderer.forget_old()
+            renderer.delete_old_exports()
         assert [export.pk for export in Export.objects.all()] == [new.pk]
         assert not old.folder.exists()
 

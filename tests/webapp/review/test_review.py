@@ -86,7 +86,7 @@ def test_flags_are_those_of_the_last_result(make_job):
     assert not job.flags.exists()
 
 
-def test_programs_are_told_the_evidence(make_job, browser):
+def test_the_api_reports_the_evidence(make_job, browser):
     job = claimed(make_job())
     finish(job, evidence={"vocals": FINE})
     assert browser.get(f"/api/v1/jobs/{job.pk}/").json()["quality"] == {"vocals": FINE}
@@ -108,7 +108,7 @@ def test_reviewers_may_review_and_look_but_not_delete(reviewer):
     assert reviewer.get_all_permissions() == {"webapp.view_job", "webapp.review_job", "webapp.view_track"}
 
 
-def test_a_second_try_is_not_told_to_the_owner_before_it_is_handed_over(make_job, reviewer, browser, sent, committing):
+def test_a_rerun_is_not_announced_to_the_owner_before_it_is_handed_over(make_job, reviewer, browser, sent, committing):
     job = make_job(State.DONE)
     outbox.create(job.track.owner, "https://example.org/", [])
     with committing():
@@ -159,7 +159,7 @@ def test_held_jobs_are_in_nobodys_way(make_job, owner, stranger):
     assert Queue().position(waiting) == 0
 
 
-def test_what_runs_goes_on_when_its_owner_is_held(make_job, owner):
+def test_what_runs_goes_on_when_its_owner_is_on_hold(make_job, owner):
     job = claimed(make_job())
     moderation.hold(User.objects.filter(pk=owner.pk))
     finish(job)

@@ -45,8 +45,8 @@ class TestCreate:
         assert track.file.read() == SONG
         assert track.file.name == f"tracks/{track.pk}.flac"
         coding = {"format": "flac", "bits": "float", "sample_rate": "source"}
-        wish = {"stems": [], "preset": "default", "bleed": "strong"} | coding
-        assert (fresh(job).state, fresh(job).options) == (State.QUEUED, wish)
+        options = {"stems": [], "preset": "default", "bleed": "strong"} | coding
+        assert (fresh(job).state, fresh(job).options) == (State.QUEUED, options)
         assert sent == ["webapp.tasks.separate"]
 
     def test_survives_a_queue_that_does_not_answer(self, owner, committing, monkeypatch, caplog):
@@ -386,7 +386,7 @@ class TestLostWorkers:
         queue.heartbeat("old")
         queue.heartbeat("new")
         silence("old", seconds=25 * 3600)
-        queue.forget_workers()
+        queue.delete_old_workers()
         assert [worker.name for worker in Worker.objects.all()] == ["new"]
 
     def test_an_idle_worker_sends_lost_hints_again(self, make_job, sent):
@@ -465,14 +465,14 @@ class TestChoose:
         assert {stem.name for stem in fresh(job).stems.all()} == {"vocals", "bass"}
 
     @pytest.mark.parametrize(
-        ("end", "told"),
+        ("end", "message"),
         [
             (actions.cancel, ""),
             (lambda job: queue.fail(job, "The disk is full."), "The disk is full."),
             (lambda job: queue.fail_stalled(job.worker), queue.STALLED),
         ],
     )
-    def test_an_end_on_the_way_leaves_what_there_was(self, make_job, end, told, committing, browser, fetch, owner):
+    def test_an_end_on_the_way_leaves_what_there_was(self, make_job, end, message, committing, browser, fetch, owner):
         job = make_job(State.DONE)
         before = browser.get(f"/api/v1/jobs/{job.pk}/").json()
         actions.reselect_stems(job, ["drums"])
@@ -484,11 +484,11 @@ class TestChoose:
         after = browser.get(f"/api/v1/jobs/{job.pk}/").json()
         tried = {name: after[name] for name in ("started_at", "finished_at")}  # of the last attempt
         assert tried["started_at"] > before["started_at"]
-        assert after == before | tried | {"notice": told, "error": told, "blocks_done": 0, "blocks_total": 0}
+        assert after == before | tried | {"notice": message, "error": message, "blocks_done": 0, "blocks_total": 0}
         assert fetch(after["stems"][0]["download_url"], owner).status == 200
 
     def test_a_row_read_too_early_deletes_nothing(self, make_job, committing):
-        """A page that was opened before the job was done, and its stems chosen anew in another."""
+        """A page that was opened before the job was done, and its stems reselected in another."""
         early = claimed(make_job())
         finish(early)
         actions.reselect_stems(fresh(early), [])

@@ -110,8 +110,8 @@ def test_a_file_that_the_probe_does_not_survive_is_refused(browser, probing, mon
 def test_the_probe_is_given_no_secrets(browser, probing, monkeypatch):
     monkeypatch.setenv("SECRET_KEY", "very secret")
     probing("import json, os; print(json.dumps({'refused': ' '.join(sorted(os.environ))}))")
-    told = set(upload(browser).json()["detail"].split())
-    assert told <= {"PYTHONPATH", "LC_CTYPE", *limits.PROBE_ENVIRONMENT}
+    seen = set(upload(browser).json()["detail"].split())
+    assert seen <= {"PYTHONPATH", "LC_CTYPE", *limits.PROBE_ENVIRONMENT}
 
 
 def test_where_no_process_can_be_started_the_worker_decides(browser, monkeypatch, tmp_path):

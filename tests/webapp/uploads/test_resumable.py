@@ -37,13 +37,13 @@ ROOT = Path(__file__).parents[3]
 pytestmark = pytest.mark.django_db
 
 
-def metadata(**told):
-    return ",".join(f"{key} {base64.b64encode(value.encode()).decode()}" for key, value in told.items())
+def metadata(**fields):
+    return ",".join(f"{key} {base64.b64encode(value.encode()).decode()}" for key, value in fields.items())
 
 
-def announce(client, **told):
-    told = {"filename": "My Song.flac"} | told
-    return client.post(URL, headers=TUS | {"Upload-Length": str(len(SONG)), "Upload-Metadata": metadata(**told)})
+def announce(client, **fields):
+    fields = {"filename": "My Song.flac"} | fields
+    return client.post(URL, headers=TUS | {"Upload-Length": str(len(SONG)), "Upload-Metadata": metadata(**fields)})
 
 
 def send(client, url, piece, offset, **more):
@@ -82,10 +82,10 @@ class TestProtocol:
         job = Job.objects.get()
         assert (job.track.owner, job.track.title, job.track.filename) == (owner, "Another", "My Song.flac")
         assert job.track.file.read() == SONG
-        wish = {name: job.options[name] for name in ("stems", "format", "bleed")}
-        assert wish == {"stems": ["drums", "bass"], "format": "flac", "bleed": "strong"}
-        told = browser.get(url).json()
-        assert (told["job"], told["job_url"]) == (str(job.pk), f"/api/v1/jobs/{job.pk}/")
+        options = {name: job.options[name] for name in ("stems", "format", "bleed")}
+        assert options == {"stems": ["drums", "bass"], "format": "flac", "bleed": "strong"}
+        data = browser.get(url).json()
+        assert (data["job"], data["job_url"]) == (str(job.pk), f"/api/v1/jobs/{job.pk}/")
         assert files_below(settings.DATA) == [f"media/tracks/{job.track.pk}.flac"]
 
     def test_it_tells_where_to_go_on(self, browser, url):
@@ -166,13 +166,13 @@ class TestAnnouncing:
         assert Upload.objects.count() == (status == 201)
 
     @pytest.mark.parametrize(
-        "told",
+        "fields",
         [{"stems": "drums,kazoo"}, {"format": "wma"}, {"bleed": "lots"}, {"filename": "x" * 256}],
     )
-    def test_the_options(self, browser, told):
-        answer = announce(browser, **told)
+    def test_the_options(self, browser, fields):
+        answer = announce(browser, **fields)
         assert answer.status_code == 400
-        assert answer.json()["errors"][0]["field"] in told
+        assert answer.json()["errors"][0]["field"] in fields
 
     @pytest.mark.parametrize("header", ["filename ?", "filename /w==", "filename a"])
     def test_nonsense(self, browser, header):
@@ -243,7 +243,7 @@ class TestRaces:
             yield SONG[:20]
 
         upload = Upload.objects.get()
-        with pytest.raises(resumable.Moved):
+        with pytest.raises(resumable.OffsetConflict):
             async_to_sync(resumable.receive)(upload, 0, pieces())
         assert standing(browser, url) == 20
         send(browser, url, SONG[20:], 20)
@@ -273,7 +273,7 @@ class TestRaces:
         old = Upload.objects.exclude(pk=kept.split("/")[-2])
         old.update(expires_at=timezone.now() - timedelta(seconds=1))
         with committing():
-            heartbeat.pulse("w")
+            heartbeat.beat("w")
         assert [str(upload.pk) in kept for upload in Upload.objects.all()] == [True]
         assert len(files_below(settings.DATA)) == 1
 
@@ -286,7 +286,7 @@ class TestRaces:
 class TestStreaming:
     """What Django and the view see of a request, and the headers of the answer."""
 
-    def told(self, messages, kind=streamed_body.STREAMED, reads=True):
+    def receive(self, messages, kind=streamed_body.STREAMED, reads=True):
         """What Django is given of a body, what the view then reads, if it does, and the headers of the answer."""
         seen = {"view": []}
 
@@ -311,7 +311,7 @@ class TestStreaming:
     def test_the_view_has_the_body_as_it_comes(self):
         first = {"type": "http.request", "body": b"first", "more_body": True}
         last = {"type": "http.request", "body": b"last"}
-        seen = self.told([first, last])
+        seen = self.receive([first, last])
         assert seen == {
             "django": {"type": "http.request", "body": b"", "more_body": False},
             "view": [b"first", b"last"],
@@ -320,21 +320,21 @@ class TestStreaming:
 
     def test_what_came_before_a_break_counts(self):
         first = {"type": "http.request", "body": b"first", "more_body": True}
-        assert self.told([first, {"type": "http.disconnect"}])["view"] == [b"first", b""]
+        assert self.receive([first, {"type": "http.disconnect"}])["view"] == [b"first", b""]
 
     def test_a_silent_connection_is_given_up(self, monkeypatch):
         monkeypatch.setattr(streamed_body, "IDLE", 0.01)
         first = {"type": "http.request", "body": b"first", "more_body": True}
-        seen = self.told([first])
+        seen = self.receive([first])
         assert (seen["view"], seen["headers"]) == ([b"first"], [(b"connection", b"close")])
 
     def test_who_is_refused_hears_it_at_once(self):
         first = {"type": "http.request", "body": b"first", "more_body": True}
-        assert self.told([first], reads=False)["headers"] == [(b"connection", b"close")]
+        assert self.receive([first], reads=False)["headers"] == [(b"connection", b"close")]
 
     def test_other_requests_are_left_alone(self):
         whole = {"type": "http.request", "body": b"whole"}
-        seen = self.told([whole], b"application/json")
+        seen = self.receive([whole], b"application/json")
         assert seen == {"django": whole, "view": [b"all at once"], "headers": []}
 
 
@@ -411,8 +411,8 @@ def test_a_stock_client_gets_300_mb_through_a_connection_that_breaks(server, tmp
             file.writeframesraw(number.to_bytes(4) + block[4:])
     way = Cutter(port, [60_000_000, 1_000, 150_000_000])
     client = TusClient(f"http://127.0.0.1:{way.port}{URL}", headers={"Authorization": f"Bearer {token}"})
-    told = {"filename": "long.wav", "stems": "drums", "format": "flac"}
-    upload = client.uploader(str(song), metadata=told, retries=6, retry_delay=0)
+    fields = {"filename": "long.wav", "stems": "drums", "format": "flac"}
+    upload = client.uploader(str(song), metadata=fields, retries=6, retry_delay=0)
     upload.upload()
     assert way.cuts == []
     assert way.passed < 330_000_000  # it went on each time, and didn't begin again

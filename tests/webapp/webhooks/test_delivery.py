@@ -120,9 +120,9 @@ class TestWriting:
         queue.fail(claimed(job), "No good.")
         assert sent(hook) == ["job.created", "job.started", "job.failed"]
         last = hook.deliveries.get(event="failed")
-        told = json.loads(last.body)
-        assert told["timestamp"] == job.history.last().at.isoformat()
-        assert told["data"] == {
+        message = json.loads(last.body)
+        assert message["timestamp"] == job.history.last().at.isoformat()
+        assert message["data"] == {
             "id": str(job.pk),
             "url": f"/jobs/{job.pk}/",
             "title": "Song",
@@ -152,15 +152,15 @@ class TestWriting:
             outbox.create(owner, receiver.url, events)
         queue.release("w")
         for each in Webhook.objects.all():
-            told = each.deliveries.filter(event="requeued")
-            assert {json.loads(row.body)["data"]["id"] for row in told} == several
+            sent_again = each.deliveries.filter(event="requeued")
+            assert {json.loads(row.body)["data"]["id"] for row in sent_again} == several
 
-    def test_a_paused_one_hears_nothing(self, hook, make_job):
+    def test_a_paused_webhook_gets_nothing(self, hook, make_job):
         Webhook.objects.update(active=False)
         make_job()
         assert sent(hook) == []
 
-    def test_what_is_rolled_back_was_never_said(self, hook, make_job):
+    def test_a_rolled_back_change_is_not_announced(self, hook, make_job):
         job = make_job()
         with pytest.raises(RuntimeError), transaction.atomic():
             actions.cancel(job)
@@ -287,9 +287,9 @@ class TestSending:
 
     def test_old_entries_are_forgotten_but_for_what_waits(self, hook):
         over, waits = outbox.ping(hook), outbox.ping(hook)
-        Delivery.objects.update(created_at=timezone.now() - outbox.KEPT - timedelta(days=1))
+        Delivery.objects.update(created_at=timezone.now() - outbox.LOG_RETENTION - timedelta(days=1))
         Delivery.objects.filter(pk=over.pk).update(state=Delivery.State.FAILED)
-        heartbeat.pulse("w")
+        heartbeat.beat("w")
         assert hook.deliveries.get() == waits
 
 

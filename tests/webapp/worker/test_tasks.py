@@ -34,7 +34,7 @@ SECOND = 44_100
 SECONDS = 25
 TAGS = Tags("Title", artist="Somebody", album="LP", cover=PICTURE, cover_type="image/png")
 STEMS = ("drums", "vocals")
-HEARD = Detection(SECONDS, {kind: Detected(0.9, "present", (0.9,) * SECONDS, ((0, SECONDS),)) for kind in KINDS})
+DETECTED = Detection(SECONDS, {kind: Detected(0.9, "present", (0.9,) * SECONDS, ((0, SECONDS),)) for kind in KINDS})
 
 
 @pytest.fixture(autouse=True)
@@ -59,7 +59,7 @@ def engine(monkeypatch):
             assert source.read_bytes() == SONG
             on_progress(Progress("decode", 0, 0))
             on_decoded(recording(directory))
-            on_detected("mixture", HEARD)
+            on_detected("mixture", DETECTED)
             if on_draft:
                 draft(lambda between: on_draft([*STEMS], sketched(on_progress, between)))
             count = SECONDS // 5
@@ -78,7 +78,7 @@ def engine(monkeypatch):
                 samples=SECONDS * SECOND,
                 asked=list(options.stems),
                 stems=list(STEMS),
-                detected={"mixture": HEARD},
+                detected={"mixture": DETECTED},
                 residual=False,
                 preset=options.preset,
                 bleed=options.bleed,
@@ -190,17 +190,17 @@ def test_the_stems_can_be_played_while_the_rest_is_made(make_job, engine, browse
 
 def test_the_song_itself_can_be_played_and_seen_before_its_stems(make_job, engine, browser, fetch, owner):
     job = make_job()
-    told = []
+    answers = []
 
     def listen(done):
         if done == 1:
             data = browser.get(f"/api/v1/jobs/{job.pk}/").json()
             addresses = data["audio"]["original_url"].format(index=2), data["thumbnail_url"]
-            told.extend(fetch(address, owner) for address in addresses)
+            answers.extend(fetch(address, owner) for address in addresses)
 
     engine(listen)
     tasks.separate()
-    segment, thumbnail = told
+    segment, thumbnail = answers
     audio, rate = soundfile.read(io.BytesIO(segment.body))
     assert (segment.status, rate, len(audio)) == (200, SECOND, 5 * SECOND)
     pairs = np.frombuffer(thumbnail.body, np.int8).reshape(-1, 2)
@@ -313,7 +313,7 @@ def test_our_own_faults_are_said_kindly_and_can_be_retried(make_job, engine, err
     assert (fresh(job).state, fresh(job).error, fresh(job).attempts) == (State.DONE, "", 2)
 
 
-def told(error, folder):
+def explained(error, folder):
     """As the pipeline raises what went wrong with files in its folder."""
     found = disk_full(error, folder)
     found.__cause__ = error
@@ -321,14 +321,14 @@ def told(error, folder):
 
 
 def no_space(folder):
-    return told(OSError(28, "No space left on device"), folder)
+    return explained(OSError(28, "No space left on device"), folder)
 
 
 def short_write(folder):
     """NumPy's, of a disk that is really full."""
     with Path("/dev/full").open("wb") as file, pytest.raises(OSError, match="requested") as caught:
         np.zeros(100_000).tofile(file)
-    return told(caught.value, folder)
+    return explained(caught.value, folder)
 
 
 def full_database(_folder):
@@ -344,7 +344,7 @@ def full_database(_folder):
 
 
 def forbidden(folder):
-    return told(PermissionError(13, "Permission denied", str(folder)), folder)
+    return explained(PermissionError(13, "Permission denied", str(folder)), folder)
 
 
 def gone(folder):
@@ -369,7 +369,7 @@ def test_faults_of_files_have_their_cause_and_no_path(make_job, engine, tmp_path
     assert str(tmp_path) not in json.dumps([event.detail for event in job.history.all()])
 
 
-def test_an_upload_that_is_gone_is_told_as_that(make_job, engine, tmp_path):
+def test_an_upload_that_is_gone_is_explained(make_job, engine, tmp_path):
     job = make_job()
     job.track.path.unlink()
     engine()
@@ -483,7 +483,7 @@ def test_another_choice_of_stems_is_made_of_finished_work(make_job, engine, monk
     assert actions.reselect_stems(fresh(job), ["drums"])
     tasks.separate()
     done = fresh(job)
-    assert asked == [(job.folder / "1", {"mixture": HEARD}, ("drums",))]
+    assert asked == [(job.folder / "1", {"mixture": DETECTED}, ("drums",))]
     assert (done.state, done.detected["stage"], done.attempts) == (State.DONE, "mixture", 2)
     assert [stem.file.read() for stem in done.stems.all()] == [b"again"]
 
@@ -497,7 +497,7 @@ def test_a_choice_that_needs_another_network_separates_again(make_job, engine):
     assert (fresh(job).state, fresh(job).report["asked"]) == (State.DONE, ["guitar"])
 
 
-def test_what_is_heard_is_told_before_anything_is_separated(make_job, engine, browser, fetch, owner):
+def test_detected_instruments_are_reported_before_anything_is_separated(make_job, engine, browser, fetch, owner):
     job = make_job()
     engine(lambda _: answers.append(browser.get(f"/api/v1/jobs/{job.pk}/").json()))
     answers = []
@@ -511,13 +511,13 @@ def test_what_is_heard_is_told_before_anything_is_separated(make_job, engine, br
 
 def test_a_draft_can_be_heard_and_seen_before_the_stems_and_is_gone_with_them(make_job, engine, browser, fetch, owner):
     job = make_job()
-    told = []
+    seen = []
 
     def look(_):
         row = browser.get(f"/api/v1/jobs/{job.pk}/").json()
         vocals = [stem for stem in row["stems"] if stem["name"] == "vocals"]
         address = vocals[0]["draft_segments_url"].format(index=0) if vocals else ""
-        told.append((row["stage"], row["audio"]["draft_done"], row["audio"]["segments_done"], address))
+        seen.append((row["stage"], row["audio"]["draft_done"], row["audio"]["segments_done"], address))
         if row["audio"]["draft_done"] == 3:
             peaks.append(fetch(vocals[0]["peaks_url"], owner).body)
             segment.append(fetch(address, owner).body)
@@ -525,7 +525,7 @@ def test_a_draft_can_be_heard_and_seen_before_the_stems_and_is_gone_with_them(ma
     peaks, segment = [], []
     engine(look, draft=lambda draw: draw(look))
     tasks.separate()
-    assert [line[:3] for line in told] == [
+    assert [line[:3] for line in seen] == [
         *[("draft", done, 0) for done in (0, 1, 1, 2, 3)],
         *[("separate", 3, done) for done in (0, 1, 1, 2, 3)],
     ]
@@ -537,7 +537,7 @@ def test_a_draft_can_be_heard_and_seen_before_the_stems_and_is_gone_with_them(ma
     done = fresh(job)
     assert (done.state, done.draft_done, done.draft.exists()) == (State.DONE, 0, False)
     assert done.size == sum(path.stat().st_size for path in done.directory.rglob("*") if path.is_file())
-    assert fetch(told[-1][3], owner).status == 404
+    assert fetch(seen[-1][3], owner).status == 404
 
 
 def test_a_draft_that_fails_stops_no_stem_and_leaves_nothing(make_job, engine, caplog):
