@@ -95,15 +95,15 @@ def separated(site: str, data: Path) -> Separated:
 
 
 def seeded(data: Path, seconds: float, stems: list[str], **more: Any) -> Seeded:
-    """A song as if it had been separated, in the site of that data folder. more: see `seed.Wish`. Takes seconds."""
+    """A song as if it had been separated, in the site of that data folder. more: see `seed.SongSpec`. Takes seconds."""
     return seed(data, [{"seconds": seconds, "stems": stems} | more])[0]
 
 
-def seed(data: Path, wishes: list[dict[str, Any]]) -> list[Seeded]:
-    """Several songs, each as `seed.Wish` says."""
+def seed(data: Path, specs: list[dict[str, Any]]) -> list[Seeded]:
+    """Several songs, each as `seed.SongSpec` says."""
     return [
         Seeded(made["job"], {"cookies": [session_cookie(made["session"])], "origins": []})
-        for made in running.seed(data, wishes)
+        for made in running.seed(data, specs)
     ]
 
 
@@ -116,11 +116,11 @@ class Web:
 
 
 @contextmanager
-def shelf(data: Path, wishes: list[dict[str, Any]], **variables: str) -> Iterator[Web]:
+def shelf(data: Path, specs: list[dict[str, Any]], **variables: str) -> Iterator[Web]:
     """A web server alone, without a worker, in a new data folder that holds these songs. variables: of `serving`."""
     for command in (["migrate", "-v0"], ["collectstatic", "-v0", "--noinput"]):
         running.manage(data, *command)
-    songs = dict(zip([wish["title"] for wish in wishes], seed(data, wishes), strict=True))
+    songs = dict(zip([spec["title"] for spec in specs], seed(data, specs), strict=True))
     with running.web(data, **variables) as address:
         yield Web(address, songs)
 
@@ -148,7 +148,7 @@ def mixer(song: "Page") -> Iterator["Page"]:
     """The page, playing from the beginning, all faders at 0 dB; as it was afterwards."""
     song.locator("#start").click()
     song.locator("#play").click()
-    wait_for_sound(song, "master", heard=True)
+    wait_for_sound(song, "master", audible=True)
     yield song
     song.keyboard.press("Escape")
     song.evaluate(

@@ -240,7 +240,7 @@ def test_the_first_loop_is_what_is_in_sight(mixer: "Page") -> None:
 def test_the_original_is_compared_by_key_and_button(mixer: "Page") -> None:
     button = mixer.get_by_role("button", name="Original instead of the mix")
     mixer.locator("#play").click()
-    wait_for_sound(mixer, "master", heard=True)
+    wait_for_sound(mixer, "master", audible=True)
     mixer.keyboard.press("a")
     mixer.wait_for_function("() => document.querySelector('#mixer').engine.sounding === 'original'")
     assert button.get_attribute("aria-pressed") == "true"
@@ -298,7 +298,7 @@ def test_a_phone_needs_no_mouse_and_no_keys(browser: "Browser", web: Web) -> Non
         swipe(page, box(minimap), 0.5, 0.9)
         assert int(minimap.get_attribute("aria-valuenow") or 0) > before
         tap(page.get_by_role("button", name="Play", exact=True))
-        wait_for_sound(page, "master", heard=True)
+        wait_for_sound(page, "master", audible=True)
 
 
 def test_a_spectrogram_covers_its_lane_from_end_to_end(mixer: "Page") -> None:
@@ -397,13 +397,13 @@ def test_the_original_is_there_first_and_the_stems_join_it(page: "Page", web: We
     assert not page.get_by_role("button", name="Original instead of the mix").is_visible()
     page.locator("#play").click()
     page.get_by_text("playing the original").wait_for()
-    wait_for_sound(page, "master", heard=True)
+    wait_for_sound(page, "master", audible=True)
     page.wait_for_function("() => document.querySelector('#mixer').engine.position > 0.5")
     tell(page, job)
     page.locator(".lane[data-stem=drums]").wait_for()
     assert engine(page, "state") == "playing"
     page.wait_for_function("() => document.querySelector('#mixer').engine.sounding === 'stems'")
-    wait_for_sound(page, "vocals", heard=True)
+    wait_for_sound(page, "vocals", audible=True)
     assert engine(page, "position") > 0.5
     assert lane(page, "drums")["mute"] is True
     seek(page, 25)
@@ -421,16 +421,16 @@ def test_a_draft_is_mixed_and_drawn_until_the_stems_are_there(page: "Page", web:
     assert note.inner_text().endswith("other also contains piano.")
     page.locator("#play").click()
     page.get_by_text("playing a draft").wait_for()
-    wait_for_sound(page, "vocals", heard=True)
+    wait_for_sound(page, "vocals", audible=True)
     page.locator(".lane.silent[data-stem=piano]").wait_for()
     page.get_by_role("button", name="Mute drums").click()
-    wait_for_sound(page, "drums", heard=False)
+    wait_for_sound(page, "drums", audible=False)
     tell(page, job)
     page.get_by_text("Everything after 0:20 is a rough draft").wait_for()
     page.locator(".lane:not(.silent)[data-stem=piano]").wait_for()
     assert (engine(page, "state"), engine(page, "sounding")) == ("playing", "stems")
-    wait_for_sound(page, "piano", heard=True)
-    wait_for_sound(page, "drums", heard=False)
+    wait_for_sound(page, "piano", audible=True)
+    wait_for_sound(page, "drums", audible=False)
     seek(page, 25)
     page.get_by_text("playing a draft").wait_for()
     tell(page, job | {"audio": job["audio"] | {"draft_done": 0}})

@@ -78,7 +78,7 @@ def test_the_lock_screen_shows_what_plays(page: "Page", web: Web) -> None:
     opened(page, web.songs["Covered"].path)
     assert page.evaluate(SHOWN)["playbackState"] == "paused"
     page.locator("#play").click()
-    wait_for_sound(page, "master", heard=True)
+    wait_for_sound(page, "master", audible=True)
     shown = page.evaluate(SHOWN)
     assert (shown["title"], shown["playbackState"]) == ("Covered", "playing")
     [artwork] = shown["artwork"]
@@ -105,7 +105,7 @@ def test_the_lock_screen_follows_a_loop(page: "Page", web: Web) -> None:
 def test_a_headset_and_the_lock_screen_play_pause_and_seek(page: "Page", web: Web) -> None:
     opened(page, web.songs["Plain"].path)
     page.evaluate(PRESS, ["play", {}])
-    wait_for_sound(page, "master", heard=True)
+    wait_for_sound(page, "master", audible=True)
     page.evaluate(PRESS, ["seekto", {"seekTime": 20}])
     assert engine(page, "position") == 20
     page.evaluate(PRESS, ["pause", {}])

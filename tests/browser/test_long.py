@@ -94,7 +94,7 @@ def played(site: str, data: Path, shared: Path) -> Separated:
 def listen_from_the_beginning(page: "Page") -> None:
     uploaded = time.monotonic()
     page.locator("#play").click(timeout=PATIENCE * 1000)
-    wait_for_sound(page, "master", heard=True)
+    wait_for_sound(page, "master", audible=True)
     print(f"\nfrom the end of the upload to the original: {time.monotonic() - uploaded:.1f} s")
     wait_for(page, f"engine.sounding === 'draft' && engine.levels().master.rms > {AUDIBLE}")
     print(f"from the end of the upload to the draft's first stems: {time.monotonic() - uploaded:.1f} s")
@@ -134,7 +134,7 @@ def test_two_minutes_drift_by_no_sample(whole: "Page") -> None:
     files = {name: stem_file(whole, name) for name in ("vocals", "drums", "bass", "other")}
     whole.evaluate(f"document.querySelector('#mixer').engine.seek({BEGIN})")
     whole.locator("#play").click()
-    wait_for_sound(whole, "master", heard=True)
+    wait_for_sound(whole, "master", audible=True)
     whole.evaluate(RECORD)
     late = [
         lateness(whole.evaluate(LISTEN, [name, STRETCH]), files[name])
@@ -147,12 +147,12 @@ def test_two_minutes_drift_by_no_sample(whole: "Page") -> None:
     assert len(set(known)) == 1
 
 
-def lateness(heard: dict[str, Any], file: Audio) -> int | None:
+def lateness(rendering: dict[str, Any], file: Audio) -> int | None:
     """Samples by which a stem sounds later than the engine says; None where it is silent."""
-    played = np.frombuffer(base64.b64decode(heard["samples"]), np.float32)
+    played = np.frombuffer(base64.b64decode(rendering["samples"]), np.float32)
     if np.sqrt(np.square(played).mean()) < AUDIBLE:
         return None
-    first = heard["frame"] - SEARCH
+    first = rendering["frame"] - SEARCH
     expected = file[max(first, 0) : first + len(played) + 2 * SEARCH]
     energy = np.concatenate([[0.0], np.cumsum(np.square(expected, dtype=np.float64))])
     around = energy[len(played) :] - energy[: -len(played)]

@@ -58,38 +58,38 @@ def test_waveforms_are_drawn(song: "Page") -> None:
 
 def test_muting_a_lane_removes_its_signal_and_no_other(mixer: "Page") -> None:
     mixer.get_by_role("button", name="Mute drums").click()
-    wait_for_sound(mixer, "drums", heard=False)
+    wait_for_sound(mixer, "drums", audible=False)
     assert mixer.get_by_role("button", name="Mute drums").get_attribute("aria-pressed") == "true"
-    wait_for_sound(mixer, "master", heard=True)
+    wait_for_sound(mixer, "master", audible=True)
     mixer.get_by_role("button", name="Mute drums").click()
-    wait_for_sound(mixer, "drums", heard=True)
+    wait_for_sound(mixer, "drums", audible=True)
 
 
 def test_solo_leaves_one_lane_and_mute_beats_it(mixer: "Page") -> None:
     mixer.get_by_role("button", name="Solo drums").click()
-    wait_for_sound(mixer, "bass", heard=False)
-    wait_for_sound(mixer, "drums", heard=True)
+    wait_for_sound(mixer, "bass", audible=False)
+    wait_for_sound(mixer, "drums", audible=True)
     mixer.get_by_role("button", name="Mute drums").click()
-    wait_for_sound(mixer, "master", heard=False)
+    wait_for_sound(mixer, "master", audible=False)
 
 
 def test_a_fader_at_the_bottom_is_silence(mixer: "Page") -> None:
     mixer.get_by_role("slider", name="Volume of drums").fill("0")
-    wait_for_sound(mixer, "drums", heard=False)
+    wait_for_sound(mixer, "drums", audible=False)
     assert mixer.get_by_role("slider", name="Volume of drums").get_attribute("aria-valuetext") == "−∞ dB"
 
 
 def test_keys_play_pause_seek_mute_and_solo(mixer: "Page") -> None:
     mixer.keyboard.press("2")
-    wait_for_sound(mixer, "drums", heard=False)
+    wait_for_sound(mixer, "drums", audible=False)
     mixer.keyboard.press("2")
     mixer.keyboard.press("Shift+3")
-    wait_for_sound(mixer, "drums", heard=False)
-    wait_for_sound(mixer, "bass", heard=True)
+    wait_for_sound(mixer, "drums", audible=False)
+    wait_for_sound(mixer, "bass", audible=True)
     mixer.keyboard.press("Space")
     paused_at = engine(mixer, "position")
     assert engine(mixer, "state") == "paused"
-    wait_for_sound(mixer, "master", heard=False)
+    wait_for_sound(mixer, "master", audible=False)
     mixer.keyboard.press("]")
     assert engine(mixer, "position") == pytest.approx(paused_at + 5)
     mixer.keyboard.press("Escape")
@@ -100,7 +100,7 @@ def test_a_click_in_a_waveform_plays_from_there(mixer: "Page") -> None:
     waveform = mixer.locator(".lane").last.locator(".waveform")
     before = time.monotonic()
     waveform.click()  # in its middle
-    wait_for_sound(mixer, "master", heard=True)
+    wait_for_sound(mixer, "master", audible=True)
     late = time.monotonic() - before
     middle = engine(mixer, "duration") / 2
     assert middle - 0.1 <= engine(mixer, "position") <= middle + late + 1

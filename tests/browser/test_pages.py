@@ -38,7 +38,7 @@ SHELF: list[dict[str, Any]] = [
     {"title": "Broken tape", "seconds": 1, "stems": ["vocals"], "state": "failed"},
     {"title": "Next in line", "seconds": 1, "stems": ["vocals"], "state": "queued"},
 ]  # fmt: skip
-NEWEST = [wish["title"] for wish in reversed(SHELF)]
+NEWEST = [spec["title"] for spec in reversed(SHELF)]
 # Another listener's, each for one test to change.
 DESK: list[dict[str, Any]] = [
     {"title": title, "seconds": 1, "stems": ["vocals"], "owner": "editor", "state": state}
@@ -89,8 +89,8 @@ def web(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Web]:
     if not AXE.is_file():
         pytest.skip("npm packages are not installed: npm ci")
     data = tmp_path_factory.mktemp("pages")
-    wishes = [{"owner": "listener"} | wish for wish in SHELF + DESK]
-    with shelf(data, wishes, SOUNDSCAPE_MAX_UPLOAD_MB="1") as web:
+    specs = [{"owner": "listener"} | spec for spec in SHELF + DESK]
+    with shelf(data, specs, SOUNDSCAPE_MAX_UPLOAD_MB="1") as web:
         yield web
 
 
