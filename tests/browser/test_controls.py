@@ -72,7 +72,7 @@ ENDLESS = {
 
 @pytest.fixture(scope="module")
 def web(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Web]:
-    """No worker runs: nothing changes but by what a test does."""
+    """No worker runs, so that only tests change anything."""
     data = tmp_path_factory.mktemp("controls")
     with shelf(data, SONGS) as web:
         running.manage(data, "shell", "-c", MAKE_GUEST)
@@ -81,21 +81,20 @@ def web(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Web]:
 
 @pytest.fixture(scope="module")
 def browser(web: Web) -> Iterator["Browser"]:
-    """One for all tests here: while Playwright runs, other tests have no database."""
+    """Shared by this module, because tests have no database while Playwright runs."""
     with chromium() as browser:
         yield browser
 
 
 @pytest.fixture
 def page(browser: "Browser", web: Web) -> Iterator["Page"]:
-    """A visit of the owner's, who remembers nothing of earlier ones."""
+    """A visit by the owner with empty storage."""
     with visit(browser, storage_state=web.songs["Whole"].visitor, base_url=web.address) as context:
         yield context.new_page()
 
 
 @pytest.fixture
 def mixer(page: "Page", web: Web) -> "Page":
-    """The finished song's."""
     return opened(page, web.songs["Whole"].path)
 
 
@@ -378,7 +377,7 @@ def test_the_keys_are_shown_and_leave_the_player_alone(mixer: "Page") -> None:
 
 
 def test_all_works_by_keyboard_alone(mixer: "Page") -> None:
-    """Every control is reached by Tab, in the order in which it is seen."""
+    """Tab reaches every control in visual order."""
     expected = [*TOOLS, "compare", *STRIP * len(STEMS), "start", "play", "position", "master", "limiter"]
     mixer.locator("#loop").focus()
     for control in expected:
@@ -388,7 +387,7 @@ def test_all_works_by_keyboard_alone(mixer: "Page") -> None:
 
 
 def test_the_original_is_there_first_and_the_stems_join_it(page: "Page", web: Web) -> None:
-    """Playing goes on while they come, and what a link says of them holds."""
+    """Playback continues while they arrive, and the mix in a link applies to them."""
     song = web.songs["Half"]
     job = job_of(page, f"{song.path}#mute=drums")
     show_instead(page, job | {"stems": [], "audio": job["audio"] | {"segments_done": 0}})
@@ -411,7 +410,7 @@ def test_the_original_is_there_first_and_the_stems_join_it(page: "Page", web: We
 
 
 def test_a_draft_is_mixed_and_drawn_until_the_stems_are_there(page: "Page", web: Web) -> None:
-    """What is separated comes in while it plays; what was done at the faders holds."""
+    """Separated stems replace it during playback, and fader settings are kept."""
     song = web.songs["Drafted"]
     job = job_of(page, song.path)
     show_instead(page, job | {"audio": job["audio"] | {"segments_done": 0}})
@@ -438,7 +437,7 @@ def test_a_draft_is_mixed_and_drawn_until_the_stems_are_there(page: "Page", web:
 
 
 def job_of(page: "Page", path: str) -> Any:
-    """What the page at that address is told of its job."""
+    """Serve this job to the page at that URL."""
     page.goto(path)
     job = json.loads(page.locator("#job-data").text_content() or "")
     page.goto("about:blank")
@@ -495,7 +494,7 @@ def test_one_stem_is_ordered_without_the_mix(mixer: "Page") -> None:
 
 
 def test_the_format_is_asked_at_the_export_and_remembered(mixer: "Page") -> None:
-    """What everybody can play comes first; a lane's arrow and the form know of each other's choice."""
+    """The most compatible format comes first, and the lanes' menu and the form share the selection."""
     mixer.evaluate("() => localStorage.removeItem('soundscape.format')")
     mixer.reload()
     assert mixer.locator("#export-format").evaluate("(list) => list.selectedOptions[0].label") == "MP3, 320 kbit/s"
@@ -535,7 +534,7 @@ def box(element: "Locator") -> Any:
 
 
 def drag(page: "Page", area: Any, start: float, end: float) -> None:
-    """From one place to another, as shares of the area's width."""
+    """Drag between two positions, as fractions of the area's width."""
     middle = area["y"] + area["height"] / 2
     page.mouse.move(area["x"] + start * area["width"], middle)
     page.mouse.down()
@@ -545,7 +544,7 @@ def drag(page: "Page", area: Any, start: float, end: float) -> None:
 
 
 def swipe(page: "Page", area: Any, start: float, end: float) -> None:
-    """The same with a finger, which the browser may take for scrolling."""
+    """Do the same with a finger, which the browser may interpret as scrolling."""
     finger = page.context.new_cdp_session(page)
     y = area["y"] + area["height"] / 2
     for step in range(11):

@@ -1,4 +1,4 @@
-"""What a device makes of the site: a lock screen and a headset that steer the player, and an app of its own."""
+"""Integration with the device: lock screen and headset control the player, and the site can be installed as an app."""
 
 import base64
 import json
@@ -74,7 +74,7 @@ def page(browser: "Browser", web: Web) -> Iterator["Page"]:
 
 
 def test_the_lock_screen_shows_what_plays(page: "Page", web: Web) -> None:
-    """It needs a media element that plays: the mixer's sound comes from none."""
+    """This needs a media element that plays, and the mixer uses none for its sound."""
     opened(page, web.songs["Covered"].path)
     assert page.evaluate(SHOWN)["playbackState"] == "paused"
     page.locator("#play").click()

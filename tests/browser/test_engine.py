@@ -1,4 +1,4 @@
-"""What the player's engine plays, asserted from rendered audio: songs as the worker leaves them, no site around."""
+"""The player's engine without the site: assertions on rendered audio of songs as the worker writes them."""
 
 import json
 from collections.abc import Iterator
@@ -34,7 +34,7 @@ def songs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def song(songs: Path) -> Song:
-    """Three stems of noise that never repeats, and a tone."""
+    """A song of three stems of noise that never repeats, and a tone."""
     noise = np.random.default_rng(7).normal(0, 0.05, (3, 2, round(SECONDS * SAMPLE_RATE))).astype(np.float32)
     tone = np.float32(0.2) * np.sin(2 * np.pi * 440 * np.arange(noise.shape[2]) / SAMPLE_RATE).astype(np.float32)
     return write_song(songs / "short", dict(zip(NAMES, [*noise, np.stack([tone, tone])], strict=True)))
@@ -55,7 +55,7 @@ def player(server: Any) -> Iterator[Player]:
 
 
 def db(difference: np.ndarray, reference: np.ndarray) -> float:
-    """Energy of a difference relative to the reference."""
+    """Energy of a difference relative to the reference, dB."""
     return float(
         10 * np.log10(np.square(difference, dtype=float).sum() / np.square(reference, dtype=float).sum() + 1e-30)
     )
@@ -66,7 +66,7 @@ def frames(start: float, stop: float) -> slice:
 
 
 def pitch(wave: np.ndarray) -> float:
-    """Hz of a tone."""
+    """Frequency of a tone, Hz."""
     spectrum = np.abs(np.fft.rfft(wave * np.hanning(wave.size), 4 * wave.size))
     return float(np.argmax(spectrum) * SAMPLE_RATE / spectrum.size / 2)
 
@@ -77,7 +77,7 @@ def test_all_at_zero_is_the_song_to_the_sample(player: Player, song: Song) -> No
 
 
 def test_two_minutes_and_more_drift_by_no_sample(player: Player, songs: Path) -> None:
-    """Each stem is searched in what was heard, ten seconds apart, and found exactly where it is in its file."""
+    """Each stem is located in the rendering, ten seconds apart, exactly where it is in its file."""
     noise = np.random.default_rng(8).normal(0, 0.05, (2, 2, LONG * SAMPLE_RATE)).astype(np.float32)
     song = write_song(songs / "long", {"vocals": noise[0], "drums": noise[1]})
     rendering = player.play(song, LONG + 1).song(0, LONG * SAMPLE_RATE)
@@ -117,7 +117,7 @@ def test_mute_is_heard_within_20_ms_and_does_not_click(player: Player, song: Son
 
 
 def test_pan_is_the_law(player: Player, song: Song) -> None:
-    """The last of the vectors that the server's exports are tested against, one pan after the other."""
+    """Uses the last of the vectors that the server's exports are tested against, one pan after another."""
     lanes = json.loads((TESTS / "vectors/mix.json").read_text())[-1]
     pans = [lane["pan"] for lane in lanes["lanes"]]
     moves = [(second, "setLane", "drums", {"pan": value}) for second, value in enumerate(pans)]
@@ -174,7 +174,7 @@ def test_the_limiter_holds_the_ceiling_can_be_seen_and_switched_off(player: Play
 
 
 def test_the_exported_mix_is_what_is_heard(player: Player, song: Song, tmp_path: Path) -> None:
-    """The null test: gain, pan, mute, master and a limiter at work; the file against the browser's own rendering."""
+    """Null test of an exported file against the browser's rendering, with gain, pan, mute, master and limiter."""
     lanes = [Lane("vocals", 6, pan=-0.4), Lane("drums", mute=True), Lane("bass", -3.5, pan=0.9), Lane("other", 5.5)]
     render(SeparatedSong.open(song.folder), Mix(lanes, master_db=6, limiter=True), tmp_path / "mix.wav", "wav", "float")
     moves = [(0, "setLane", lane.name, {"db": lane.db, "pan": lane.pan, "mute": lane.mute}) for lane in lanes]
@@ -226,7 +226,7 @@ def test_tempo_and_pitch_are_independent(player: Player, song: Song, tempo: floa
 
 
 def test_a_tempo_is_in_time_with_the_position(player: Player, songs: Path) -> None:
-    """A burst is heard when the position says so."""
+    """A burst sounds exactly at its position."""
     burst = np.zeros((2, 12 * SAMPLE_RATE), np.float32)
     burst[:, 6 * SAMPLE_RATE : 6 * SAMPLE_RATE + 2000] = np.random.default_rng(4).normal(0, 0.2, 2000)
     song = write_song(songs / "burst", {"other": burst})
@@ -249,7 +249,7 @@ def test_tempo_changes_while_it_plays_and_back_at_1_it_is_exact_again(player: Pl
 
 
 def test_what_is_not_separated_is_the_original_and_the_stems_take_over(player: Player, song: Song) -> None:
-    """Original and stems are the same sound in the same place, so nothing is heard of the change."""
+    """Original and stems have the same signal at the same position, so the change is inaudible."""
     begin = [(0, "setAvailable", 2, song.segments), (0, "play")]
     rendering = player.render(song, 31, *begin, (16, "setAvailable", song.segments, song.segments))
     assert [rendering.at(time)["sounding"] for time in (4, 12, 20)] == ["stems", "original", "stems"]
@@ -260,14 +260,14 @@ def test_what_is_not_separated_is_the_original_and_the_stems_take_over(player: P
 
 @pytest.fixture(scope="module")
 def drafted(songs: Path, song: Song) -> Song:
-    """The same song with a draft, in which each stem has something of another, and one is missing."""
+    """The same song with a draft, whose stems bleed into one another and lack one."""
     vocals, drums, bass, other = (song.stems[name] for name in NAMES)
     stems = {"vocals": vocals + 0.3 * drums + 0.5 * other, "drums": 0.7 * drums + bass, "other": 0.5 * other}
     return Song(song.folder, song.stems, write_song(songs / "draft", stems))
 
 
 def test_the_draft_is_heard_until_the_stems_take_over_and_nothing_is_lost(player: Player, drafted: Song) -> None:
-    """Two segments of stems, then the draft; while that plays, the stems come: what follows is simply they."""
+    """Two segments of stems, then the draft. Stems that arrive during the draft replace it."""
     begin = [(0, "setAvailable", 2, 7, 7), (0, "play")]
     rendering = player.render(drafted, 31, *begin, (16, "setAvailable", 7, 7, 0))
     assert [rendering.at(time)["sounding"] for time in (4, 12, 20)] == ["stems", "draft", "stems"]
@@ -279,7 +279,7 @@ def test_the_draft_is_heard_until_the_stems_take_over_and_nothing_is_lost(player
 
 
 def test_a_lane_fades_from_its_draft_in_time_and_without_a_click(player: Player, drafted: Song) -> None:
-    """In the middle of a segment: the tone is half as loud in the draft."""
+    """The change happens within a segment; the tone is half as loud in the draft."""
     alone = [(0, "setAvailable", 0, 7, 7), (0, "setSolo", "other", True), (0, "play")]
     rendering = player.render(drafted, 9, *alone, (7, "setAvailable", 7, 7, 7))
     assert [rendering.at(time)["sounding"] for time in (0, 4, 8)] == ["draft", "draft", "stems"]
@@ -351,7 +351,7 @@ def test_an_original_that_does_not_come_stops_no_stem(player: Player, song: Song
 
 
 def test_without_a_secure_address_it_plays_all_the_same(player: Player, server: Any, song: Song) -> None:
-    """Browsers have no AudioWorklet there: no limiter, no tempo, no pitch, and the page can say so."""
+    """There browsers have no AudioWorklet: no limiter, tempo or pitch, and the engine reports that."""
 
     def answer(route: "Route") -> None:
         url = route.request.url.replace("http://studio.test", f"http://127.0.0.1:{server.server_address[1]}")

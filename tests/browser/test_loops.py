@@ -1,4 +1,4 @@
-"""Loops, asserted from rendered audio: whatever is done in whatever order, what is looped is heard again and again."""
+"""Loops, with assertions on rendered audio: the loop repeats whatever is done in whatever order."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -33,7 +33,7 @@ def songs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def song(songs: Path) -> Song:
-    """Noise, so that every moment is told from every other."""
+    """A song of noise, so that every moment is unique."""
     noise = np.random.default_rng(3).normal(0, 0.05, (2, round(SECONDS * SAMPLE_RATE))).astype(np.float32)
     return write_song(songs / "noise", {"other": noise})
 
@@ -48,7 +48,7 @@ def player(songs: Path) -> Iterator[Player]:
 
 @dataclass
 class Expected:
-    """Where a player should be: the rule, without an engine."""
+    """Models the expected position, without an engine."""
 
     playing: bool = False
     place: float = 0.0
@@ -105,7 +105,7 @@ class Expected:
         self.place, self.since, self.jumped = place, time + LATE, True
 
     def entered(self, place: float) -> float:
-        """What is behind the loop is left for its start."""
+        """Positions behind the loop move to its start."""
         return self.loop[0] if self.loop and place > self.loop[1] - NEAR else place
 
 
@@ -116,7 +116,7 @@ def rendered(player: Player, song: Song, actions: list[tuple[float, Action]], lo
 
 
 def played(rendering: Rendering, song: Song, time: float, loop: tuple[float, float] | None) -> float:
-    """The position at that time, once it is sure that just that sounds."""
+    """The position at that time, after asserting that exactly that part sounds."""
     note = rendering.at(time)
     now, place = (round(note[name] * SAMPLE_RATE) for name in ("now", "position"))
     start, stop = place - WINDOW, place
@@ -132,7 +132,7 @@ def played(rendering: Rendering, song: Song, time: float, loop: tuple[float, flo
 
 @pytest.mark.parametrize("other", [AHEAD, BACK, DRAG])
 def test_every_order_of_play_in_out_loop_and_another(player: Player, song: Song, other: Action) -> None:
-    """One after the other in one rendering, each from a standstill at the beginning, without a loop."""
+    """Runs them in one rendering, each starting paused at the beginning without a loop."""
     actions: list[tuple[float, Action]] = []
     looks: list[float] = []
     orders = list(permutations([PLAY, IN, OUT, LOOP, other]))
@@ -156,7 +156,7 @@ EVERYWHERE = (2.5, 3.4, 4.6, 5.0)  # seconds
 
 
 def stays_in_loop(rendering: Rendering, tempo: float = 1.0) -> None:
-    """What was set by IN_AND_OUT."""
+    """Assert that the loop of IN_AND_OUT plays."""
     start, end = (rendering.at(time)["now"] * tempo for time in (1.0, 1.9))
     for time in EVERYWHERE:
         note = rendering.at(time)
@@ -196,7 +196,7 @@ def test_a_loop_set_while_the_draft_sounds(player: Player, song: Song, songs: Pa
 
 
 def test_a_loop_set_while_it_waits_for_more_of_the_song_plays_on_in_the_loop(player: Player, song: Song) -> None:
-    """One segment is there, the loop ends where it stands."""
+    """Only one segment is available, and the loop ends there."""
     actions = [
         (0, "setAvailable", 1),
         (0, "play"),
@@ -219,7 +219,7 @@ def test_a_loop_plays_although_what_follows_it_is_not_there(player: Player, song
 
 
 def test_play_pressed_behind_the_loop_begins_at_its_start(player: Player, song: Song) -> None:
-    """Also when the song has come to its end there."""
+    """This includes the end of the song."""
     actions = [
         (0, "setAvailable", 3), (0, "setLoop", 2, 4), (0, "seek", 6), (0, "play"),
         (1, "seek", 13.5), (1.25, "update"), (2, "play"), (2.5, "update"),
@@ -232,7 +232,7 @@ def test_play_pressed_behind_the_loop_begins_at_its_start(player: Player, song: 
 
 
 def test_a_seek_leads_out_of_the_loop_and_nothing_but_the_loop_or_play_back(player: Player, song: Song) -> None:
-    """As in studio programs: whoever clicks behind a loop wants to listen there."""
+    """As in studio software, a click behind the loop plays from there."""
     actions = [
         (0, "setAvailable", 3, 3), (0, "setLoop", 1, 2), (0, "play"), (0.5, "seek", 6), (1, "setOriginal", True),
         (1.5, "setTempo", 1.2), (2, "setTempo", 1), (3, "update"), (4, "setLoop", 1, 2.5), (4.5, "update"),
@@ -244,7 +244,7 @@ def test_a_seek_leads_out_of_the_loop_and_nothing_but_the_loop_or_play_back(play
 
 
 def test_a_seek_to_the_end_ends_the_song(player: Player, songs: Path) -> None:
-    """Also one of whole segments, after which no segment begins."""
+    """This includes a song of whole segments, after which no segment starts."""
     noise = np.random.default_rng(4).normal(0, 0.05, (2, 5 * SAMPLE_RATE)).astype(np.float32)
     song = write_song(songs / "five", {"other": noise})
     rendering = player.play(song, 2, (0.5, "seek", 5), (1, "update"))

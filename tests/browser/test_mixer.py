@@ -51,7 +51,7 @@ def test_every_stem_has_a_lane_with_names_a_screen_reader_can_tell(song: "Page")
 
 
 def test_waveforms_are_drawn(song: "Page") -> None:
-    """More rows of pixels than a flat line takes."""
+    """Assert that it has more rows of pixels than a flat line."""
     canvas = song.locator(".lane canvas").first
     assert canvas.evaluate(INKED_ROWS) > 10
 
@@ -113,7 +113,7 @@ def test_the_end_of_the_song_ends_it(mixer: "Page") -> None:
 
 
 def test_what_is_heard_is_the_sum_of_the_stems_to_the_sample(song: "Page") -> None:
-    """Segments of five seconds against whole files: a shifted stem or a torn join is tens of dB louder."""
+    """Compares segments with whole files: a shifted stem or a broken join would differ by tens of dB."""
     figures = song.evaluate(COMPARE)
     assert figures["level"] > -40
     assert figures["difference"] < -90

@@ -1,6 +1,6 @@
-"""Many windows of one browser, over HTTP/1.1: all load, and all follow their songs by one stream of events.
+"""Many windows of one browser over HTTP/1.1: all load, and all follow their songs over one event stream.
 
-The songs are seeded rows and no worker runs; a program of its own changes the rows as a worker would.
+The songs are seeded rows and no worker runs; a separate program changes the rows as a worker would.
 """
 
 from collections.abc import Iterator
@@ -56,14 +56,14 @@ LOOKS = 2500  # milliseconds in which a page has looked several times
 
 @dataclass(frozen=True)
 class Windows:
-    """The songs' site, and windows of one listener's browser."""
+    """The site, and windows of one listener's browser."""
 
     web: Web
     data: Path
     pages: "list[Page]"
 
     def open(self, path: str) -> "Page":
-        """A song by its title, or an address."""
+        """Open a song by its title, or a path."""
         page = self.pages[0].context.new_page()
         self.pages.append(page)
         page.goto(self.web.songs[path].path if path in self.web.songs else path)
@@ -78,7 +78,7 @@ class Windows:
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Web, Path]]:
-    """With its data folder."""
+    """The site and its data folder."""
     data = tmp_path_factory.mktemp("news")
     with shelf(data, SONGS) as web:
         yield web, data
@@ -86,14 +86,14 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Web, Path]]
 
 @pytest.fixture(scope="module")
 def browser(site: tuple[Web, Path]) -> Iterator["Browser"]:
-    """One for all tests here, after the songs are made: while Playwright runs, other tests have no database."""
+    """Shared by this module, because tests have no database while Playwright runs. Starts after the songs exist."""
     with chromium() as browser:
         yield browser
 
 
 @pytest.fixture
 def windows(browser: "Browser", site: tuple[Web, Path]) -> Iterator[Windows]:
-    """A fresh browser with one window, which has no songs in it, and songs in work where they were."""
+    """A fresh browser with one window without songs; resets the running songs."""
     web, data = site
     with visit(browser, base_url=web.address, storage_state=web.songs["First"].visitor) as context:
         context.add_init_script(COUNTED)

@@ -1,6 +1,6 @@
-"""Every page for everyone: what a checker of accessibility finds, in the dark and on a phone; and the list of songs.
+"""Accessibility of every page, in dark mode and on a phone; and the list of songs.
 
-The songs are seeded rows and no worker runs, so that nothing changes but by what a test does.
+The songs are seeded rows and no worker runs, so that only tests change anything.
 """
 
 import re
@@ -85,7 +85,6 @@ UNDER_WAY = """() => {
 
 @pytest.fixture(scope="module")
 def web(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Web]:
-    """A web server alone."""
     if not AXE.is_file():
         pytest.skip("npm packages are not installed: npm ci")
     data = tmp_path_factory.mktemp("pages")
@@ -96,14 +95,14 @@ def web(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Web]:
 
 @pytest.fixture(scope="module")
 def browser(web: Web) -> Iterator["Browser"]:
-    """One for all tests here: while Playwright runs, other tests have no database."""
+    """Shared by this module, because tests have no database while Playwright runs."""
     with chromium() as browser:
         yield browser
 
 
 @contextmanager
 def open_page(browser: "Browser", web: Web, whose: str = "", **options: Any) -> Iterator["Page"]:
-    """A new tab of a listener, an editor, or somebody without songs."""
+    """Open a tab of a listener, an editor, or somebody without songs."""
     owned = {"listener": SHELF, "editor": DESK}.get(whose)
     cookies = {"storage_state": web.songs[owned[0]["title"]].visitor} if owned else {}
     with visit(browser, base_url=web.address, reduced_motion="reduce", **cookies, **options) as context:
@@ -112,7 +111,7 @@ def open_page(browser: "Browser", web: Web, whose: str = "", **options: Any) -> 
 
 @pytest.fixture
 def home(browser: "Browser", web: Web) -> Iterator["Page"]:
-    """The listener's front page."""
+    """The listener's home page."""
     with open_page(browser, web, "listener") as page:
         page.goto("/")
         yield page
@@ -120,7 +119,7 @@ def home(browser: "Browser", web: Web) -> Iterator["Page"]:
 
 @pytest.fixture
 def desk(browser: "Browser", web: Web) -> Iterator["Page"]:
-    """The editor's."""
+    """The editor's home page."""
     with open_page(browser, web, "editor") as page:
         page.goto("/")
         yield page
@@ -128,7 +127,7 @@ def desk(browser: "Browser", web: Web) -> Iterator["Page"]:
 
 @pytest.fixture
 def empty(browser: "Browser", web: Web) -> Iterator["Page"]:
-    """The front page of somebody new."""
+    """The home page of a new visitor."""
     with open_page(browser, web) as page:
         page.goto("/")
         yield page
@@ -149,7 +148,7 @@ def test_a_page_has_no_barriers(browser: "Browser", web: Web, name: str, scheme:
 @pytest.mark.parametrize("width", WIDTHS)
 @pytest.mark.parametrize("scheme", SCHEMES)
 def test_a_list_in_use_has_no_barriers(browser: "Browser", web: Web, scheme: str, width: int) -> None:
-    """A title being edited, a song just deleted, an upload that failed, a search that finds little."""
+    """Edits a title, deletes a song, fails an upload, and searches."""
     with open_page(browser, web, "listener", color_scheme=scheme, viewport={"width": width, "height": 900}) as page:
         page.route("**/api/v1/jobs/**", lambda route: answer_instead(route, {"DELETE": 204, "POST": 500, "PATCH": 400}))
         page.goto("/")
@@ -167,7 +166,7 @@ def test_a_list_in_use_has_no_barriers(browser: "Browser", web: Web, scheme: str
 @pytest.mark.parametrize("width", WIDTHS)
 @pytest.mark.parametrize("scheme", SCHEMES)
 def test_a_mixer_in_use_has_no_barriers(browser: "Browser", web: Web, scheme: str, width: int) -> None:
-    """Buttons pressed, a lane muted, a spectrogram drawn, the title being edited; then the list of keys above it."""
+    """Presses buttons, mutes a lane, draws a spectrogram, edits the title, and then opens the list of shortcuts."""
     with open_page(browser, web, "listener", color_scheme=scheme, viewport={"width": width, "height": 900}) as page:
         page.goto(web.songs["Blue in the morning"].path)
         page.locator("#mixer .download").first.wait_for()
@@ -265,7 +264,7 @@ def test_a_deleted_song_comes_back_by_keyboard(desk: "Page", web: Web) -> None:
 
 
 def test_undo_waits_for_whoever_is_at_it(desk: "Page") -> None:
-    """Ten seconds and more, and forever for a keyboard that stands on it."""
+    """It stays for a while, and for as long as it has the focus."""
     title = "To be deleted"
     desk.clock.install()
     desk.reload()
@@ -290,7 +289,7 @@ def test_a_song_deleted_from_its_page_comes_back_at_home(desk: "Page", web: Web)
     visits: list[str] = []
 
     def late(route: "Route") -> None:
-        """The news of the deletion overtakes it, which must not lead home a second time."""
+        """Let the deletion's event arrive first, which must not navigate home a second time."""
         visits.append(route.request.url)
         time.sleep(2 * LOOK_EVERY)
         route.continue_()
@@ -395,7 +394,7 @@ def test_the_api_is_looked_at_and_used_in_a_browser(desk: "Page", web: Web) -> N
 
 
 def barriers(page: "Page") -> list[str]:
-    """What the checker complains about."""
+    """Violations that axe finds."""
     page.evaluate(AXE.read_text("utf-8"))
     found: list[str] = page.evaluate(VIOLATIONS)
     return found
@@ -411,12 +410,12 @@ def button(page: "Page", title: str, says: str) -> "Locator":
 
 
 def titles(page: "Page") -> list[str]:
-    """Of the songs that can be seen, from the top."""
+    """Titles of the visible songs, from the top."""
     return [link.inner_text() for link in page.locator("#songs .song:not([hidden]) h3 a").all()]
 
 
 def focused(page: "Page") -> str:
-    """What a screen reader says of what the keyboard is at."""
+    """The accessible name of the focused element."""
     name: str = page.evaluate("document.activeElement.ariaLabel ?? document.activeElement.textContent")
     return name
 
@@ -427,7 +426,7 @@ def status(page: "Page", url: str) -> int:
 
 
 def answer_instead(route: "Route", codes: dict[str, int]) -> None:
-    """Let requests of some methods fare as given, without asking the server."""
+    """Answer requests of some methods with these status codes, without the server."""
     code = codes.get(route.request.method)
     if code is None:
         route.continue_()
@@ -436,5 +435,5 @@ def answer_instead(route: "Route", codes: dict[str, int]) -> None:
 
 
 def sound(name: str, size: int) -> "FilePayload":
-    """A song of so many bytes."""
+    """A silent song of that many bytes."""
     return {"name": name, "mimeType": "audio/wav", "buffer": silent_wav(size - 44)}

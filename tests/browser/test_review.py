@@ -1,4 +1,4 @@
-"""The admin's page of a job: what a reviewer hears and sees there."""
+"""A job's page in the admin: what a reviewer hears and sees."""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
@@ -17,7 +17,7 @@ LOGIN = {"DJANGO_SUPERUSER_PASSWORD": "wonderwall-1995"}
 
 @pytest.fixture(scope="module")
 def review(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[Page]":
-    """A reviewer's page of the song."""
+    """The song's page as a reviewer sees it."""
     data = tmp_path_factory.mktemp("review")
     with shelf(data, [SONG, IN_WORK]) as web, browser_context() as context:
         admin = ["createsuperuser", "--noinput", "--username=admin", "--email=a@example.org"]
