@@ -26,7 +26,7 @@ def job(song: "Page") -> dict[str, Any]:
 
 @pytest.fixture
 def early(song: "Page", job: dict[str, Any]) -> Iterator["Page"]:
-    """The song's page after detection in the mix, before separation; `send_news` updates it."""
+    """The song's page after detection in the mix, before separation; `send_event` updates it."""
     page = song.context.new_page()
     show_instead(page, job | before_separation(job))
     page.goto(song.url)
@@ -59,7 +59,7 @@ def test_what_the_mix_suggests_is_shown_before_anything_is_separated(early: "Pag
 
 def test_what_the_stems_confirm_moves_into_the_lanes(early: "Page", job: dict[str, Any]) -> None:
     early.get_by_text("Estimated from the mix").wait_for()
-    send_news(early, job)
+    send_event(early, job)
     early.get_by_text("Confirmed by the separated stems").wait_for()
     listed = [row.get_attribute("data-stem") for row in early.locator(".instrument:visible").all()]
     lanes = [stem["name"] for stem in job["stems"]]
@@ -124,7 +124,7 @@ def test_an_upload_asks_for_stems_only_if_they_were_chosen(song: "Page", site: s
 
 
 def test_the_lane_of_vocals_that_nobody_sings_is_a_line_until_it_is_wanted(early: "Page", job: dict[str, Any]) -> None:
-    send_news(early, job | {"merged": [merged_row("vocals")]})
+    send_event(early, job | {"merged": [merged_row("vocals")]})
     line = early.locator(".lane[data-stem=vocals] .absent", has_text="No vocals in this song.")
     line.wait_for()
     lane, mute = early.locator(".lane[data-stem=vocals]"), early.get_by_role("button", name="Mute vocals")
@@ -136,7 +136,7 @@ def test_the_lane_of_vocals_that_nobody_sings_is_a_line_until_it_is_wanted(early
     opened = lane.bounding_box()
     assert not line.is_visible() and opened and opened["height"] == other["height"]
     assert lane.evaluate(DRAWN) == early.locator(".lane[data-stem=drums]").evaluate(DRAWN) > 100
-    send_news(early, job | {"merged": [merged_row("vocals")], "title": "Renamed"})
+    send_event(early, job | {"merged": [merged_row("vocals")], "title": "Renamed"})
     early.get_by_text("Renamed").first.wait_for()
     assert mute.is_visible()
 
@@ -145,7 +145,7 @@ def test_what_came_out_empty_is_said_and_not_offered_again(early: "Page", job: d
     sentence = "No guitar could be separated from this song: its sound stays in other."
     guitar, piano = merged_row("guitar", empty=True), merged_row("piano", presence="uncertain")
     kinds = {"choices": [*job["choices"], "guitar", "piano"], "experimental": ["guitar", "piano"]}
-    send_news(early, job | kinds | {"merged": [guitar, piano], "warnings": [sentence]})
+    send_event(early, job | kinds | {"merged": [guitar, piano], "warnings": [sentence]})
     early.get_by_text(sentence).wait_for()
     early.get_by_role("button", name="Separate piano").wait_for()
     assert early.get_by_role("button", name="Separate guitar").count() == 0
@@ -178,11 +178,11 @@ def answer_with(page: "Page", job: dict[str, Any]) -> None:
     page.route(f"**{job['api_url']}", lambda route: route.fulfill(json=job))
 
 
-def send_news(page: "Page", job: dict[str, Any]) -> None:
+def send_event(page: "Page", job: dict[str, Any]) -> None:
     """Send the page an update of the job, as from the page that holds the event stream."""
     answer_with(page, job)
     page.evaluate(
-        "(job) => new BroadcastChannel(`soundscape.news.${document.body.dataset.account}`).postMessage({ job })", job
+        "(job) => new BroadcastChannel(`soundscape.events.${document.body.dataset.account}`).postMessage({ job })", job
     )
 
 

@@ -3,7 +3,7 @@
  * Every failure is an Error whose message can be shown to people as it is.
  */
 
-import { share } from "./news.js";
+import { share } from "./job-events.js";
 
 /**
  * @typedef {object} JobStem

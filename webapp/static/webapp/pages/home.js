@@ -2,7 +2,7 @@
 
 import { listJobs, pageData, startDemo } from "../lib/api.js";
 import { find, write } from "../lib/dom.js";
-import { News } from "../lib/news.js";
+import { JobEvents } from "../lib/job-events.js";
 import { SongList } from "../songs/song-list.js";
 import { UploadList } from "../songs/upload-list.js";
 
@@ -34,7 +34,7 @@ function watchSongs() {
   if (watching) return;
   watching = true;
   document.querySelector("#keep-songs")?.removeAttribute("hidden");
-  new News(page.dataset.eventsUrl ?? "", {
+  new JobEvents(page.dataset.eventsUrl ?? "", {
     isLive: () => !document.hidden,
     catchUp,
     onJob: songs.show.bind(songs),

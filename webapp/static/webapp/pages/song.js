@@ -3,7 +3,7 @@
 import { fetchJob, pageData } from "../lib/api.js";
 import { find, write } from "../lib/dom.js";
 import { clock, decibels } from "../lib/format.js";
-import { News } from "../lib/news.js";
+import { JobEvents } from "../lib/job-events.js";
 import { MixStorage } from "../mixer/mix-storage.js";
 import { Mixer } from "../mixer/mixer.js";
 import { DetectedInstruments } from "../songs/detected-instruments.js";
@@ -35,7 +35,7 @@ const detectedInstruments = new DetectedInstruments(find(page, "#detected"), (de
 );
 
 show(initial);
-new News(page.dataset.eventsUrl ?? "", {
+new JobEvents(page.dataset.eventsUrl ?? "", {
   isLive: () => isLive(card.job),
   catchUp: async () => {
     const job = await fetchJob(initial.api_url);

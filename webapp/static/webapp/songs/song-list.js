@@ -113,8 +113,8 @@ export class SongList {
   #add(job) {
     const root = fromTemplate("#song-template");
     /** @type {Row} */
-    const row = { root, job, update: (news) => views.forEach((view) => view.update(news)) };
-    const onJob = (/** @type {Job} */ news) => this.show(news);
+    const row = { root, job, update: (changed) => views.forEach((view) => view.update(changed)) };
+    const onJob = (/** @type {Job} */ changed) => this.show(changed);
     const views = [
       new JobCard(root, job, { onJob, onDeleted: (gone) => this.#offerAndFocus(gone) }),
       new Thumbnail(find(root, "[data-thumbnail]")),

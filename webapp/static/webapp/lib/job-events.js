@@ -34,7 +34,7 @@ const POLL_INTERVAL = 5000;
 const RECONNECT_DELAYS = [1000, 2000, 5000, 10000];
 
 /** Shared by the pages of one account in this browser. */
-const CHANNEL_NAME = `soundscape.news.${document.body.dataset.account ?? ""}`;
+const CHANNEL_NAME = `soundscape.events.${document.body.dataset.account ?? ""}`;
 const channel = new BroadcastChannel(CHANNEL_NAME);
 
 /** Sends a message to the browser's other pages. @param {Message} message */
@@ -42,7 +42,7 @@ export function share(message) {
   channel.postMessage(message);
 }
 
-export class News {
+export class JobEvents {
   #id = Math.random().toString(36).slice(2);
   /** @type {EventSource | null} */
   #source = null;

@@ -79,7 +79,7 @@ class Windows:
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Web, Path]]:
     """The site and its data folder."""
-    data = tmp_path_factory.mktemp("news")
+    data = tmp_path_factory.mktemp("events")
     with shelf(data, SONGS) as web:
         yield web, data
 
