@@ -1,7 +1,7 @@
 """All configuration. The only file that reads the environment; it refuses nonsense at start.
 
 Every setting has a default that works on one machine with nothing else installed: SQLite, a message queue of
-files, everything in one folder. README.md lists the variables.
+files, everything in one folder. webapp/README.md lists the variables.
 """
 
 import logging
