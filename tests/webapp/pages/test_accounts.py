@@ -104,7 +104,7 @@ class TestForgotten:
         client.post(form, NEW)
         reader.refresh_from_db()
         assert reader.check_password(NEW["new_password1"])
-        assert "does not work any more" in Client().get(path).content.decode()
+        assert "no longer valid" in Client().get(path).content.decode()
 
     def test_choosing_another_logs_everybody_out(self, browser, reader, mailoutbox):
         Client().post("/accounts/password/forgotten/", {"email": reader.email})

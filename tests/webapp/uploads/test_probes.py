@@ -38,7 +38,7 @@ def send(request, browser):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (silent_wav(6000), "This song is longer than 0:05, the longest that is taken here. Cut it in parts."),
+        (silent_wav(6000), "This song is longer than 0:05, the limit here. Cut it into parts."),
         (silent_wav(900), "This file is shorter than a second. Choose a longer one."),
         (b"Dear diary, this is no music.\n" * 50, "This is not an audio file"),
         (PICTURE, "This is not an audio file"),

@@ -468,7 +468,7 @@ def test_reselected_stems_are_made_from_finished_work(make_job, engine, monkeypa
     monkeypatch.delattr(separate, "separate_file")
     asked = []
 
-    def choose_again(source, finished, report, directory, options, *, on_progress, on_decoded, on_block):
+    def reselect_stems(source, finished, report, directory, options, *, on_progress, on_decoded, on_block):
         assert source.read_bytes() == SONG
         on_decoded(recording(directory))
         asked.append((finished, report.detected, options.stems))
@@ -478,7 +478,7 @@ def test_reselected_stems_are_made_from_finished_work(make_job, engine, monkeypa
         on_progress(Progress("encode", 1, 1, 0.0))
         return replace(report, files={"vocals": path})
 
-    monkeypatch.setattr(separate, "choose_again", choose_again)
+    monkeypatch.setattr(separate, "reselect_stems", reselect_stems)
     monkeypatch.setattr(separate, "reusable", lambda *_: True)
     assert actions.reselect_stems(fresh(job), ["drums"])
     tasks.separate()
