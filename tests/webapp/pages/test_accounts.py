@@ -52,7 +52,7 @@ class TestAccount:
 class TestEmail:
     def test_it_is_changed_with_the_password(self, browser, owner):
         answer = browser.post("/accounts/email/", {"email": "new@EXAMPLE.org", "password": PASSWORD}, follow=True)
-        assert "is changed" in answer.content.decode()
+        assert "has been changed" in answer.content.decode()
         owner.refresh_from_db()
         assert owner.email == "new@example.org"
 
