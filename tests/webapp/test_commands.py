@@ -16,7 +16,7 @@ pytestmark = pytest.mark.django_db
 class TestSetup:
     @pytest.fixture
     def composed(self, monkeypatch):
-        """How often the demo song was composed; nothing is downloaded."""
+        """Counts how often the demo song is composed; nothing is downloaded."""
         times = []
         monkeypatch.setattr(setup, "install_models", lambda on_progress: on_progress("htdemucs", 5, 10))
         monkeypatch.setattr(demo, "write", lambda path: (path.touch(), times.append(path)))
@@ -84,7 +84,7 @@ class TestRestarts:
 
     @pytest.fixture
     def started(self, monkeypatch):
-        """The processes, of which the last one runs until it is given a returncode."""
+        """The started processes; the last one runs until it is given a return code."""
         processes = []
 
         def start(_command):

@@ -82,12 +82,12 @@ def time_spent(job: Job) -> str:
 
 def _evidence(name: str, row: dict[str, Any]) -> dict[str, str]:
     """A row of the table of measurements, with decibels as text."""
-    levels = {key: _decibels(row[key]) for key in ("level_db", "peak_db", "bleed_db")}
+    levels = {key: _decibel_text(row[key]) for key in ("level_db", "peak_db", "bleed_db")}
     clipped = f"{100 * row['clipped']:.2f} %" if row["clipped"] else ""
     return {"name": name, "clipped": clipped} | levels
 
 
-def _decibels(value: float | None) -> str:
+def _decibel_text(value: float | None) -> str:
     if value is None:
         return ""
     return "silent" if value <= SILENCE_DB else f"{value:.1f}"

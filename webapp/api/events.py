@@ -71,8 +71,10 @@ class Watch:
         """The events since the last call, as pairs of name and data."""
         try:
             stamps = self._stamps()
-            gone = [pk for pk in self._sent if pk not in stamps]
-            return [self._deleted(pk) for pk in gone] + self._changed(stamps)
+            deleted = [pk for pk in self._sent if pk not in stamps]
+            for pk in deleted:
+                del self._sent[pk]
+            return [("deleted", {"id": str(pk)}) for pk in deleted] + self._changed(stamps)
         finally:
             close_old_connections()
 
@@ -80,21 +82,18 @@ class Watch:
         rows = self._jobs.values_list("pk", "updated_at", "state")
         return {pk: (updated, state) for pk, updated, state in rows}
 
-    def _deleted(self, pk: UUID) -> tuple[str, Mapping[str, Any]]:
-        del self._sent[pk]
-        return "deleted", {"id": str(pk)}
-
     def _changed(self, stamps: dict[UUID, tuple[datetime, str]]) -> list[tuple[str, Mapping[str, Any]]]:
         """Events of new and changed jobs. A live job depends on workers and other jobs too; always compare it."""
-        suspects = [pk for pk, stamp in stamps.items() if self._may_have_changed(pk, *stamp)]
+        suspects = [
+            pk
+            for pk, (updated, state) in stamps.items()
+            if state in LIVE or pk not in self._sent or self._sent[pk][0] != updated
+        ]
         if not suspects:
             return []
         queue = Queue()
         oldest_first = self._jobs.filter(pk__in=suspects).reverse()
         return [("job", data) for job in oldest_first if (data := self._difference(job, queue))]
-
-    def _may_have_changed(self, pk: UUID, updated: datetime, state: str) -> bool:
-        return state in LIVE or pk not in self._sent or self._sent[pk][0] != updated
 
     def _difference(self, job: Job, queue: Queue) -> schemas.Job | None:
         """The JSON of the job if it differs from what was sent last."""

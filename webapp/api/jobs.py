@@ -184,7 +184,7 @@ class JobViewSet(ResourceViewSet[Job]):
             raise Conflict("Only a failed or cancelled job can be tried again.")
         return Response(job_json(get_job(request, pk)))
 
-    @extend_schema(responses={200: {"type": "array", "items": STEM}})
+    @extend_schema(operation_id="jobs_stems_list", responses={200: {"type": "array", "items": STEM}})
     @action(detail=True)
     def stems(self, request: Request, pk: UUID) -> Response:
         """List a job's stems.

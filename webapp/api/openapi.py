@@ -81,16 +81,13 @@ class OperationSchema(AutoSchema):
 
     def get_description(self) -> str:  # type: ignore[override]
         """The docstring from its second paragraph on."""
-        return _unwrapped(super().get_description().partition("\n")[2])
+        paragraphs = cleandoc(super().get_description().partition("\n")[2]).split("\n\n")
+        return "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)
 
     def get_auth(self) -> list[Schema]:
         """Visitors are admitted where nothing but the scope of a token is checked."""
         auth: list[Schema] = super().get_auth()
         return [*auth, {}] if self.view.permission_classes == [WithinScope] else auth
-
-
-def _unwrapped(text: str) -> str:
-    return "\n\n".join(" ".join(paragraph.split()) for paragraph in cleandoc(text).split("\n\n"))
 
 
 class SessionScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]

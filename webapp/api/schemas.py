@@ -31,7 +31,7 @@ class Track(TypedDict):
 
 
 class Stem(TypedDict):
-    """A separated instrument, or the residual: what is left of the song without the other stems."""
+    """A separated instrument, or the residual: the bleed that was removed from the other stems."""
 
     name: A[str, "Name of the stem.", "vocals"]
     peaks_url: A[str, "URL of the waveform: signed bytes, minimum and maximum in turn.", f"{JOB}/stems/vocals/peaks"]

@@ -27,8 +27,8 @@ SECRET = "soundscape.guest"  # key in request.META, where Django keeps the CSRF 
 signer = Signer(salt="webapp.guest")
 
 
-class Guests:
-    """Middleware: sets the cookie with the secret on every page from which people can upload."""
+class GuestMiddleware:
+    """Sets the cookie with the secret on every page from which people can upload."""
 
     sync_capable = async_capable = True
 

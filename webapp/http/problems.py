@@ -206,8 +206,8 @@ def of_status(status: int) -> Kind:
     return next(matching, KINDS["invalid" if status < 500 else "error"])
 
 
-class Problems:
-    """Middleware: turns all other error responses below /api/ into problems, of plain views and of Django itself."""
+class ProblemMiddleware:
+    """Turns all other error responses below /api/ into problems, of plain views and of Django itself."""
 
     sync_capable = async_capable = True
 

@@ -41,7 +41,8 @@ def _archive(user: User) -> ZipStream:
             with suppress(FileNotFoundError):  # deleted in the meantime
                 add_file(archive, f"{FOLDER}/{name}", path)
                 files.append(name)
-        songs.append(_song(track, files))
+        about = {name: getattr(track, name) for name in ("title", "filename", "size", "created_at")}
+        songs.append(about | {"files": files, "separations": [_separation(job) for job in track.jobs.all()]})
     data = json.dumps(_account(user) | {"songs": songs}, cls=DjangoJSONEncoder, indent=2, ensure_ascii=False)
     archive.add(data, f"{FOLDER}/account.json")
     return archive
@@ -61,11 +62,6 @@ def _account(user: User) -> dict[str, Any]:
     tokens = user.auth_token_set.values("name", "scopes", "created", "expiry", "last_used")
     webhooks = user.webhooks.values("url", "events", "active", "created_at")
     return {"account": about, "tokens": list(tokens), "webhooks": list(webhooks)}
-
-
-def _song(track: Track, files: list[str]) -> dict[str, Any]:
-    about = {name: getattr(track, name) for name in ("title", "filename", "size", "created_at")}
-    return about | {"files": files, "separations": [_separation(job) for job in track.jobs.all()]}
 
 
 def _separation(job: Job) -> dict[str, Any]:

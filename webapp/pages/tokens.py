@@ -38,7 +38,7 @@ class TokenForm(forms.Form):
 
 
 class MembersOnly(UserPassesTestMixin):
-    """Redirects visitors and guests to the login page."""
+    """Redirects visitors to the login page, and refuses guests."""
 
     request: HttpRequest
 

@@ -1,4 +1,4 @@
-"""The administrator's pages: what they show, what can be done there and by whom, and that lists stay quick."""
+"""The admin: what it shows, who may do what, and the number of queries of its lists."""
 
 import re
 
@@ -37,7 +37,7 @@ def reviewer(db):
 
 @pytest.fixture
 def manager(db):
-    """Who may review and change, but is no superuser."""
+    """May review and change jobs, but is not a superuser."""
     user = User.objects.create_user("manager", is_staff=True)
     names = ["view_job", "review_job", "change_job"]
     user.user_permissions.set(Permission.objects.filter(content_type__app_label="webapp", codename__in=names))
@@ -165,7 +165,7 @@ def test_the_page_offers_what_makes_sense(make_job, manager, state, actions):
     assert set(offered) == {"approve", "needs_work", "reject"} | actions
 
 
-def test_a_finished_try_can_be_handed_over_on_its_page(make_job, manager, owner):
+def test_a_finished_rerun_can_be_handed_over_on_its_page(make_job, manager, owner):
     rerun = claimed(moderation.rerun(make_job(State.DONE), Options(), owner))
     assert "hand_over" not in manager.get(page(rerun)).context["actions"]
     finish(rerun)
@@ -174,7 +174,7 @@ def test_a_finished_try_can_be_handed_over_on_its_page(make_job, manager, owner)
     assert fresh(rerun).rerun_of is None
 
 
-def test_what_can_not_be_done_is_said(make_job, manager):
+def test_impossible_actions_are_reported(make_job, manager):
     done, queued = make_job(State.DONE), make_job()
     assert said(act(manager, "cancel", done, queued)) == [
         "1 job cancelled.",
@@ -182,7 +182,7 @@ def test_what_can_not_be_done_is_said(make_job, manager):
     ]
 
 
-def test_another_try_is_shown_beside_the_first(make_job, reviewer):
+def test_a_rerun_is_shown_beside_the_first_result(make_job, reviewer):
     job = make_job(State.DONE)
     answer = reviewer.post(f"{LIST}{job.pk}/rerun/", {"preset": "default", "bleed": "strong", "stems": ["bass"]})
     rerun = Job.objects.get(rerun_of=job)

@@ -1,4 +1,4 @@
-"""What people take along at once: the archive is whole, and the mix is the mix they described."""
+"""Direct downloads: the archive is complete, and the mix is the one that the query describes."""
 
 import io
 import zipfile
@@ -55,7 +55,7 @@ def test_what_everybody_can_play_comes_unless_asked_otherwise(job, owner, fetch)
 
 
 def test_files_come_at_the_uploads_own_sample_rate_or_the_one_asked_for(job, owner, fetch):
-    """The song came at 48 kHz: all stems together are that upload, which holds more than its segments."""
+    """The upload has 48 kHz: all stems add up to it, which has more samples than its segments."""
     rng = np.random.default_rng(8)
     upload = rng.uniform(-0.9, 0.9, (48_000 * SECONDS, 2)).astype(np.float32)
     soundfile.write(job.track.path, upload, 48_000, "FLOAT", format="WAV")
@@ -161,7 +161,7 @@ def test_files_that_are_gone_are_not_found(job, owner, fetch, what):
 
 
 def test_a_busy_site_says_so_and_recovers(job, owner, fetch):
-    """Whoever waits in line is counted, and whoever leaves it, too."""
+    """Waiting requests are counted, and so are those that give up."""
     taken = [renderer.admission.acquire(blocking=False) for _ in range(renderer.AT_ONCE + renderer.WAITING)]
     answer = fetch(f"/api/v1/jobs/{job.pk}/mix", owner)
     for _ in taken:
@@ -179,7 +179,7 @@ def test_a_disk_without_room_to_spare_is_told(job, owner, fetch, monkeypatch):
 
 
 class TestStem:
-    """A stem in another format than it was separated to."""
+    """A stem in a format other than that of the job."""
 
     def test_comes_in_any_format_made_once(self, job, owner, fetch, monkeypatch):
         address = f"/api/v1/jobs/{job.pk}/stems/vocals/download?format=flac&bits=24"

@@ -1,4 +1,4 @@
-"""REST as a client sees it: uploads good and bad, what a job's JSON says, and every verb's refusals."""
+"""The API of jobs: valid and invalid uploads, the JSON of a job, and when each command is refused."""
 
 import json
 from datetime import datetime
@@ -274,7 +274,7 @@ class TestVerbs:
         answer = rename(browser, job, "  Blue Monday ")
         assert (answer.status_code, answer.json()["title"]) == (200, "Blue Monday")
         assert browser.get(f"/api/v1/jobs/{job.pk}/").json()["title"] == "Blue Monday"
-        assert fresh(job).updated_at > stamp  # so that open pages hear of it
+        assert fresh(job).updated_at > stamp  # so that open pages are notified
         name = fetch(answer.json()["stems"][0]["download_url"], owner).headers["Content-Disposition"]
         assert name == 'attachment; filename="Blue Monday - vocals.wav"'
         assert fresh(other).track.title == "Song"

@@ -1,7 +1,7 @@
-"""The API keeps what its OpenAPI description promises: schemathesis asks a running site for everything in it.
+"""The API conforms to its OpenAPI document: schemathesis requests every operation of a running site.
 
-Half of what it makes up is valid and half is not. Ids are those of a finished job that is there; what changes things
-gets another one, so that there is always something to look at.
+Half of the generated requests are valid and half are not. Ids are those of an existing, finished job; operations that
+change something get another job, so that the first one is always there to be read.
 """
 
 import ctypes
@@ -25,10 +25,10 @@ from webapp.api.openapi import component, routes
 from webapp.models import State
 
 EXAMPLES = int(os.environ.get("SCHEMA_EXAMPLES", "6"))
-CSRF = "c" * 32  # any will do, as long as cookie and header agree
+CSRF = "c" * 32  # any value, as long as cookie and header agree
 ENDLESS = "/events/$"  # streams
-UNDESCRIBED = {"schema", "docs", "problems"}  # about the API, not of it
-# What is valid by its type and yet makes no sense, such as a stem that the song hasn't, is refused by these.
+UNDESCRIBED = {"schema", "docs", "problems"}  # they document the API
+# These reject values that are valid by their type, such as a stem that the song does not have.
 PICKY = {
     "POST /api/v1/jobs/{id}/exports/",
     "GET /api/v1/jobs/{id}/mix",
@@ -39,10 +39,12 @@ PICKY = {
     "PATCH /api/v1/webhooks/{id}/",
 }
 
-schemathesis.serializer.alias("application/offset+octet-stream", "application/octet-stream")  # as tus calls bytes
+schemathesis.serializer.alias(
+    "application/offset+octet-stream", "application/octet-stream"
+)  # the type of chunks in tus
 description = SpectacularAPIView.generator_class().get_schema(request=None, public=True)
 schema = schemathesis.openapi.from_dict(description)
-live = {}  # ids of what is there
+live = {}  # ids of existing rows
 ignored_auth, positive, negative, missing = CHECKS.get_by_names(
     ["ignored_auth", "positive_data_acceptance", "negative_data_rejection", "missing_required_header"]
 )
@@ -50,7 +52,7 @@ ignored_auth, positive, negative, missing = CHECKS.get_by_names(
 
 @pytest.fixture(scope="module", autouse=True)
 def every_number() -> None:
-    """Networks that ran in this thread left it flushing the smallest numbers to zero, which Hypothesis refuses."""
+    """Networks that ran in this thread left it flushing subnormal numbers to zero, which Hypothesis rejects."""
     ctypes.CDLL(None).fesetenv(ctypes.c_void_p(-1))  # the C library's FE_DFL_ENV
 
 
@@ -74,7 +76,7 @@ def site(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def headers(site):
-    """Of the owner's requests."""
+    """The headers of the owner's requests."""
     return {"Cookie": f"sessionid={live['session']}; csrftoken={CSRF}", "X-CSRFToken": CSRF}
 
 
@@ -87,7 +89,7 @@ def test_every_operation(case, site, headers):
 
 
 def aim(case):
-    """Put ids of what is there in the place of made-up ones. GETs have a job of their own, which nothing changes."""
+    """Replace generated ids by existing ones. GET has a job of its own, which nothing changes."""
     ids = live["kept" if case.method == "GET" else "changed"]
     known = {"id": ids["track" if "/tracks/" in case.path else "job"], "name": "vocals", "index": 0}
     sound = {
@@ -102,13 +104,13 @@ def aim(case):
 
 
 def unfit(case):
-    """Checks that say nothing here."""
-    yield ignored_auth  # every request comes with a session; who may do what is tested as a whole in test_permissions
+    """The checks that do not apply to the case."""
+    yield ignored_auth  # every request has a session; test_permissions tests authorisation
     if case.operation.label in PICKY or "Range" in case.headers:
         yield positive
-    if case.media_type == "multipart/form-data":  # in which everything is text, and files are empty
+    if case.media_type == "multipart/form-data":  # in which every value is text and files are empty
         yield from (positive, negative)
-    if "/uploads/" in case.path:  # tus says 412 and 409
+    if "/uploads/" in case.path:  # tus prescribes 412 and 409
         yield from (negative, missing)
 
 
@@ -173,7 +175,7 @@ def is_phrase(text):
 
 
 def _filled(path):
-    """The address with something in each gap."""
+    """The path with a value for each parameter."""
     for name, value in (("name", "vocals"), ("index", "0")):
         path = path.replace(f"{{{name}}}", value)
     while "{" in path:

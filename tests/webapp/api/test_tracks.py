@@ -1,4 +1,4 @@
-"""Tracks by REST: kept, found, renamed, deleted, and separated more than once; lists a page at a time."""
+"""The API of tracks: stored, found, renamed, deleted, separated more than once; paginated lists."""
 
 import base64
 from datetime import timedelta
@@ -210,7 +210,7 @@ class TestIdempotency:
 class TestLists:
     @pytest.fixture
     def songs(self, make_job):
-        """Five, an hour between each and the next."""
+        """Five tracks, an hour apart."""
         made = [make_job(title=title) for title in ("Bee", "ant", "Cow & bull", "Bee", "Élan")]
         for age, job in enumerate(reversed(made)):
             then = timezone.now() - timedelta(hours=age)

@@ -1,4 +1,4 @@
-"""Webhooks by the API: made, changed, tried and looked at by their owner alone."""
+"""The API of webhooks: created, changed, tested and read only by their owner."""
 
 import pytest
 from django.test import Client

@@ -17,21 +17,21 @@ LINK = re.compile(r"http://testserver(/accounts/password/\S+)")
 
 @pytest.fixture
 def reader(owner):
-    """The owner, with an address."""
+    """The owner, with an e-mail address."""
     owner.email = "owner@example.org"
     owner.save()
     return owner
 
 
 def link_in(mails):
-    """The path of the one link that was sent."""
+    """The path of the only link that was sent."""
     (mail,) = mails
     (path,) = LINK.findall(mail.body)
     return path
 
 
 def page_of(path):
-    """The form behind a link, as somebody without session meets it: (client, path of the form)."""
+    """A client without a session, and the path of the form behind a link."""
     client = Client()
     answer = client.get(path)
     return client, answer.headers.get("Location", path)
@@ -52,7 +52,7 @@ class TestAccount:
 class TestEmail:
     def test_it_is_changed_with_the_password(self, browser, owner):
         answer = browser.post("/accounts/email/", {"email": "new@EXAMPLE.org", "password": PASSWORD}, follow=True)
-        assert "is changed" in answer.content.decode()
+        assert "has been changed" in answer.content.decode()
         owner.refresh_from_db()
         assert owner.email == "new@example.org"
 
@@ -128,8 +128,8 @@ class TestForgotten:
         assert b"on its way" in known
         assert [mail.to for mail in mailoutbox] == [[reader.email]]
 
-    def test_where_mail_goes_to_the_console_the_pages_say_whom_to_ask(self, reader, settings, capsys):
-        """The answer is still the same for an unknown address."""
+    def test_without_a_mail_server_the_pages_say_whom_to_ask(self, reader, settings, capsys):
+        """The response is still the same for an unknown address."""
         settings.EMAIL_BACKEND = "django.core.mail.backends.console.EmailBackend"
         path, asked = "/accounts/password/forgotten/", "ask whoever runs this site"
         form = Client().get(path).content.decode()

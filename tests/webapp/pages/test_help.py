@@ -1,4 +1,4 @@
-"""Where people find help: the page itself, and the way to it from every page."""
+"""The help page, and the links to it from every page."""
 
 import pytest
 from django.test import Client

@@ -1,4 +1,4 @@
-"""Tokens made and revoked, on the account's pages and by the API; what somebody is; the models."""
+"""Tokens, created and revoked on pages and with the API; the account and the models in the API."""
 
 import re
 from datetime import timedelta

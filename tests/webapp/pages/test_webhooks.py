@@ -1,4 +1,4 @@
-"""Webhooks on the account's pages: made, tried and ended by their owner alone."""
+"""The pages of webhooks: created, tested and deleted only by their owner."""
 
 import pytest
 from django.test import Client
