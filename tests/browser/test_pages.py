@@ -14,7 +14,7 @@ from browser.conftest import Web, chromium, shelf, visit
 from django.conf import settings
 from support.sounds import silent_wav
 
-from webapp.api.events import LOOK_EVERY
+from webapp.api.events import POLL_INTERVAL
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, FilePayload, Locator, Page, Route
@@ -291,7 +291,7 @@ def test_a_song_deleted_from_its_page_comes_back_at_home(desk: "Page", web: Web)
     def late(route: "Route") -> None:
         """Let the deletion's event arrive first, which must not navigate home a second time."""
         visits.append(route.request.url)
-        time.sleep(2 * LOOK_EVERY)
+        time.sleep(2 * POLL_INTERVAL)
         route.continue_()
 
     desk.goto(web.songs[title].path)

@@ -56,12 +56,12 @@ def test_every_variable_that_is_fixed_is_one_that_is_read():
         assert {*compose()["services"][name]["environment"]} <= read
 
 
-@pytest.mark.parametrize("name", ["README.md", "Dockerfile", "compose.yaml", "Makefile"])
+@pytest.mark.parametrize("name", ["README.md", "webapp/README.md", "Dockerfile", "compose.yaml", "Makefile"])
 def test_every_way_to_the_web_server_has_its_options(name):
     """They are in webapp/__main__.py alone: nothing that others copy starts uvicorn without them."""
     text = (ROOT / name).read_text()
     assert "webapp.asgi" not in text
-    if name in ("README.md", "Dockerfile"):
+    if name in ("webapp/README.md", "Dockerfile"):
         assert re.search(r'python"?,? "?-m"?,? "?webapp\b', text)
 
 
@@ -79,11 +79,13 @@ def test_the_image_installs_what_the_project_says():
     text = (ROOT / "Dockerfile").read_text()
     (code,) = re.findall(r'RUN python -c "(.*?)" \\\n +> requirements', text, re.S)
     code = code.replace("\\\n", "")
-    told = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    assert {"django>=5.2,<5.3", "redis>=5"} <= {*told.splitlines()}
+    requirements = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout
+    assert {"django>=5.2,<5.3", "redis>=5"} <= {*requirements.splitlines()}
     for target, expected in (("cpu", "onnxruntime>="), ("cuda", "onnxruntime-gpu[cuda,cudnn]>=")):
         (script,) = re.findall(rf"AS {target}-packages\nRUN sed -i '(.*?)'", text)
-        changed = subprocess.run(["sed", script], input=told, capture_output=True, text=True, check=True).stdout
+        changed = subprocess.run(["sed", script], input=requirements, capture_output=True, text=True, check=True).stdout
         assert next(line for line in changed.splitlines() if line.startswith("onnxruntime")).startswith(expected)
 
 

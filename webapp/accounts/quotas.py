@@ -63,7 +63,8 @@ def used_by(user: User) -> Amount:
     in_work = mine.filter(state__in=LIVE, finished=None, deleted_at=None)
     charged = Usage.objects.filter(user=user, at__gt=timezone.now() - MONTH)
     seconds = _sum(charged, "seconds") + _sum(in_work, "samples") / SAMPLE_RATE
-    files = [_sum(rows, "size") for rows in (Track.objects.filter(owner=user), mine, _exports(user))]
+    exports = Export.objects.filter(job__track__owner=user)
+    files = [_sum(rows, "size") for rows in (Track.objects.filter(owner=user), mine, exports)]
     coming = _sum(Upload.objects.filter(owner=user, offset__lt=F("length")), "length")
     return Amount(minutes=seconds / 60, bytes=int(sum(files) + coming))
 
@@ -102,10 +103,6 @@ def delete_old_usage() -> None:
 def _owner(job: Job) -> User:
     """Read the owner anew: a guest may have logged in since the worker read the row."""
     return User.objects.get(tracks__jobs=job)
-
-
-def _exports(user: User) -> Any:
-    return Export.objects.filter(job__track__owner=user)
 
 
 def _sum(rows: Any, column: str) -> float:

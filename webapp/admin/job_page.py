@@ -1,4 +1,4 @@
-"""All that is known of one job, for its page in the admin; and the form that asks for another try."""
+"""The page of one job in the admin: its context, and the form for a rerun."""
 
 from datetime import timedelta
 from typing import Any
@@ -15,7 +15,7 @@ SILENCE_DB = -150.0  # nothing but rounding
 
 
 class RerunForm(forms.Form):
-    """The settings of another try; no stems: as the song has them."""
+    """The options of a rerun. Without stems, the song decides."""
 
     preset = forms.ChoiceField(choices=[(name, name) for name in presets()])
     bleed = forms.ChoiceField(choices=[(name, name) for name in bleeds()], initial=DEFAULT_BLEED)
@@ -24,20 +24,20 @@ class RerunForm(forms.Form):
     )
 
     def options(self) -> Options:
-        """As the pipeline takes them."""
-        chosen = self.cleaned_data
-        return Options(stems=tuple(in_order(chosen["stems"])), preset=chosen["preset"], bleed=chosen["bleed"])
+        """The options of the pipeline that were selected."""
+        data = self.cleaned_data
+        return Options(stems=tuple(in_order(data["stems"])), preset=data["preset"], bleed=data["bleed"])
 
 
 def is_possible(action: str, job: Job) -> bool:
-    """Whether an action of the list makes sense on a job's own page."""
+    """Whether an action of the list is possible on the page of this job."""
     if action == "delete_selected" or (action == "hand_over" and job.rerun_of_id is None):
         return False
     return job.state in MODERATION.get(action, State.values)
 
 
 def job_page(job: Job, beside: str = "") -> dict[str, Any]:
-    """What the page shows of a job, and of another result of the same song if that is to be beside it."""
+    """The context of the page. beside: the id of another job of the same song to compare with, if any."""
     same_song = Job.objects.filter(track=job.track).select_related("track").exclude(pk=job.pk).order_by("created_at")
     others = list(same_song)
     shown = [job, *(other for other in others if str(other.pk) == beside)]
@@ -49,13 +49,13 @@ def job_page(job: Job, beside: str = "") -> dict[str, Any]:
         "results": [result(each) for each in shown],
         "others": others,
         "beside": beside,
-        "events": [{"event": event, "words": _words(event.detail)} for event in events],
+        "events": [{"event": event, "words": _detail_text(event.detail)} for event in events],
         "flags": list(job.flags.all()),
     }
 
 
 def result(job: Job) -> dict[str, Any]:
-    """What came out of one job and how."""
+    """The outcome of one job, and how it was computed."""
     report = job.report
     return {
         "job": job,
@@ -73,7 +73,7 @@ def result(job: Job) -> dict[str, Any]:
 
 
 def time_spent(job: Job) -> str:
-    """By the worker that ended it, or so far."""
+    """The time that the job took, or has taken so far; empty if it has not started."""
     if job.claimed_at is None:
         return ""
     end = timezone.now() if job.state == State.RUNNING else job.finished_at
@@ -81,7 +81,7 @@ def time_spent(job: Job) -> str:
 
 
 def _evidence(name: str, row: dict[str, Any]) -> dict[str, str]:
-    """A row of the table: decibels as people read them, and nothing where there is none."""
+    """A row of the table of measurements, with decibels as text."""
     levels = {key: _decibels(row[key]) for key in ("level_db", "peak_db", "bleed_db")}
     clipped = f"{100 * row['clipped']:.2f} %" if row["clipped"] else ""
     return {"name": name, "clipped": clipped} | levels
@@ -93,6 +93,6 @@ def _decibels(value: float | None) -> str:
     return "silent" if value <= SILENCE_DB else f"{value:.1f}"
 
 
-def _words(detail: dict[str, Any]) -> str:
-    said = [", ".join(value) if isinstance(value, list) else str(value) for value in detail.values()]
-    return " · ".join(words for words in said if words)
+def _detail_text(detail: dict[str, Any]) -> str:
+    texts = [", ".join(value) if isinstance(value, list) else str(value) for value in detail.values()]
+    return " · ".join(text for text in texts if text)

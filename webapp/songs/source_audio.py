@@ -33,13 +33,11 @@ def store_mixture(job: Job, recording: Recording) -> dict[str, Any]:
 
 def tags_of(job: Job) -> Tags:
     """Return the tags of files made from the song: those of the upload, with the song's present title."""
-    known = job.tags | {"title": job.track.title}
-    return Tags(**known, cover=_cover(job) if known.get("cover_type") else b"")
-
-
-def _cover(job: Job) -> bytes:
-    with closing(store().open_from(job.original / COVER)) as file:
-        return file.read()
+    cover = b""
+    if job.tags.get("cover_type"):
+        with closing(store().open_from(job.original / COVER)) as file:
+            cover = file.read()
+    return Tags(**job.tags | {"title": job.track.title}, cover=cover)
 
 
 def thumbnail(peaks: NDArray[np.int8]) -> NDArray[np.int8]:

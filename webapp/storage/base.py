@@ -31,7 +31,7 @@ class Store(Protocol):
     """What SoundScape needs of a storage backend beyond Django's own interface."""
 
     def stat(self, path: Path) -> Stat:
-        """Raises FileNotFoundError."""
+        """Return size, time and ETag of a file. Raises FileNotFoundError."""
 
     def open_from(self, path: Path, start: int = 0) -> IO[bytes]:
         """Open a file for reading at byte `start`. The caller closes it. Raises FileNotFoundError."""

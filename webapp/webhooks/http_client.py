@@ -56,7 +56,7 @@ async def addresses(host: str, port: int) -> list[str]:
     try:
         found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
-        raise Refused(f"No host is known by the name {host}. Check the address for a slip.") from error
+        raise Refused(f"No host is known by the name {host}. Check the address for a typo.") from error
     known = [str(row[4][0]) for row in found]
     for address in known:
         if not (settings.WEBHOOKS_PRIVATE or is_public(address)):
@@ -93,4 +93,4 @@ async def _resolvable(host: str, port: int) -> None:
         async with asyncio.timeout(TIMEOUT):
             await addresses(host, port)
     except TimeoutError as error:
-        raise Refused(f"Nobody could say in time where {host} is. Please try again.") from error
+        raise Refused(f"The address of {host} could not be looked up in time. Please try again.") from error

@@ -81,7 +81,7 @@ def work(job: Job) -> None:
             log.info("Job %s: %s", job.pk, message)
         else:
             log.exception("Job %s failed.", job.pk)
-        _fail(job, message, cause)
+        _end(job, lambda: queue.fail(job, message, cause))
 
 
 def _explain(error: Exception) -> tuple[str, Cause]:
@@ -137,7 +137,7 @@ def _reselect(job: Job, source: Path, progress: JobProgress) -> "Report | None":
     """Make the stems from the work of the finished attempt, if that holds everything the options need."""
     from pipeline.playback.segments import WORK  # noqa: PLC0415
     from pipeline.report import Report  # noqa: PLC0415
-    from pipeline.separate import choose_again, reusable  # noqa: PLC0415
+    from pipeline.separate import reselect_stems, reusable  # noqa: PLC0415
 
     if job.finished_directory is None:
         return None
@@ -148,7 +148,7 @@ def _reselect(job: Job, source: Path, progress: JobProgress) -> "Report | None":
             return None
         for stage, detected in report.detected.items():
             progress.detected(stage, detected)
-        return choose_again(
+        return reselect_stems(
             source,
             finished,
             replace(report, title=job.track.title),
@@ -162,15 +162,11 @@ def _reselect(job: Job, source: Path, progress: JobProgress) -> "Report | None":
 
 def _merge_late(job: Job, report: "Report") -> None:
     """Merge the segments of stems that proved empty only at the end and were played on their own until then."""
-    from pipeline.playback.segments import fold, index  # noqa: PLC0415
+    from pipeline.playback.segments import index, merge_into_other  # noqa: PLC0415
 
     late = {*index(job.directory).stems} & {stem.name for stem in report.merged}
     if late:
-        fold(job.directory, sorted(late), silent=sorted(late & {*report.stems}))
-
-
-def _fail(job: Job, message: str, cause: Cause) -> None:
-    _end(job, lambda: queue.fail(job, message, cause))
+        merge_into_other(job.directory, sorted(late), silent=sorted(late & {*report.stems}))
 
 
 def _end(job: Job, store_end: Callable[[], None]) -> None:

@@ -184,7 +184,7 @@ def test_what_can_not_be_done_is_said(make_job, manager):
 
 def test_another_try_is_shown_beside_the_first(make_job, reviewer):
     job = make_job(State.DONE)
-    answer = reviewer.post(f"{LIST}{job.pk}/again/", {"preset": "default", "bleed": "strong", "stems": ["bass"]})
+    answer = reviewer.post(f"{LIST}{job.pk}/rerun/", {"preset": "default", "bleed": "strong", "stems": ["bass"]})
     rerun = Job.objects.get(rerun_of=job)
     assert (rerun.options["bleed"], rerun.options["stems"]) == ("strong", ["bass"])
     assert answer.url == f"{page(job)}?beside={rerun.pk}"
@@ -193,10 +193,10 @@ def test_another_try_is_shown_beside_the_first(make_job, reviewer):
     assert [result["job"] for result in reviewer.get(page(rerun)).context["results"]] == [rerun]
 
 
-@pytest.mark.parametrize("wish", [{}, {"preset": "default", "bleed": "loud"}, {"preset": "?", "bleed": "off"}])
-def test_settings_that_do_not_exist_are_refused(make_job, reviewer, wish):
+@pytest.mark.parametrize("settings_sent", [{}, {"preset": "default", "bleed": "loud"}, {"preset": "?", "bleed": "off"}])
+def test_settings_that_do_not_exist_are_refused(make_job, reviewer, settings_sent):
     job = make_job(State.DONE)
-    answer = reviewer.post(f"{LIST}{job.pk}/again/", wish, follow=True)
+    answer = reviewer.post(f"{LIST}{job.pk}/rerun/", settings_sent, follow=True)
     assert said(answer)[0].startswith("These settings") and not job.reruns.exists()
 
 
@@ -209,12 +209,12 @@ def test_staff_without_the_permission_see_no_job(make_job):
     client = logged_in(User.objects.create_user("clerk", is_staff=True))
     job = make_job(State.DONE)
     assert client.get(LIST).status_code == client.get(page(job)).status_code == 403
-    assert client.post(f"{LIST}{job.pk}/again/", {"preset": "default", "bleed": "off"}).status_code == 403
+    assert client.post(f"{LIST}{job.pk}/rerun/", {"preset": "default", "bleed": "off"}).status_code == 403
 
 
 def test_members_are_asked_to_log_in(make_job, browser):
     job = make_job(State.DONE)
-    for address in (LIST, page(job), f"{LIST}{job.pk}/again/"):
+    for address in (LIST, page(job), f"{LIST}{job.pk}/rerun/"):
         assert browser.get(address).url.startswith(reverse("admin:login"))
 
 
@@ -224,11 +224,11 @@ def test_nothing_is_edited_by_hand(make_job, admin_client):
     assert fresh(job).state == State.DONE
 
 
-def test_jobs_of_an_account_are_held_and_let_go(make_job, admin_client, owner):
+def test_jobs_of_an_account_are_held_and_released(make_job, admin_client, owner):
     data = {"_selected_action": [str(owner.pk)], "index": "0"}
     admin_client.post("/admin/webapp/user/", data | {"action": "hold"})
     assert User.objects.get(pk=owner.pk).on_hold
-    admin_client.post("/admin/webapp/user/", data | {"action": "let_go"})
+    admin_client.post("/admin/webapp/user/", data | {"action": "release"})
     assert not User.objects.get(pk=owner.pk).on_hold
 
 

@@ -8,7 +8,7 @@ from django.test import Client
 from django.utils import timezone
 from support.acting import fresh
 
-from webapp.api.authentication import NOTE_EVERY
+from webapp.api.authentication import LAST_USED_PRECISION
 from webapp.models import Scope, State, Token, User
 
 pytestmark = pytest.mark.django_db
@@ -99,7 +99,7 @@ def test_its_use_is_noted_but_not_each_time(bearer):
     first = Token.objects.get().last_used
     program.get("/api/v1/jobs/")
     assert Token.objects.get().last_used == first
-    Token.objects.update(last_used=first - NOTE_EVERY)
+    Token.objects.update(last_used=first - LAST_USED_PRECISION)
     program.get("/api/v1/jobs/")
     assert Token.objects.get().last_used > first
 

@@ -1,4 +1,4 @@
-"""The client in the README does what it says: it is run as it stands there, and this test is the worker."""
+"""The client in webapp/README.md works: it runs as it is printed there, and the test is the worker."""
 
 import re
 import subprocess
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 @pytest.fixture
 def client_of_the_readme(live_server, owner, tmp_path):
     """Starts it with a token of those scopes."""
-    (program,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text("utf-8"), re.DOTALL)
+    (program,) = re.findall(r"```python\n(.*?)```", (ROOT / "webapp/README.md").read_text("utf-8"), re.DOTALL)
     assert len(program.splitlines()) <= 25
     (tmp_path / "Blue Monday.mp3").write_bytes(SONG)
 

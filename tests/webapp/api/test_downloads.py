@@ -98,7 +98,7 @@ def test_nothing_is_left_behind(job, owner, fetch, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("query", "told"),
+    ("query", "message"),
     [
         ("vocals=7", "vocals: 7 dB"),
         ("vocals=loud", "'loud' is not a number"),
@@ -118,9 +118,9 @@ def test_nothing_is_left_behind(job, owner, fetch, monkeypatch):
         ("what=stems", "no part of a mix"),
     ],
 )
-def test_a_mix_that_makes_no_sense_is_explained(job, owner, fetch, query, told):
+def test_a_mix_that_makes_no_sense_is_explained(job, owner, fetch, query, message):
     answer = fetch(f"/api/v1/jobs/{job.pk}/mix?{query}", owner)
-    assert answer.status == 400 and told in answer.body.decode()
+    assert answer.status == 400 and message in answer.body.decode()
 
 
 def test_all_stems_come_in_one_archive(make_job, owner, fetch):

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.django_db(transaction=True)  # a stream closes its conn
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
-    monkeypatch.setattr(events, "LOOK_EVERY", 0.01)
+    monkeypatch.setattr(events, "POLL_INTERVAL", 0.01)
 
 
 class Stream:
@@ -185,9 +185,9 @@ def test_what_is_over_costs_one_query_a_look(make_job, django_assert_num_queries
     for _ in range(3):
         make_job(State.DONE)
     watch = events.Watch(Job.objects.order_by("-created_at"))
-    assert len(watch.news()) == 3
+    assert len(watch.changes()) == 3
     with django_assert_num_queries(1):
-        assert watch.news() == []
+        assert watch.changes() == []
 
 
 def test_the_stream_ends_with_the_connection(make_job, owner):
@@ -209,9 +209,9 @@ def test_the_stream_ends_with_the_connection(make_job, owner):
         await server.send_input({"type": "http.request"})
         start = await server.receive_output(10)
         assert start["status"] == 200
-        heard = b""
-        while b"event: job" not in heard:
-            heard += (await server.receive_output(10))["body"]
+        received = b""
+        while b"event: job" not in received:
+            received += (await server.receive_output(10))["body"]
         await server.send_input({"type": "http.disconnect"})
         await server.wait(10)
 

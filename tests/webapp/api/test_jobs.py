@@ -75,7 +75,7 @@ class TestUpload:
         assert answer["Content-Type"] == "application/problem+json"
         assert answer.json() == {
             "type": "/api/v1/problems/#invalid",
-            "title": "Not understood",
+            "title": "Invalid request",
             "status": 400,
             "detail": "Please choose a song.",
             "instance": "/api/v1/jobs/",
@@ -130,14 +130,16 @@ class TestJson:
         assert (data["audio"]["original_done"], data["audio"]["segments_done"], data["stems"]) == (2, 0, [])
         assert data["duration"] == 20.0
 
-    @pytest.mark.parametrize(("there", "told"), [("unmix_split", ["guitar", "piano"]), ("htdemucs_6s", [])])
-    def test_what_is_experimental_is_told_wherever_stems_are_chosen(self, browser, make_job, monkeypatch, there, told):
+    @pytest.mark.parametrize(("there", "experimental"), [("unmix_split", ["guitar", "piano"]), ("htdemucs_6s", [])])
+    def test_experimental_stems_are_marked_wherever_stems_are_selected(
+        self, browser, make_job, monkeypatch, there, experimental
+    ):
         monkeypatch.setattr(registry, "installed", lambda name: name in ("htdemucs", there))
         data = browser.get(f"/api/v1/jobs/{make_job().pk}/").json()
-        assert (data["choices"], data["experimental"]) == (list(STEMS), told)
+        assert (data["choices"], data["experimental"]) == (list(STEMS), experimental)
         page = browser.get("/").content.decode()
-        assert page.count("<small>(experimental)</small>") == len(told)
-        assert ("Experimental stems" in page) == bool(told)
+        assert page.count("<small>(experimental)</small>") == len(experimental)
+        assert ("Experimental stems" in page) == bool(experimental)
         draft = make_job()
         Job.objects.filter(pk=draft.pk).update(options={"preset": "draft"})
         assert "guitar" not in browser.get(f"/api/v1/jobs/{draft.pk}/").json()["choices"]

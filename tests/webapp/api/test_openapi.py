@@ -60,8 +60,8 @@ def site(tmp_path_factory):
     data = tmp_path_factory.mktemp("data")
     running.manage(data, "migrate", "-v0")
     (data / "demo.flac").write_bytes(b"as long as nobody looks inside")
-    wishes = [{"seconds": 12, "stems": ["vocals", "drums"], "title": title} for title in ("Kept", "Changed")]
-    kept, changed = running.seed(data, wishes)
+    songs = [{"seconds": 12, "stems": ["vocals", "drums"], "title": title} for title in ("Kept", "Changed")]
+    kept, changed = running.seed(data, songs)
     with running.web(data, SOUNDSCAPE_REQUESTS="1000000") as address:
         live["session"] = kept["session"]
         for name, made in (("kept", kept), ("changed", changed)):
@@ -133,10 +133,43 @@ def test_the_description_is_valid_and_whole():
     named = {route.name for path, route in routes() if path.startswith("/api/v1/")}
     described = {resolve(_filled(path)).url_name for path in description["paths"]}
     assert named - described == UNDESCRIBED
-    operations = [operation for path in description["paths"].values() for operation in path.values()]
-    assert all(operation["summary"] for operation in operations)
-    ids = [operation["operationId"] for operation in operations]
+    ids = [operation["operationId"] for _, operation in operations()]
     assert len(ids) == len({*ids})
+
+
+def operations():
+    """Every operation of the document with its name, such as "GET /api/v1/jobs/"."""
+    for path, methods in description["paths"].items():
+        for method, operation in methods.items():
+            yield f"{method.upper()} {path}", operation
+
+
+@pytest.mark.parametrize("operation", [pytest.param(each, id=name) for name, each in operations()])
+def test_every_operation_is_described(operation):
+    summary, text = operation["summary"], operation["description"]
+    assert len(summary.split()) >= 3 and not summary.endswith(".")
+    assert re.fullmatch(r"[A-Z](\S+ ){3,}.*\.", text), text
+    assert summary not in text
+    for each in (*operation.get("parameters", []), *operation["responses"].values()):
+        assert is_phrase(each["description"]), each
+
+
+def test_operations_have_summaries_of_their_own():
+    summaries = [operation["summary"] for _, operation in operations()]
+    assert len(summaries) == len({*summaries})
+
+
+def test_every_field_is_described():
+    for name, shape in description["components"]["schemas"].items():
+        if "Paginated" not in name:  # its description is that of its rows
+            assert is_phrase(shape["description"]), name
+        for field, data in shape["properties"].items():
+            assert is_phrase(data.get("description", "")), (name, field)
+
+
+def is_phrase(text):
+    """Whether a description has words of its own, a capital letter and a full stop."""
+    return bool(re.fullmatch(r"[A-Z].*\.", text)) and not text.startswith(("Of ", "Which."))
 
 
 def _filled(path):

@@ -63,9 +63,9 @@ problems                GET     200
 schema                  GET     200
 docs                    GET     200
 help                    GET     200
-takeout                 GET     302   200
-farewell                GET     302   200
-farewell                POST    302   302   200
+data-export             GET     302   200
+delete-account          GET     302   200
+delete-account          POST    302   302   200
 
 tokens                  GET     302   403   200
 tokens                  POST    302   403   200
@@ -144,8 +144,8 @@ admin:autocomplete      GET     302   302   302   302   403
 admin:jsi18n            GET     302   302   302   302   200
 admin:view_on_site      GET     302   302   302   302   404
 admin:app_list          GET     302   302   302   302   200
-admin:webapp_job_again  GET     302
-admin:webapp_job_again  POST    302
+admin:webapp_job_rerun  GET     302
+admin:webapp_job_rerun  POST    302
 admin:auth_user_password_change GET  302 302 302 302 403 200
 admin:auth_user_password_change POST 302 302 302 302 403 200
 admin:(?P<url>.*)$      GET     302   302   302   302   404
@@ -153,7 +153,7 @@ admin:(?P<url>.*)$      GET     302   302   302   302   404
 
 # Django's forms take PUT for POST.
 FORMS = (
-    *("signup", "login", "email", "password", "password-forgotten", "password-reset", "farewell"),
+    *("signup", "login", "email", "password", "password-forgotten", "password-reset", "delete-account"),
     *("tokens", "webhooks"),
 )
 
@@ -320,7 +320,7 @@ def test_every_route_is_known():
 
 
 def test_every_route_answers_each_as_the_table_says(world):
-    """What differs is told as the lines that would be right."""
+    """Differences are reported as the lines that would be right."""
     differences = []
     for name, table in lines().items():
         path = world.path(name, KNOWN[name])

@@ -54,7 +54,7 @@ def on_update(monkeypatch):
 
 
 def waiting(job, **fields):
-    """A row whose file nobody makes."""
+    """An export that no thread renders."""
     return Export.objects.create(job=job, filename="Song - mix.wav", process="p", **fields)
 
 
@@ -104,11 +104,11 @@ class TestKinds:
         assert ask(job, what="mix", vocals=6, drums=6, format="flac").json()["lowered_db"] > 6
         assert ask(job, what="mix", vocals=6, drums=6, bits="float").json()["lowered_db"] == 0
 
-    def test_a_form_asks_as_well_as_json(self, job, browser):
+    def test_a_form_works_like_json(self, job, browser):
         answer = browser.post(f"/api/v1/jobs/{job.pk}/exports/", {"what": "mix", "mute": ["vocals", "drums"]})
         assert (answer.status_code, answer.json()["state"]) == (201, "done")
 
-    def test_a_part_of_a_file_can_be_had(self, job, ask, fetch, owner):
+    def test_a_part_of_a_file_can_be_requested(self, job, ask, fetch, owner):
         made = ask(job, what="stem", stem="drums").json()
         assert fetch(made["file_url"], owner, Range="bytes=0-3").body == b"RIFF"
 
@@ -130,13 +130,13 @@ class TestRefusals:
             ({"what": "ni"}, "no bass and no other"),
         ],
     )
-    def test_what_makes_no_sense_is_explained(self, job, ask, spec, words):
+    def test_invalid_values_are_explained(self, job, ask, spec, words):
         answer = ask(job, **spec)
         assert answer.status_code == 400 and words in answer.json()["detail"]
         assert not Export.objects.exists()
 
     @pytest.mark.parametrize("body", ["[]", "3", '"mix"'])
-    def test_a_body_that_is_no_wish(self, job, browser, body):
+    def test_an_invalid_body(self, job, browser, body):
         answer = browser.post(f"/api/v1/jobs/{job.pk}/exports/", body, content_type="application/json")
         assert answer.status_code == 400 and not Export.objects.exists()
 
@@ -145,7 +145,7 @@ class TestRefusals:
         answer = ask(make_job(state), what="mix")
         assert answer.status_code == 409 and "separated" in answer.json()["detail"]
 
-    def test_a_busy_site_says_so_and_makes_no_row(self, job, ask):
+    def test_a_busy_site_says_so_and_creates_no_export(self, job, ask):
         taken = [renderer.admission.acquire(blocking=False) for _ in range(renderer.AT_ONCE + renderer.WAITING)]
         answer = ask(job, what="mix")
         for _ in taken:
@@ -164,7 +164,7 @@ class TestFailing:
             (FileNotFoundError(), renderer.GONE),
         ],
     )
-    def test_our_faults_are_explained_and_leave_no_file(self, job, ask, monkeypatch, error, message):
+    def test_our_errors_are_explained_and_leave_no_file(self, job, ask, monkeypatch, error, message):
         def fail(*_):
             raise error
 
@@ -183,14 +183,14 @@ class TestFailing:
         monkeypatch.setattr(renderer, "SPARE", 2**70)
         assert ask(job, what="mix").json()["error"] == base.DISK_FULL
 
-    def test_a_fault_leaves_its_trace_in_the_log(self, job, ask, monkeypatch, caplog):
+    def test_an_error_is_logged_with_its_traceback(self, job, ask, monkeypatch, caplog):
         monkeypatch.delattr(stem_files, "write")
         ask(job, what="stem", stem="drums")
         assert "AttributeError" in caplog.text
 
 
 @pytest.mark.usefixtures("immediately")
-class TestOnItsWay:
+class TestProgress:
     def test_progress_goes_up(self, job, ask, on_update):
         seen = []
         on_update(lambda fields: seen.append(fields.get("progress")))
@@ -229,7 +229,7 @@ class TestOnItsWay:
         ask(job, what="stems")
         assert not Export.objects.exists()
 
-    def test_a_database_away_for_a_moment_costs_no_work(self, job, ask, monkeypatch):
+    def test_a_database_outage_costs_no_work(self, job, ask, monkeypatch):
         monkeypatch.setattr(renderer, "WRITE_EVERY", 0.0)
         note, faults = renderer._update, [1, 1]
 
@@ -243,7 +243,7 @@ class TestOnItsWay:
         assert ask(job, what="stems").json()["state"] == "done"
         assert not faults
 
-    def test_one_cancelled_while_it_waits_is_not_begun(self, job):
+    def test_one_cancelled_while_it_waits_is_not_started(self, job):
         export = waiting(job)
         export_row = Export.objects.get(pk=export.pk)
         export.delete()
@@ -253,7 +253,7 @@ class TestOnItsWay:
 
 @pytest.mark.usefixtures("immediately")
 class TestList:
-    def test_tells_all_newest_first_and_each(self, job, browser):
+    def test_lists_all_newest_first(self, job, browser):
         old, new = waiting(job), waiting(job, state=State.FAILED, error="No.")
         data = browser.get(f"/api/v1/jobs/{job.pk}/exports/").json()
         assert [row["id"] for row in data] == [str(new.pk), str(old.pk)]
@@ -269,7 +269,7 @@ class TestList:
         assert not path.exists()
         assert browser.get(made["url"]).status_code == 404
 
-    def test_a_file_in_the_making_is_not_given_out(self, job, fetch, owner):
+    def test_an_unfinished_file_is_not_served(self, job, fetch, owner):
         export = waiting(job, state=State.RUNNING)
         export.folder.mkdir(parents=True)
         export.path.write_bytes(b"half a")
@@ -282,13 +282,13 @@ class TestList:
         assert {str(export.pk) for export in Export.objects.all()} == set(made[2:])
         assert len([path for path in files_below(job.folder) if "exports" in path]) == 2
 
-    def test_files_outlive_another_choice_of_stems(self, job, ask, fetch, owner):
+    def test_files_outlive_a_reselection_of_stems(self, job, ask, fetch, owner):
         made = ask(job, what="mix").json()
         actions.reselect_stems(job, ["drums"])
         finish(claimed(fresh(job)))
         assert fetch(made["file_url"], owner).status == 200
 
-    def test_they_go_with_the_song(self, job, ask, committing):
+    def test_they_are_deleted_with_the_song(self, job, ask, committing):
         ask(job, what="mix")
         path = Export.objects.get().path
         with committing():
@@ -297,9 +297,9 @@ class TestList:
 
 
 @pytest.mark.usefixtures("immediately")
-class TestHousekeeping:
+class TestUpkeep:
     @pytest.mark.parametrize("state", [State.QUEUED, State.RUNNING])
-    def test_what_a_dead_process_was_making_fails_with_a_reason(self, job, state):
+    def test_exports_of_a_dead_process_fail_with_a_reason(self, job, state):
         lost, alive = (waiting(job, state=state) for _ in range(2))
         Export.objects.filter(pk=lost.pk).update(heartbeat_at=timezone.now() - renderer.LOST_AFTER)
         lost.folder.mkdir(parents=True)
@@ -309,7 +309,7 @@ class TestHousekeeping:
         assert Export.objects.get(pk=alive.pk).state == state
         assert not lost.folder.exists()
 
-    def test_a_process_beats_for_its_own_alone(self, job):
+    def test_a_process_beats_for_its_own_exports_only(self, job):
         old = timezone.now() - timedelta(minutes=5)
         mine, done, another = (waiting(job, heartbeat_at=old) for _ in range(3))
         Export.objects.exclude(pk=another.pk).update(process=renderer.PROCESS)
@@ -338,8 +338,8 @@ class TestHousekeeping:
         assert not old.folder.exists()
 
 
-def test_so_many_at_once_and_the_rest_waits_in_line():
-    """The real threads, with work that ends when we say so."""
+def test_the_number_of_simultaneous_renderings_is_limited():
+    """The real threads, with work that ends on a signal."""
     begun, go = [Event() for _ in range(renderer.AT_ONCE + renderer.WAITING)], Event()
 
     def work(number):

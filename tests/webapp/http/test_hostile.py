@@ -172,7 +172,7 @@ def test_no_request_ends_as_a_fault_of_ours(ids, sessions):
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("unlimited")
-@pytest.mark.parametrize("seed", range(1, 11))
+@pytest.mark.parametrize("seed", [1, 2])
 def test_no_request_of_very_many_ends_as_a_fault_of_ours(ids, sessions, seed):
     assert [*faults(random.Random(seed), ids, sessions, 40)] == []
 

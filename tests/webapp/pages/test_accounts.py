@@ -6,7 +6,7 @@ import pytest
 from django.test import Client
 
 from webapp.models import User
-from webapp.pages.forms import WRONG
+from webapp.pages.forms import WRONG_PASSWORD
 
 pytestmark = pytest.mark.django_db
 
@@ -170,4 +170,4 @@ def test_guests_have_neither_password_nor_address(guest, path):
 
 
 def test_a_wrong_password_is_told_in_plain_words(browser):
-    assert WRONG in browser.post("/accounts/email/", {"email": "", "password": "x"}).content.decode()
+    assert WRONG_PASSWORD in browser.post("/accounts/email/", {"email": "", "password": "x"}).content.decode()

@@ -1,4 +1,4 @@
-"""History: each thing that happens to a job leaves one event, in the transaction in which it happens."""
+"""The history of a job: each change stores one event, in the same transaction."""
 
 import pytest
 from django.db import transaction
@@ -54,7 +54,7 @@ def test_one_deletion_is_one_event(make_job, state):
     assert job.history.filter(kind=EventKind.DELETED).count() == 1
 
 
-def test_many_at_once_each_get_their_own(make_job):
+def test_many_jobs_at_once_get_an_event_each(make_job):
     lost, hopeless, kept = (claimed(make_job(), worker) for worker in ("dead", "dead", "alive"))
     Job.objects.filter(pk=hopeless.pk).update(losses=queue.MAX_LOSSES - 1)
     silence("dead")
@@ -90,7 +90,7 @@ def test_progress_is_no_event(make_job):
     assert events_of(job)[2:] == []
 
 
-def test_it_is_undone_with_what_it_tells_of(make_job):
+def test_an_event_is_rolled_back_with_its_change(make_job):
     job = make_job()
     with pytest.raises(RuntimeError), transaction.atomic():
         actions.cancel(job)
@@ -98,7 +98,7 @@ def test_it_is_undone_with_what_it_tells_of(make_job):
     assert (fresh(job).state, [kind for kind, *_ in events_of(job)]) == (State.QUEUED, ["created"])
 
 
-def test_the_api_tells_who(make_job, browser, owner):
+def test_the_api_reports_who_acted(make_job, browser, owner):
     job = make_job()
     browser.post(f"/api/v1/jobs/{job.pk}/cancel/")
     browser.post(f"/api/v1/jobs/{job.pk}/retry/")
@@ -109,7 +109,7 @@ def test_the_api_tells_who(make_job, browser, owner):
     assert [(kind, actor) for kind, _, actor in events_of(job)] == [(kind, owner) for kind in kinds]
 
 
-def test_it_outlives_who_acted_and_goes_with_the_job(make_job, stranger):
+def test_it_outlives_the_actor_and_is_deleted_with_the_job(make_job, stranger):
     job = make_job()
     actions.cancel(job, by=stranger)
     stranger.delete()

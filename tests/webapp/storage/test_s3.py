@@ -109,11 +109,11 @@ def test_another_choice_is_made_of_work_in_the_bucket(make_job, engine, elsewher
     monkeypatch.delattr(separate, "separate_file")
     fetched = []
 
-    def choose_again(source, finished, report, directory, options, *, on_progress, on_decoded, on_block):
+    def reselect_stems(source, finished, report, directory, options, *, on_progress, on_decoded, on_block):
         fetched.extend(files_below(finished))
         raise SeparationError("Enough.")
 
-    monkeypatch.setattr(separate, "choose_again", choose_again)
+    monkeypatch.setattr(separate, "reselect_stems", reselect_stems)
     monkeypatch.setattr(separate, "reusable", lambda *_: True)
     assert actions.reselect_stems(fresh(job), ["drums"])
     tasks.separate()

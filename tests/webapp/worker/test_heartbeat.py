@@ -1,4 +1,4 @@
-"""The heartbeat: what a worker does beside its work."""
+"""The heartbeat, which a worker keeps up beside its work."""
 
 from datetime import timedelta
 
@@ -23,7 +23,7 @@ def test_a_beat_shows_life_and_rescues_the_jobs_of_the_dead(make_job, sent):
     assert sent == ["webapp.tasks.separate"]
 
 
-def test_waking_from_a_long_sleep_a_worker_does_not_take_its_own_job_away(make_job):
+def test_a_worker_that_wakes_from_a_long_sleep_keeps_its_job(make_job):
     job = claimed(make_job(), "laptop")
     silence("laptop")
     heartbeat.beat("laptop")
@@ -31,7 +31,7 @@ def test_waking_from_a_long_sleep_a_worker_does_not_take_its_own_job_away(make_j
 
 
 def test_the_heartbeat_tidies_up(make_job, committing):
-    """Songs deleted long ago, exports of processes that are gone, and exports of yesterday."""
+    """It removes songs deleted long ago and old exports, and fails exports whose process is gone."""
     deleted, job = make_job(), make_job(State.DONE)
     actions.delete(deleted)
     long_ago = timezone.now() - timedelta(days=2)
@@ -44,7 +44,7 @@ def test_the_heartbeat_tidies_up(make_job, committing):
     assert [(export.pk, export.state) for export in Export.objects.all()] == [(lost.pk, State.FAILED)]
 
 
-def test_a_database_that_is_away_does_not_end_the_heartbeat(monkeypatch, caplog):
+def test_an_unreachable_database_does_not_end_the_heartbeat(monkeypatch, caplog):
     beats = []
 
     def beat(name):
