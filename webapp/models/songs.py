@@ -16,7 +16,7 @@ from django.utils import timezone
 from webapp.models.accounts import User
 
 LOST_AFTER = timedelta(seconds=20)  # workers without a heartbeat for that long count as dead
-SAMPLE_RATE = 44_100
+SAMPLE_RATE = 44_100  # of decoded audio; a copy of the pipeline's, whose module loads NumPy
 DETECTION = "detection.json"  # beside an attempt's stems: the detected instruments, second by second
 ORIGINAL = "original"  # beside an attempt's stems: a folder with the mixture as segments, and in it
 THUMBNAIL = "thumbnail.i8"  # its waveform, reduced to a few peaks
