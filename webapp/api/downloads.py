@@ -19,14 +19,14 @@ from webapp.http.problems import Busy
 from webapp.http.ranges import TYPES, as_attachment, chunks, send_file
 from webapp.http.zip import add_file, new_archive, send_archive
 from webapp.models import Stem
-from webapp.storage.filenames import tame
+from webapp.storage.filenames import safe_filename
 
 
 @require_GET
 async def stems(request: HttpRequest, pk: UUID) -> HttpResponseBase:
     """All stems of a finished job in a ZIP archive."""
     found = await _finished(request, pk)
-    title = tame(found[0].job.track.title)
+    title = safe_filename(found[0].job.track.title)
     with _as_problems():
         paths = {stem.name: await _path_of(stem, {}) for stem in found}
         archive = new_archive()
@@ -48,7 +48,7 @@ async def mix(request: HttpRequest, pk: UUID) -> HttpResponseBase:
         file, size, lowered = await asyncio.wrap_future(renderer.admit(renderer.render_to_tempfile, job, spec))
     headers = {"Content-Length": str(size), "Content-Type": TYPES[spec.suffix], "X-Lowered-dB": f"{lowered:.2f}"}
     response = StreamingHttpResponse(_chunks_of(file, size), headers=headers)
-    return as_attachment(response, spec.filename(tame(job.track.title)))
+    return as_attachment(response, spec.filename(safe_filename(job.track.title)))
 
 
 @require_safe
@@ -60,7 +60,7 @@ async def stem(request: HttpRequest, pk: UUID, name: str) -> HttpResponseBase:
     with _as_problems():
         path = await _path_of(found, request.GET)
     response = await send_file(request, path, TYPES.get(path.suffix, "application/octet-stream"))
-    return as_attachment(response, f"{tame(found.job.track.title)} - {name}{path.suffix}")
+    return as_attachment(response, f"{safe_filename(found.job.track.title)} - {name}{path.suffix}")
 
 
 async def _path_of(stem: Stem, query: Mapping[str, str]) -> Path:

@@ -14,7 +14,7 @@ from webapp.http.ranges import CACHING, TYPES, as_attachment, send_file
 from webapp.models import COVER, DETECTION, THUMBNAIL, Export, Job, State, Stem
 from webapp.songs.queries import all_tracks
 from webapp.storage.base import store
-from webapp.storage.filenames import tame
+from webapp.storage.filenames import safe_filename
 
 spectrograms = ThreadPoolExecutor(1, "spectrogram")  # its own thread, so that playback does not wait for it
 
@@ -142,7 +142,7 @@ async def track(request: HttpRequest, pk: UUID) -> HttpResponseBase:
         raise Http404
     path = found.path
     response = await send_file(request, path, TYPES.get(path.suffix, "application/octet-stream"))
-    return as_attachment(response, f"{tame(found.title)}{path.suffix}")
+    return as_attachment(response, f"{safe_filename(found.title)}{path.suffix}")
 
 
 @require_safe

@@ -31,7 +31,7 @@ from pipeline.options import InvalidOption, disk_is_full
 from webapp.exports.spec import ExportSpec
 from webapp.models import LIVE, Export, Job, State, Stem
 from webapp.storage.base import DISK_FULL, store
-from webapp.storage.filenames import tame
+from webapp.storage.filenames import safe_filename
 
 if TYPE_CHECKING:
     from pipeline.exports.song import Song
@@ -155,7 +155,7 @@ def enqueue(job: Job, spec: ExportSpec) -> Export:
 
     with store().local_copy(job.published, INDEX) as folder:
         extent(Song.open(folder, None, spec.format, spec.sample_rate), spec.mix)
-    export = Export(job=job, process=PROCESS, filename=spec.filename(tame(job.track.title)))
+    export = Export(job=job, process=PROCESS, filename=spec.filename(safe_filename(job.track.title)))
     export.save(force_insert=True)
     try:
         admit(_render, export, spec)
@@ -200,7 +200,7 @@ def _write(export: Export, spec: ExportSpec) -> float:
         if spec.what == "stem":
             return stem_files.write(song, spec.stem, export.path, form, on_progress)
         if spec.what == "stems":
-            return stem_files.archive(song, tame(job.track.title), export.path, form, on_progress)
+            return stem_files.archive(song, safe_filename(job.track.title), export.path, form, on_progress)
         return ni_stems.write(song, export.path, tags, on_progress)
 
 

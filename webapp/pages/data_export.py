@@ -16,7 +16,7 @@ from zipstream import ZipStream
 
 from webapp.http.zip import add_file, new_archive, send_archive
 from webapp.models import Job, Track, User
-from webapp.storage.filenames import tame
+from webapp.storage.filenames import safe_filename
 
 FOLDER = "soundscape"
 
@@ -37,7 +37,7 @@ def _archive(user: User) -> ZipStream:
     tracks = user.tracks.order_by("created_at").prefetch_related("jobs__stems", "jobs__history")
     for number, track in enumerate(tracks, 1):
         files = []
-        for name, path in _files(track, f"{number:04d} {tame(track.title)}"):
+        for name, path in _files(track, f"{number:04d} {safe_filename(track.title)}"):
             with suppress(FileNotFoundError):  # deleted in the meantime
                 add_file(archive, f"{FOLDER}/{name}", path)
                 files.append(name)
@@ -50,7 +50,7 @@ def _archive(user: User) -> ZipStream:
 
 def _files(track: Track, folder: str) -> Iterator[tuple[str, Path]]:
     """The name in the archive and the path of each file of a song."""
-    yield f"{folder}/{tame(Path(track.filename).stem)}{track.path.suffix}", track.path
+    yield f"{folder}/{safe_filename(Path(track.filename).stem)}{track.path.suffix}", track.path
     for number, job in enumerate(track.jobs.all(), 1):
         for stem in job.stems.all():
             if stem.file:

@@ -61,7 +61,9 @@ def claim(pk: UUID, worker: str) -> Job | None:
     now = timezone.now()
     with transaction.atomic():
         waiting = _waiting().filter(pk=pk)
-        claim: dict[str, Any] = {
+        fields: dict[str, Any] = {
+            "kind": EventKind.STARTED,
+            "detail": {"worker": worker},
             "state": State.RUNNING,
             "worker": worker,
             "attempts": F("attempts") + 1,
@@ -69,11 +71,7 @@ def claim(pk: UUID, worker: str) -> Job | None:
             "heartbeat_at": now,
         }
         # Only one of the two finds the row. The second keeps what an earlier attempt finished.
-        event: dict[str, Any] = {"kind": EventKind.STARTED, "detail": {"worker": worker}}
-        if not (
-            change(waiting.filter(finished=None), **event, **FRESH, **claim)
-            or change(waiting, **event, **IDLE, **claim)
-        ):
+        if not (change(waiting.filter(finished=None), **FRESH, **fields) or change(waiting, **IDLE, **fields)):
             return None
         job = Job.objects.select_related("track").get(pk=pk)
         if job.finished is None:
