@@ -323,7 +323,7 @@ class TestStreaming:
         assert self.receive([first, {"type": "http.disconnect"}])["view"] == [b"first", b""]
 
     def test_a_silent_connection_is_given_up(self, monkeypatch):
-        monkeypatch.setattr(streamed_body, "IDLE", 0.01)
+        monkeypatch.setattr(streamed_body, "IDLE_TIMEOUT", 0.01)
         first = {"type": "http.request", "body": b"first", "more_body": True}
         seen = self.receive([first])
         assert (seen["view"], seen["headers"]) == ([b"first"], [(b"connection", b"close")])
