@@ -220,7 +220,7 @@ def _ratios(true: Complex, estimate: Complex, own: Complex, every: Complex, poin
 
 
 def _energy(spectrum: Complex, points: int) -> Real:
-    """Energy per stem of half spectra, (stems, channels, bins), of so many points, by Parseval's theorem."""
+    """Energy per stem of half spectra, (stems, channels, bins), of `points` points, by Parseval's theorem."""
     power = (spectrum.real**2 + spectrum.imag**2).sum(axis=1)
     mirrored = power[:, 1 : (points + 1) // 2].sum(axis=-1)
     energy: Real = (power.sum(axis=-1) + mirrored) / points

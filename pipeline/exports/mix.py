@@ -138,10 +138,10 @@ def render(
     InvalidOption
         A lane doesn't exist, or the part begins after the end.
     """
-    listens = clips(format, bits) and not mix.limiter
-    share = 0.5 if listens else 1.0
+    scans = clips(format, bits) and not mix.limiter
+    share = 0.5 if scans else 1.0
     lowered = 1.0
-    if listens:
+    if scans:
         passed = _reported(song, mix, lambda fraction: on_progress(share * fraction))
         lowered = max(1.0, *(float(np.abs(block).max(initial=0)) for block in passed))
     with Encoder(target, format, bits, tags, song.rate) as encoder:

@@ -11,7 +11,7 @@ from urllib.parse import urljoin
 import av
 import pytest
 from browser.conftest import Web, chromium, shelf, visit
-from browser.test_stems import show_instead, tell
+from browser.test_stems import send_event, show_instead
 from support import running
 from support.player import STEMS, engine, wait_for_sound
 
@@ -398,7 +398,7 @@ def test_the_original_is_there_first_and_the_stems_join_it(page: "Page", web: We
     page.get_by_text("playing the original").wait_for()
     wait_for_sound(page, "master", audible=True)
     page.wait_for_function("() => document.querySelector('#mixer').engine.position > 0.5")
-    tell(page, job)
+    send_event(page, job)
     page.locator(".lane[data-stem=drums]").wait_for()
     assert engine(page, "state") == "playing"
     page.wait_for_function("() => document.querySelector('#mixer').engine.sounding === 'stems'")
@@ -424,7 +424,7 @@ def test_a_draft_is_mixed_and_drawn_until_the_stems_are_there(page: "Page", web:
     page.locator(".lane.silent[data-stem=piano]").wait_for()
     page.get_by_role("button", name="Mute drums").click()
     wait_for_sound(page, "drums", audible=False)
-    tell(page, job)
+    send_event(page, job)
     page.get_by_text("Everything after 0:20 is a rough draft").wait_for()
     page.locator(".lane:not(.silent)[data-stem=piano]").wait_for()
     assert (engine(page, "state"), engine(page, "sounding")) == ("playing", "stems")
@@ -432,7 +432,7 @@ def test_a_draft_is_mixed_and_drawn_until_the_stems_are_there(page: "Page", web:
     wait_for_sound(page, "drums", audible=False)
     seek(page, 25)
     page.get_by_text("playing a draft").wait_for()
-    tell(page, job | {"audio": job["audio"] | {"draft_done": 0}})
+    send_event(page, job | {"audio": job["audio"] | {"draft_done": 0}})
     note.wait_for(state="hidden")
 
 

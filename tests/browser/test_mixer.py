@@ -140,7 +140,7 @@ def test_a_lanes_arrow_offers_its_stem_in_every_format(song: "Page") -> None:
     assert menu.get_by_role("button").all_inner_texts() == song.locator("#export-format option").all_inner_texts()
     with song.expect_download(timeout=RENDERING) as download:
         menu.get_by_role("button", name="WAV, 24-bit").click()
-    assert download.value.suggested_filename == "demo - vocals.wav"
+    assert download.value.suggested_filename == "SoundScape demo - vocals.wav"
     assert menu.is_hidden()
     with av.open(str(download.value.path())) as file:
         frames = sum(frame.samples for frame in file.decode(audio=0))
@@ -168,7 +168,7 @@ def test_the_mix_that_is_taken_along_is_the_mix_that_is_heard(mixer: "Page") -> 
     mixer.locator("#export-format").select_option("WAV, 32-bit float (for DAWs)")
     with mixer.expect_download(timeout=RENDERING) as download:
         mixer.get_by_role("button", name="Export", exact=True).click()
-    assert download.value.suggested_filename == "demo - mix.wav"
+    assert download.value.suggested_filename == "SoundScape demo - mix.wav"
     figures = mixer.evaluate(COMPARE_MIX, download.value.url)
     assert figures["length"] == 0
     assert figures["level"] > -40
@@ -190,10 +190,10 @@ def test_all_stems_are_taken_along_in_one_archive(song: "Page") -> None:
     song.locator("#export-format").select_option("MP3, 320 kbit/s")
     with song.expect_download(timeout=RENDERING) as download:
         song.get_by_role("button", name="Export", exact=True).click()
-    assert download.value.suggested_filename == "demo.zip"
+    assert download.value.suggested_filename == "SoundScape demo.zip"
     with zipfile.ZipFile(download.value.path()) as archive:
         assert archive.testzip() is None
-        assert {f"demo/demo - {stem}.mp3" for stem in STEMS} <= set(archive.namelist())
+        assert {f"SoundScape demo/SoundScape demo - {stem}.mp3" for stem in STEMS} <= set(archive.namelist())
 
 
 def test_the_page_says_how_the_stems_were_made(song: "Page") -> None:

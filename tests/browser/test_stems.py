@@ -17,6 +17,7 @@ LIKELY_AT_BEST = KINDS[4:]
 REMAKING = 120_000.0  # milliseconds for another choice on a slow, busy machine
 DRAWN = "(lane) => lane.querySelector('.waveform').lastElementChild.getBoundingClientRect().width"  # pixels
 JOB_DATA = re.compile(r'(<script id="job-data"[^>]*>).*?(</script>)', re.DOTALL)
+NO_EVENTS = "retry: 100000\n\n"  # and the browser does not ask again during a test
 
 
 @pytest.fixture
@@ -162,7 +163,7 @@ def before_separation(job: dict[str, Any]) -> dict[str, Any]:
 
 
 def show_instead(page: "Page", job: dict[str, Any]) -> None:
-    """Serve the song's page with these job data."""
+    """Serve the song's page with these job data, and without the true ones by the event stream."""
 
     def answer(route: "Route") -> None:
         response = route.fetch()
@@ -170,6 +171,7 @@ def show_instead(page: "Page", job: dict[str, Any]) -> None:
         route.fulfill(response=response, body=JOB_DATA.sub(lambda tags: tags[1] + data + tags[2], response.text()))
 
     page.route(f"**{job['url']}", answer)
+    page.route("**/jobs/events/**", lambda route: route.fulfill(content_type="text/event-stream", body=NO_EVENTS))
     answer_with(page, job)
 
 

@@ -149,7 +149,7 @@ class TestListen:
             classifier.classify_mixture(spectrogram, *known), classifier.classify(spectrogram)
         )
 
-    def test_progress_is_told_in_the_thread_that_asked(self, parts):
+    def test_progress_is_reported_in_the_thread_that_asked(self, parts):
         reported = []
         audio = np.tile(parts["guitar"], 3)
         classifier.listen(

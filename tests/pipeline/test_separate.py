@@ -229,7 +229,7 @@ def test_cancelling_stops_at_once_and_cleans_up(quick, song, tmp_path):
     assert len(seen) == 1 and not list(tmp_path.iterdir())
 
 
-def test_a_full_disk_is_told_and_may_be_tried_again(quick, song, tmp_path, monkeypatch):
+def test_a_full_disk_is_reported_and_may_be_tried_again(quick, song, tmp_path, monkeypatch):
     def full(*_args, **_keywords):
         raise OSError(28, "No space left on device")
 

@@ -162,7 +162,7 @@ def test_what_does_not_come_out_stays_in_other(decide, song, tmp_path, asked, mi
     assert {stem.name for stem in report.merged} == set(FOUR) - set(expected)
 
 
-def test_the_detector_is_told_as_soon_as_it_has_listened(decide, song, tmp_path):
+def test_the_detector_is_reported_as_soon_as_it_has_listened(decide, song, tmp_path):
     decide(detection(drums=ABSENT))
     events = []
     separate_file(
@@ -423,7 +423,7 @@ def test_folded_lanes_are_drawn_as_they_sound(decide, song, tmp_path):
     assert np.abs(drawn.astype(int) - whole).max() <= 1
 
 
-def test_command_line_tells_what_was_heard_and_folded(decide, song, tmp_path, capsys):
+def test_command_line_tells_what_was_detected_and_merged(decide, song, tmp_path, capsys):
     decide(detection(drums=ABSENT, piano=UNCERTAIN), detection(drums=PRESENT, bass=ABSENT))
     assert command_line.main([str(song), "-o", str(tmp_path / "out")]) == 0
     shown = capsys.readouterr().out
@@ -452,7 +452,7 @@ def test_vocals_that_nobody_sings_come_as_silence_and_can_be_had_back(decide, so
 @pytest.mark.parametrize(
     ("mixture", "confirmed"), [(UNCERTAIN, ABSENT), (ABSENT, UNCERTAIN), (ABSENT, ABSENT)], ids="-".join
 )
-def test_vocals_are_silenced_when_one_stage_hears_none_and_the_other_none_for_sure(mixture, confirmed):
+def test_vocals_are_silenced_when_one_stage_finds_none_and_the_other_none_for_sure(mixture, confirmed):
     assert stem_selection.silent((), detection(vocals=mixture), detection(vocals=confirmed), LEVELS) == ["vocals"]
 
 
@@ -466,6 +466,6 @@ def test_vocals_are_silenced_when_one_stage_hears_none_and_the_other_none_for_su
         (("vocals",), ABSENT, ABSENT),
     ],
 )
-def test_vocals_are_kept_where_a_stage_hears_them_or_none_is_sure_or_somebody_asked(asked, mixture, confirmed):
+def test_vocals_are_kept_where_a_stage_finds_them_or_none_is_sure_or_somebody_asked(asked, mixture, confirmed):
     detected = confirmed and detection(vocals=confirmed)
     assert stem_selection.silent(asked, detection(vocals=mixture), detected, LEVELS) == []

@@ -56,12 +56,12 @@ def test_every_variable_that_is_fixed_is_one_that_is_read():
         assert {*compose()["services"][name]["environment"]} <= read
 
 
-@pytest.mark.parametrize("name", ["README.md", "Dockerfile", "compose.yaml", "Makefile"])
+@pytest.mark.parametrize("name", ["README.md", "webapp/README.md", "Dockerfile", "compose.yaml", "Makefile"])
 def test_every_way_to_the_web_server_has_its_options(name):
     """They are only in webapp/__main__.py: no deployment file starts uvicorn without them."""
     text = (ROOT / name).read_text()
     assert "webapp.asgi" not in text
-    if name in ("README.md", "Dockerfile"):
+    if name in ("webapp/README.md", "Dockerfile"):
         assert re.search(r'python"?,? "?-m"?,? "?webapp\b', text)
 
 

@@ -100,7 +100,7 @@ def test_only_the_mix_is_switched_on(song):
     assert [header[3] & 1 for header in headers] == [1, 0, 0, 0, 0]
 
 
-def test_progress_is_told_from_nothing_to_all(song):
+def test_progress_is_reported_from_nothing_to_all(song):
     *_, progress = song
     assert progress == sorted(progress) and progress[0] > 0 and progress[-1] == 1
 

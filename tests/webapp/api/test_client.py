@@ -1,4 +1,4 @@
-"""The example client in the README works. It is run exactly as printed; this test plays the worker."""
+"""The example client in webapp/README.md works. It is run exactly as printed; this test plays the worker."""
 
 import re
 import subprocess
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 @pytest.fixture
 def client_of_the_readme(live_server, owner, tmp_path):
     """Starts the client with a token of those scopes."""
-    (program,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text("utf-8"), re.DOTALL)
+    (program,) = re.findall(r"```python\n(.*?)```", (ROOT / "webapp/README.md").read_text("utf-8"), re.DOTALL)
     assert len(program.splitlines()) <= 25
     (tmp_path / "Blue Monday.mp3").write_bytes(SONG)
 

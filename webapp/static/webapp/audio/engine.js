@@ -6,10 +6,8 @@
  *   original segments -> sources -> crossfade -> gain -------------> bus -> destination
  *
  * Positions are whole frames of the song. channels.js has the strips, playback.js the sources, master-bus.js the master
- * bus.
- * What is not separated yet is played from the draft or, without a draft, from the original. To compare, the original
- * can
- * also replace the whole mix.
+ * bus. What is not separated yet is played from the draft or, without a draft, from the original. To compare, the
+ * original can also replace the whole mix.
  */
 
 import { Channels } from "./channels.js";
@@ -38,8 +36,7 @@ const SHORTEST_LOOP = 0.1;
 
 /**
  * Events: "state"; "seek"; "sounding" (stems, draft or original); "mix" (anything else that a setter changes, or
- * canProcess);
- * "problem" (detail: the error that prevents loading, or null when it is resolved).
+ * canProcess); "problem" (detail: the error that prevents loading, or null when it is resolved).
  */
 export class Engine extends EventTarget {
   #channels;
@@ -311,8 +308,7 @@ export class Engine extends EventTarget {
 
   /**
    * Sources play at the tempo, which changes their pitch; the bus corrects that. Shaping adds latency, so turning it on
-   * or off
-   * restarts playback, while changes in between do not.
+   * or off restarts playback, while changes in between do not.
    * @param {number} tempo @param {number} pitch
    */
   #setShape(tempo, pitch) {

@@ -5,8 +5,7 @@
 
 /**
  * Columns to load: the one at the playhead and those that follow. With the one to go back to, five columns of seven
- * stereo
- * stems take 62 MB; where the draft follows them, its four columns take another 35 MB.
+ * stereo stems take 62 MB; where the draft follows them, its four columns take another 35 MB.
  */
 const AHEAD = 4;
 
@@ -134,8 +133,7 @@ export class SegmentBuffer {
 
 /**
  * Columns needed at a position, most urgent first: what follows it, also around a loop, then what people are likely to
- * go
- * back to.
+ * go back to.
  * @param {number} frame @param {{samples: number, segment: number}} song
  * @param {{start: number, end: number} | null} loop frames
  * @returns {number[]}

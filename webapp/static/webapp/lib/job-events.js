@@ -1,14 +1,11 @@
 /**
  * Events about a user's songs, shared by all pages of a browser over a single event stream. A stream occupies a
- * connection
- * for as long as it lasts, and browsers allow only six per site over HTTP/1.1.
+ * connection for as long as it lasts, and browsers allow only six per site over HTTP/1.1.
  *
  * One visible page holds a lease in localStorage, listens to the server and forwards events over a BroadcastChannel. If
- * it
- * is closed, hidden or stuck, it releases the lease or lets it expire, and another page acquires it. (Web Locks would
- * do the
- * same, but need a secure context, which self-hosted sites often lack.) A hidden page opens no stream: it polls while
- * something is in progress, and once when it becomes visible again.
+ * it is closed, hidden or stuck, it releases the lease or lets it expire, and another page acquires it. (Web Locks
+ * would do the same, but need a secure context, which self-hosted sites often lack.) A hidden page opens no stream: it
+ * polls while something is in progress, and once when it becomes visible again.
  */
 
 /**

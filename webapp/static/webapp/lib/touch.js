@@ -1,8 +1,7 @@
 /**
  * Touch on a page that scrolls: only a clearly sideways swipe moves a control; any other swipe scrolls, and a mere
- * touch does
- * nothing. A slider moves by the same distance as the finger, instead of jumping to it as browsers do.
- * This applies to all controls of a page; other draggable elements receive pointermove only once a swipe is sideways.
+ * touch does nothing. A slider moves by the same distance as the finger, instead of jumping to it as browsers do. This
+ * applies to all controls of a page; other draggable elements receive pointermove only once a swipe is sideways.
  */
 
 /** A swipe has a direction after this many pixels. */

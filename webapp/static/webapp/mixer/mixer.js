@@ -1,7 +1,6 @@
 /**
  * A song's mixer: assembles its parts and synchronises them with the engine. Only the mixer and its parts (lanes,
- * transport,
- * toolbar, ruler, minimap) touch controls; only the engine touches sound.
+ * transport, toolbar, ruler, minimap) touch controls; only the engine touches sound.
  */
 
 import { Engine } from "../audio/engine.js";

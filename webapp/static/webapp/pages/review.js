@@ -186,8 +186,7 @@ function showDetected(list, job) {
 
 /**
  * Shows the progress of a result that is still being separated, and reloads the page once it is finished. It polls,
- * because
- * the event stream carries only a user's own songs.
+ * because the event stream carries only a user's own songs.
  * @param {HTMLElement} root @param {Job} job
  */
 async function follow(root, job) {

@@ -67,8 +67,7 @@ export class TimelinePane {
 
 /**
  * Colours from the style sheet: the part after the playhead is paler than the part before it. Pale colours are opaque
- * and
- * close to the background, because wavesurfer gives both parts the transparency of the first.
+ * and close to the background, because wavesurfer gives both parts the transparency of the first.
  * @param {HTMLElement} container
  */
 function colours(container) {
@@ -82,8 +81,7 @@ function colours(container) {
 
 /**
  * Adds wavesurfer's style sheet to its shadow root again as a constructed style sheet, because a strict content
- * security
- * policy blocks its <style> element.
+ * security policy blocks its <style> element.
  * @param {ShadowRoot} shadow
  */
 function adoptStyle(shadow) {

@@ -65,8 +65,7 @@ function toChannels(peaks, duration, scale) {
 
 /**
  * Draws one of wavesurfer's adjacent canvases. Its own renderer returns to the middle line at both ends of a canvas,
- * which
- * leaves a notch wherever two of them meet.
+ * which leaves a notch wherever two of them meet.
  * @param {(Float32Array | number[])[]} peaks highs and lows @param {CanvasRenderingContext2D} pen
  */
 function drawColumns([highs, lows], pen) {

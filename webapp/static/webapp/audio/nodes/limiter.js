@@ -4,9 +4,8 @@
  * limiter-worklet.js runs it.
  *
  * For each frame: the gain that brings the louder channel to the ceiling; its minimum over the look-ahead; its rise
- * limited to
- * RELEASE dB per second; and its mean over the look-ahead, so that it never steps. The signal is delayed by the
- * look-ahead.
+ * limited to RELEASE dB per second; and its mean over the look-ahead, so that it never steps. The signal is delayed by
+ * the look-ahead.
  */
 
 /** Greatest amplitude of the output. */

@@ -78,8 +78,7 @@ export class MasterBus {
 
   /**
    * Turns shaping on or off. This affects `ready` and `latency` at once, but the signal is rerouted only when the gate
-   * next
-   * opens.
+   * next opens.
    * @param {boolean} on @param {number} semitones
    */
   shape(on, semitones) {
