@@ -56,13 +56,13 @@ def _choice(name: str, default: str, allowed: tuple[str, ...]) -> str:
     return value
 
 
-def _words(name: str, default: str) -> list[str]:
+def _list(name: str, default: str) -> list[str]:
     return [word.strip() for word in _text(name, default).split(",") if word.strip()]
 
 
 def _networks(name: str) -> list[IPv4Network | IPv6Network]:
     try:
-        return [ip_network(word) for word in _words(name, "")]
+        return [ip_network(word) for word in _list(name, "")]
     except ValueError as error:
         raise ImproperlyConfigured(f"{name}: {error}. Name addresses or networks, such as 10.0.0.0/8.") from error
 
@@ -93,7 +93,7 @@ def _secret_key(path: Path) -> str:
 
 
 def _database(url: str) -> dict[str, Any]:
-    _one_of("DATABASE_URL", url, ("sqlite", "postgres", "postgresql"))
+    _url("DATABASE_URL", url, ("sqlite", "postgres", "postgresql"))
     config = dict(env.db_url_config(url))
     if config["ENGINE"] == "django.db.backends.sqlite3":
         config["OPTIONS"] = SQLITE | config.get("OPTIONS", {})
@@ -104,13 +104,13 @@ def _storage(url: str) -> dict[str, Any]:
     """The storage of songs and stems: the media folder, or the bucket that s3://bucket names."""
     if not url:
         return {"BACKEND": "webapp.storage.local.Folder"}
-    bucket = urlsplit(_one_of("STORAGE_URL", url, ("s3",)))
+    bucket = urlsplit(_url("STORAGE_URL", url, ("s3",)))
     if not bucket.netloc or bucket.geturl() != f"s3://{bucket.hostname}":
         raise ImproperlyConfigured("STORAGE_URL must be a bucket's name and nothing else, like this: s3://bucket")
     return {"BACKEND": "webapp.storage.s3.Bucket", "OPTIONS": {"bucket_name": bucket.netloc}}
 
 
-def _one_of(name: str, url: str, schemes: tuple[str, ...]) -> str:
+def _url(name: str, url: str, schemes: tuple[str, ...]) -> str:
     """The URL, if its scheme is allowed. Error messages omit the rest of it, which may contain a password."""
     scheme = urlsplit(url).scheme
     if scheme not in schemes:
@@ -161,8 +161,8 @@ PORT = int(_positive("PORT", 8000, most=65535))  # of `manage.py serve`
 
 DEBUG = _switch("SOUNDSCAPE_DEBUG", False)
 SECRET_KEY = _text("SECRET_KEY", "") or _secret_key(DATA / "secret_key")
-ALLOWED_HOSTS = _words("SOUNDSCAPE_HOSTS", "localhost,127.0.0.1,[::1]")
-CSRF_TRUSTED_ORIGINS = _words("SOUNDSCAPE_ORIGINS", "")
+ALLOWED_HOSTS = _list("SOUNDSCAPE_HOSTS", "localhost,127.0.0.1,[::1]")
+CSRF_TRUSTED_ORIGINS = _list("SOUNDSCAPE_ORIGINS", "")
 for origin in CSRF_TRUSTED_ORIGINS:
     if "://" not in origin:
         raise ImproperlyConfigured(f"SOUNDSCAPE_ORIGINS: {origin!r} must start with https:// or http://.")
@@ -302,7 +302,7 @@ USE_TZ = True
 # -- e-mail --------------------------------------------------------------------------------------------------
 
 MAILERS = ("consolemail", "smtp", "smtp+tls", "smtp+ssl")
-MAIL = env.email_url_config(_one_of("EMAIL_URL", _text("EMAIL_URL", "consolemail://"), MAILERS))
+MAIL = env.email_url_config(_url("EMAIL_URL", _text("EMAIL_URL", "consolemail://"), MAILERS))
 EMAIL_BACKEND = MAIL["EMAIL_BACKEND"]  # by default the console, where the administrator finds the link
 EMAIL_HOST, EMAIL_PORT = MAIL["EMAIL_HOST"] or "localhost", MAIL["EMAIL_PORT"] or 25
 EMAIL_HOST_USER, EMAIL_HOST_PASSWORD = MAIL["EMAIL_HOST_USER"] or "", MAIL["EMAIL_HOST_PASSWORD"] or ""
@@ -331,7 +331,7 @@ SERVESTATIC_MIMETYPES = {".webmanifest": "application/manifest+json", ".flac": "
 # -- the queue and the worker --------------------------------------------------------------------------------
 
 BROKERS = ("filesystem", "redis", "rediss", "amqp", "amqps")
-CELERY_BROKER_URL = _one_of("BROKER_URL", _text("BROKER_URL", "filesystem://localhost"), BROKERS)
+CELERY_BROKER_URL = _url("BROKER_URL", _text("BROKER_URL", "filesystem://localhost"), BROKERS)
 CELERY_BROKER_CONNECTION_TIMEOUT = 3  # seconds
 BROKER_FOLDER = DATA / "broker"
 CELERY_BROKER_TRANSPORT_OPTIONS: dict[str, Any] = {}

@@ -157,7 +157,7 @@ class TestGuessingFromManyPlaces:
         answer = Client().post("/accounts/login/", LOGIN, **elsewhere(251))
         assert answer.status_code == 429
         assert 0 < int(answer.headers["Retry-After"]) <= 3600
-        assert "Somebody guesses" in answer.content.decode()
+        assert "Somebody is guessing" in answer.content.decode()
         other = {"username": stranger.username, "password": "parklife-1994"}
         assert Client().post("/accounts/login/", other, **elsewhere(251)).status_code == 302
 

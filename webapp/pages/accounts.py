@@ -32,7 +32,7 @@ LINK_LOGGED = (
     "This site sends no e-mail. If an account has that address, its link is now in the log of the server: ask whoever "
     "runs this site for it. It works for {hours} hours."
 )
-DELETED = "Your account and everything in it have been deleted."
+DELETED = "Your account is deleted, with everything in it."
 PASSWORD_CHANGED = "Your password has been changed."
 
 

@@ -321,7 +321,7 @@ class TestLists:
 
     def test_the_page_of_songs_fetches_what_it_does_not_bring(self, browser, monkeypatch):
         assert browser.get("/").context["more"] is False
-        monkeypatch.setattr("webapp.pages.songs.FIRST", 4)
+        monkeypatch.setattr("webapp.pages.songs.FIRST_PAGE", 4)
         answer = browser.get("/")
         assert [job["title"] for job in answer.context["jobs"]] == ["Élan", "Bee", "Cow & bull", "ant"]
         assert answer.context["more"] is True and b"data-more" in answer.content
