@@ -1,9 +1,9 @@
 """Features of a mixture from the draft's network.
 
-Levels of vocals, drums, bass and the rest by its masks, and the activations
-of its recurrent layers, which tell more than four masks.
+Levels of stems by its masks, and activations of its recurrent layers.
 
-Nothing is separated: the power of each stem in each band is enough, which takes a third of the time.
+Nothing is separated: the power of each stem in each band is enough, which takes a third of the time. The activations
+tell more than four masks do.
 """
 
 from collections.abc import Callable, Iterable, Iterator
