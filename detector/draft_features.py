@@ -1,6 +1,4 @@
-"""Features of a mixture from the draft's network.
-
-Levels of stems by its masks, and activations of its recurrent layers.
+"""Features of a mixture from the draft's network: levels of stems, and activations of its recurrent layers.
 
 Nothing is separated: the power of each stem in each band is enough, which takes a third of the time. The activations
 tell more than four masks do.

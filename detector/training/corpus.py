@@ -1,8 +1,8 @@
 """Music with known instruments for training the head, composed randomly, played by soundfonts and sung by open voices.
 
 Every song is composed by a seeded generator: key, chords, tempo, and one part per kind of instrument. FluidSynth plays
-it with a General MIDI soundfont, recorded drum hits replace some drums, and speech or singing is added. Excerpts of some
-of the parts, at random levels and with random equalisation, drive and reverberation, are the training examples. No
+it with a General MIDI soundfont, recorded drum hits replace some drums, and speech or singing is added. Excerpts of
+some of the parts, at random levels and with random equalisation, drive and reverberation, are the training examples. No
 published song is involved.
 """
 
