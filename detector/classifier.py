@@ -1,11 +1,9 @@
 """Detection of instruments with calibrated probabilities, second by second.
 
-A published tagger and a small trained head.
-
-The tagger (musicnn, see ensemble/conversion/musicnn.py) analyses windows of 3 s, about one per second. The head is one
-logistic regression per kind of instrument (head.npz, trained by `python -m detector train`). For mixtures, the features
-of the draft's network (draft_features.py) are further evidence. Probabilities are calibrated on real music: of all
-seconds with 0.7, about seven in ten contain the instrument.
+A published tagger feeds a small trained head. The tagger (musicnn, see ensemble/conversion/musicnn.py) analyses windows
+of 3 s, about one per second. The head is one logistic regression per kind of instrument (head.npz, trained by
+`python -m detector train`). For mixtures, the features of the draft's network (draft_features.py) are further evidence.
+Probabilities are calibrated on real music: of all seconds with 0.7, about seven in ten contain the instrument.
 """
 
 from collections.abc import Iterable, Iterator, Mapping

@@ -1,9 +1,7 @@
-"""Features of a mixture from the draft's network.
+"""Features of a mixture from the draft's network: levels of stems, and activations of its recurrent layers.
 
-Levels of vocals, drums, bass and the rest by its masks, and the activations
-of its recurrent layers, which tell more than four masks.
-
-Nothing is separated: the power of each stem in each band is enough, which takes a third of the time.
+Nothing is separated: the power of each stem in each band is enough, which takes a third of the time. The activations
+tell more than four masks do.
 """
 
 from collections.abc import Callable, Iterable, Iterator

@@ -1,6 +1,4 @@
-"""Music with known instruments for training the head.
-
-Random compositions, played by soundfonts and sung by open voices.
+"""Music with known instruments for training the head, composed randomly, played by soundfonts and sung by open voices.
 
 Every song is composed by a seeded generator: key, chords, tempo, and one part per kind of instrument. FluidSynth plays
 it with a General MIDI soundfont, recorded drum hits replace some drums, and speech or singing is added. Excerpts of

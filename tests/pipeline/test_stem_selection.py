@@ -305,7 +305,7 @@ def test_a_stem_that_was_asked_for_in_vain_is_put_back_and_named(decide, song, t
 def test_command_line_says_what_was_asked_for_in_vain(decide, song, tmp_path, capsys):
     decide(detection(), detection(bass=ABSENT))
     assert command_line.main([str(song), "-o", str(tmp_path / "out"), "--stems", "bass"]) == 0
-    assert "note: No bass could be separated from this song" in capsys.readouterr().err
+    assert "warning: No bass could be separated from this song" in capsys.readouterr().err
 
 
 def test_asking_for_what_no_model_gives_is_answered(decide, splitters, song, tmp_path):

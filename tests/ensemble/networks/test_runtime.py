@@ -8,7 +8,7 @@ from pathlib import Path
 import ensemble
 
 WEIGHTS = Path(ensemble.__file__).with_name("weights") / "unmix_split.onnx"
-LOAD = "import sys; from pathlib import Path; from ensemble import runtime; runtime.session(Path(sys.argv[1]))"
+LOAD = "import sys; from pathlib import Path; from ensemble.networks import runtime; runtime.session(Path(sys.argv[1]))"
 
 
 def test_nothing_is_reported_to_the_maker_of_the_runtime(tmp_path: Path) -> None:
