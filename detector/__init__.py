@@ -1,1 +1,1 @@
-"""Which instruments a song holds."""
+"""Detects which instruments a song contains, and when."""

@@ -1,7 +1,9 @@
-"""What the network that drafts are made of hears in a mixture: how loud voices, drums, bass and the rest are by its
-masks, and what its recurrent layers make of it, from which more can be told than from four masks.
+"""Features of a mixture from the draft's network.
 
-Nothing is separated: the powers of the bands that it gives to each stem are enough, which takes a third of the time.
+Levels of vocals, drums, bass and the rest by its masks, and the activations
+of its recurrent layers, which tell more than four masks.
+
+Nothing is separated: the power of each stem in each band is enough, which takes a third of the time.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -9,51 +11,76 @@ from collections.abc import Callable, Iterable, Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from detector.features import SILENCE, Array, Read
+from detector.features import SILENCE, Array
 from ensemble import registry
+from ensemble.levels import decibels
 from ensemble.networks import runtime
 from ensemble.networks.draft import STARTS, Unmix
-from ensemble.stft import HOP, stft
+from ensemble.stft import HOP, SAMPLE_RATE, Reader, stft
 
 NETWORK = "unmix"
-SAMPLE_RATE = 44_100  # Hz, of the network
 STEMS = registry.model(NETWORK).stems
 UNITS = 256  # of its recurrent layers
-HEARD = len(STEMS) + UNITS  # numbers a window: a level for each stem, the mean of each unit
-LEVEL_DB = -20.0  # full-scale RMS: the network too hears quiet music differently
+FEATURES = len(STEMS) + UNITS  # per window: the level of each stem, the mean of each unit
+LEVEL_DB = -20.0  # full-scale RMS that music is normalised to, because the network responds to level
 FRAME = HOP / SAMPLE_RATE  # seconds
-FRAMES = 432  # heard at once, ten seconds
-AUDIBLE = 2  # bins below it, up to 20 Hz, are no sound
-FAINTEST, LOUDEST = -30.0, 3.0  # dB: beyond them levels tell nothing more, nor may they, of what the network mishears
-TINY = 1e-12  # power that is silence
+FRAMES = 432  # analysed at once: ten seconds
+AUDIBLE = 2  # the bins below it, up to 20 Hz, are inaudible
+FAINTEST, LOUDEST = -30.0, 3.0  # dB: levels beyond carry no information, only errors of the network
+POWER_FLOOR = 1e-12  # power of silence
 
-Heard = Callable[[int], None]
-"""heard(samples): how many have been heard so far"""
+OnProgress = Callable[[int], None]
+"""on_progress(samples): number of samples analysed so far"""
 
 
 def installed() -> bool:
-    """Whether the network is there. Who may not use its weights removes them."""
+    """Whether the network is installed. Those who may not use its weights remove them."""
     return registry.installed(NETWORK)
 
 
-def hear(
-    read: Read,
+def extract(
+    read: Reader,
     samples: int,
     rms: float,
     starts: NDArray[np.floating],
     stops: NDArray[np.floating],
-    heard: Heard = lambda _: None,
+    on_progress: OnProgress = lambda _: None,
 ) -> Array:
-    """(windows, HEARD) from `starts` to `stops`, both in seconds: levels in dB relative to the mixture, then units.
+    """Features of a mixture in given windows.
 
-    read(start, stop): (2, stop - start) at RATE. rms: of the whole, which is brought to LEVEL_DB.
-    Raises ModelUnavailable.
+    Parameters
+    ----------
+    read
+        read(start, stop) -> (channels, stop - start) float32 at SAMPLE_RATE.
+    samples
+        Length of the mixture.
+    rms
+        Of the whole mixture, which is normalised to LEVEL_DB.
+    starts, stops
+        Of each window in seconds, (windows,).
+    on_progress
+        on_progress(samples analysed so far).
+
+    Returns
+    -------
+    (windows, FEATURES) float32: levels in dB relative to the mixture, FAINTEST to LOUDEST, then mean activations, -1 to
+    1.
+
+    Raises
+    ------
+    ModelUnavailable
+        The network is missing or damaged.
     """
-    return in_windows(frames(read, samples, rms, heard), starts, stops)
+    return in_windows(frames(read, samples, rms, on_progress), starts, stops)
 
 
-def frames(read: Read, samples: int, rms: float, heard: Heard = lambda _: None) -> Iterator[Array]:
-    """Block by block (frames, 1 + HEARD), a frame every HOP samples: power of the mixture and of each stem, units."""
+def frames(read: Reader, samples: int, rms: float, on_progress: OnProgress = lambda _: None) -> Iterator[Array]:
+    """Features of each frame, of which there is one every HOP samples. Parameters as in `extract`.
+
+    Yields
+    ------
+    (frames, 1 + FEATURES) float32: power of the mixture and of each stem, then activations.
+    """
     network = Unmix(runtime.session(registry.verified(NETWORK)))
     gain = np.float32(10 ** (LEVEL_DB / 20) / rms if rms > SILENCE else 1.0)
     step = FRAMES * HOP
@@ -62,11 +89,23 @@ def frames(read: Read, samples: int, rms: float, heard: Heard = lambda _: None) 
         magnitudes = np.abs(stft(np.broadcast_to(audio, (2, audio.shape[1]))))
         masks, units = network.listen(magnitudes)
         yield np.concatenate([shares(magnitudes, masks), units], axis=1)[:FRAMES]
-        heard(min(start + step, samples))
+        on_progress(min(start + step, samples))
 
 
 def shares(magnitudes: Array, masks: Array) -> Array:
-    """Powers (frames, 1 + STEMS) from magnitudes (2, bins, frames) and masks (stems, 2, frames, bands)."""
+    """Power of the mixture and of each stem per frame.
+
+    Parameters
+    ----------
+    magnitudes
+        (2, BINS, frames) float32.
+    masks
+        (stems, 2, frames, BANDS) float32.
+
+    Returns
+    -------
+    (frames, 1 + stems) float32.
+    """
     power = np.square(np.moveaxis(magnitudes, -1, -2))
     power[..., :AUDIBLE] = 0
     bands = np.add.reduceat(power, STARTS, axis=-1)
@@ -75,17 +114,29 @@ def shares(magnitudes: Array, masks: Array) -> Array:
 
 
 def in_windows(blocks: Iterable[Array], starts: NDArray[np.floating], stops: NDArray[np.floating]) -> Array:
-    """What hear() gives, from the blocks of frames(), of which it keeps none."""
+    """Average frames over windows, in constant memory.
+
+    Parameters
+    ----------
+    blocks
+        (n, 1 + FEATURES), from `frames`.
+    starts, stops
+        Of each window in seconds, (windows,).
+
+    Returns
+    -------
+    (windows, FEATURES) float32, as from `extract`.
+    """
     first, last = (np.rint(times / FRAME).astype(int) for times in (starts, stops))
     last = np.maximum(last, first + 1)
-    total, count, at = np.zeros((len(first), 1 + HEARD)), np.zeros((len(first), 1)), 0
+    total, count, at = np.zeros((len(first), 1 + FEATURES)), np.zeros((len(first), 1)), 0
     for block in blocks:
-        sums = np.concatenate([np.zeros((1, 1 + HEARD)), np.cumsum(block, axis=0, dtype=np.float64)])
+        sums = np.concatenate([np.zeros((1, 1 + FEATURES)), np.cumsum(block, axis=0, dtype=np.float64)])
         begin, end = (np.clip(edges - at, 0, len(block)) for edges in (first, last))
         here = end > begin
         total[here] += sums[end[here]] - sums[begin[here]]
         count[:, 0] += end - begin
         at += len(block)
     mixture, stems, units = np.split(total, [1, 1 + len(STEMS)], axis=1)
-    level = 10 * np.log10((stems + TINY * TINY) / (mixture + TINY))
+    level = decibels((stems + POWER_FLOOR * POWER_FLOOR) / (mixture + POWER_FLOOR))
     return np.concatenate([np.clip(level, FAINTEST, LOUDEST), units / np.maximum(count, 1)], axis=1, dtype=np.float32)

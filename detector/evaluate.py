@@ -1,8 +1,8 @@
-"""How well the detector hears: subsets of the stems of songs at chance gains, before and after separation.
+"""Measure the detector on random subsets of the stems of songs at random gains, before and after separation.
 
-A folder holds a folder per song with its stems (vocals.flac, drums.flac, ...); a `mixture` beside them is ignored.
-Nothing imports this module but the command line and what learns. It alone reaches past the detector's share of
-`ensemble`: the second stage is measured on what a real separator leaves.
+A folder contains a folder per song with its stems (vocals.flac, drums.flac, ...); a `mixture` next to them is ignored.
+Only the command line and training import this module. It alone uses more of `ensemble` than the detector does: the
+second stage is measured on the output of a real separator.
 """
 
 import hashlib
@@ -21,26 +21,28 @@ from detector.classifier import ABSENT, FRAME, KINDS, MIXTURE, PRESENT, UNCERTAI
 from detector.features import Array, Spectrogram
 from ensemble import registry
 from ensemble.errors import InvalidOption
+from ensemble.levels import decibels
 from ensemble.networks.demucs import Level
 from ensemble.separator import Separator
+from ensemble.stft import SAMPLE_RATE
 
-SAMPLE_RATE = 44_100
-SEGMENT = 343_980  # samples of a case: what HTDemucs takes at once, 7.8 s
-GAIN_DB = 6.0  # stems are made louder or softer by up to so much
-LOUD_DB, FAINT_DB = -25.0, -40.0  # relative to the mixture: above sounding, below silent, between them nobody can say
+SEGMENT = 343_980  # samples of a case: HTDemucs' segment, 7.8 s
+GAIN_DB = 6.0  # largest random gain of a stem, up or down
+LOUD_DB, FAINT_DB = -25.0, -40.0  # relative to the mixture: above present, below absent, undecided in between
 SILENT_DB = -60.0
+POWER_FLOOR = 1e-14  # -140 dB
 BINS = 10  # of the reliability curve
-MIXED = ("other", "accompaniment", "rest")  # stems that may hold whatever has no stem of its own
+MIXED = ("other", "accompaniment", "rest")  # stems that may contain any instrument without a stem of its own
 NEVER_IN = {"other": ("vocals", "drums", "other"), "accompaniment": ("vocals",), "rest": ()}
 
 Separate = Callable[[Array], dict[str, Array]]
-"""(2, samples) at 44.1 kHz to stems of the same shape"""
+"""(2, samples) float32 at SAMPLE_RATE -> stems of that shape by name"""
 Truth = bool | None
 
 
 @dataclass(frozen=True)
 class Case:
-    """Some stems of a song, at their gains. names: all stems that the song has."""
+    """Some stems of a song at their gains, each (2, samples) float32. names: all stems of the song."""
 
     song: str
     names: tuple[str, ...]
@@ -48,13 +50,13 @@ class Case:
 
     @property
     def mixture(self) -> Array:
-        """Their sum."""
+        """The sum of the stems, (2, samples) float32."""
         return np.asarray(np.sum(list(self.stems.values()), axis=0, dtype=np.float32))
 
     def truth(self, kind: str, start: int = 0, stop: int | None = None) -> Truth:
-        """Whether the kind sounds from sample start to stop; None where the stems don't tell."""
-        mixture = decibels(self.mixture[:, start:stop])
-        sounding = {name: _sounds(decibels(stem[:, start:stop]), mixture) for name, stem in self.stems.items()}
+        """Whether the kind sounds from sample start to stop; None where the stems don't show."""
+        mixture = level_db(self.mixture[:, start:stop])
+        sounding = {name: _sounds(level_db(stem[:, start:stop]), mixture) for name, stem in self.stems.items()}
         if kind in self.names:
             return sounding.get(kind, False)
         hidden = [name for name in MIXED if sounding.get(name, False) is not False and kind not in NEVER_IN[name]]
@@ -71,7 +73,7 @@ class Tally:
     presences: list[str] = field(default_factory=list)
 
     def add(self, song: str, truth: Truth, score: float, presence: str = "") -> None:
-        """Count one answer, if the truth is known."""
+        """Record an answer unless the truth is unknown."""
         if truth is not None:
             self.songs.append(song)
             self.truths.append(truth)
@@ -80,7 +82,7 @@ class Tally:
 
     @property
     def true_songs(self) -> set[str]:
-        """Those in some of whose cases it is true."""
+        """Songs with at least one case in which the answer is yes."""
         return {song for song, true in zip(self.songs, self.truths, strict=True) if true}
 
 
@@ -90,7 +92,7 @@ def _per_kind() -> dict[str, Tally]:
 
 @dataclass
 class Tallies:
-    """By kind: answers for windows, whole cases and seconds of mixtures, and for cases and seconds after separation."""
+    """Tallies by kind: of windows, cases and seconds of mixtures, and of cases and seconds after separation."""
 
     windows: dict[str, Tally] = field(default_factory=_per_kind)
     wholes: dict[str, Tally] = field(default_factory=_per_kind)
@@ -99,10 +101,10 @@ class Tallies:
     confirmed_seconds: dict[str, Tally] = field(default_factory=_per_kind)
 
 
-def decibels(audio: Array) -> float:
-    """Power of an array relative to full scale; -140 for silence."""
+def level_db(audio: Array) -> float:
+    """Mean power of an array of any shape (...), relative to full scale, in dB; -140 for silence."""
     power = float(np.square(audio, dtype=np.float64).mean()) if audio.size else 0.0
-    return 10 * float(np.log10(power + 1e-14))
+    return float(decibels(power + POWER_FLOOR))
 
 
 def _sounds(stem: float, mixture: float) -> Truth:
@@ -112,7 +114,7 @@ def _sounds(stem: float, mixture: float) -> Truth:
 
 
 def auc(truths: list[bool], scores: list[float]) -> float | None:
-    """Area under the ROC curve: how often a true case scores above a false one. None without both."""
+    """Area under the ROC curve: how often a true case scores above a false one. None if only one of both occurs."""
     truth = np.asarray(truths, bool)
     positive, negative = int(truth.sum()), int((~truth).sum())
     if not positive or not negative:
@@ -125,7 +127,10 @@ def auc(truths: list[bool], scores: list[float]) -> float | None:
 
 
 def cases(folder: Path, per_song: int, seed: int = 0) -> Iterator[Case]:
-    """The full mix of each song and seeded subsets of its stems, each from a chance moment. Raises InvalidOption."""
+    """The full mix of each song and seeded random subsets of its stems, each from a random moment.
+
+    Raises InvalidOption.
+    """
     songs = [song for song in sorted(folder.glob("*/")) if stem_files(song)]
     if not songs:
         raise InvalidOption(f"{folder} has no songs: a folder for each, with its stems as vocals.flac, drums.flac, ...")
@@ -140,7 +145,7 @@ def stem_files(song: Path) -> dict[str, Path]:
 
 
 def _generator(name: str, seed: int) -> np.random.Generator:
-    """Chance that depends on the song and the seed, not on its neighbours in the folder."""
+    """A random generator that depends on the song and the seed, not on other songs in the folder."""
     return np.random.default_rng([int.from_bytes(hashlib.sha256(name.encode()).digest()[:4], "big"), seed])
 
 
@@ -162,13 +167,13 @@ def _excerpt(files: dict[str, Path], rng: np.random.Generator) -> dict[str, Arra
 
 
 def moment(files: Sequence[Path], rng: np.random.Generator) -> int:
-    """A chance sample from which a segment of all of them can be read."""
+    """A random sample at which a segment of all files can begin."""
     samples = min(soundfile.info(path).frames for path in files)
     return int(rng.integers(0, max(1, samples - SEGMENT + 1)))
 
 
 def segment(path: Path, start: int) -> Array:
-    """(2, SEGMENT) of a stem from a sample on, or fewer where it ends. Raises InvalidOption."""
+    """Read up to SEGMENT samples of a stem, (2, n) float32, from `start` on. Raises InvalidOption."""
     audio, rate = soundfile.read(path, SEGMENT, start, dtype="float32", always_2d=True)
     if rate != SAMPLE_RATE:
         raise InvalidOption(f"{path} is at {rate} Hz. Convert it to {SAMPLE_RATE} Hz first.")
@@ -179,10 +184,12 @@ def segment(path: Path, start: int) -> Array:
 
 
 def listen_stage(case: Case, found: Tallies) -> None:
-    """What the mixture tells: by window, for the case, and the timeline second by second."""
+    """Run the first stage on a case: record windows, the case, and its seconds."""
     mixture = case.mixture
     spectrogram = features.from_array(mixture, SAMPLE_RATE)
-    probabilities = classifier.hear_mixture(spectrogram, lambda start, stop: mixture[:, start:stop], mixture.shape[1])
+    probabilities = classifier.classify_mixture(
+        spectrogram, lambda start, stop: mixture[:, start:stop], mixture.shape[1]
+    )
     for truths, row in zip(window_truths(case, spectrogram), probabilities, strict=True):
         for kind, truth, value in zip(KINDS, truths, row, strict=True):
             found.windows[kind].add(case.song, truth, float(value))
@@ -191,14 +198,14 @@ def listen_stage(case: Case, found: Tallies) -> None:
 
 
 def window_truths(case: Case, spectrogram: Spectrogram) -> list[list[Truth]]:
-    """Of each kind in each window."""
+    """The truth of each kind in each window: a list of (windows, KINDS) answers, None where unknown."""
     frames = [(first, first + WINDOW) for first in classifier.window_starts(spectrogram)]
     places = [[round(frame * FRAME * SAMPLE_RATE) for frame in window] for window in frames]
     return [[case.truth(kind, start, stop) for kind in KINDS] for start, stop in places]
 
 
 def confirm_stage(case: Case, separate: Separate, found: Tallies) -> None:
-    """What the separated stems tell."""
+    """Run the second stage on a case: separate it and record the case and its seconds."""
     mixture = case.mixture
     stems = {name: features.from_array(stem, SAMPLE_RATE) for name, stem in separate(mixture).items()}
     confirmed = classifier.confirm(
@@ -207,9 +214,9 @@ def confirm_stage(case: Case, separate: Separate, found: Tallies) -> None:
     _count(case, confirmed, found.confirmed, found.confirmed_seconds)
 
 
-def _count(case: Case, heard: Detection, wholes: dict[str, Tally], seconds: dict[str, Tally]) -> None:
-    """Add what was told of a case and of each of its seconds."""
-    for kind, stem in heard.stems.items():
+def _count(case: Case, found: Detection, wholes: dict[str, Tally], seconds: dict[str, Tally]) -> None:
+    """Record a case and each of its seconds."""
+    for kind, stem in found.stems.items():
         wholes[kind].add(case.song, case.truth(kind), stem.probability, stem.presence)
         for second, value in enumerate(stem.timeline):
             inside = any(start <= second < stop for start, stop in stem.spans)
@@ -218,7 +225,10 @@ def _count(case: Case, heard: Detection, wholes: dict[str, Tally], seconds: dict
 
 
 def separator(preset: str = "default") -> Separate:
-    """What the service itself separates with, unasked. Raises ModelUnavailable if none of the preset is installed."""
+    """A function that separates like the service with default options: (2, samples) float32 to stems of that shape.
+
+    Raises ModelUnavailable if no model of the preset is installed.
+    """
     row = registry.ensemble(preset)
     usual = registry.stems_of(row, experimental=False)
 
@@ -235,7 +245,7 @@ def separator(preset: str = "default") -> Separate:
 
 
 def tallies(folder: Path, separate: Separate | None, per_song: int, seed: int = 0) -> Tallies:
-    """Every answer. Without a separator the second stage is left out."""
+    """Record all cases. Without a separator the second stage is skipped."""
     found = Tallies()
     for case in cases(folder, per_song, seed):
         listen_stage(case, found)
@@ -245,7 +255,7 @@ def tallies(folder: Path, separate: Separate | None, per_song: int, seed: int = 
 
 
 def report(found: Tallies) -> dict[str, Any]:
-    """All figures, JSON-ready. The area under the curve of the mixture is over windows, the rest over cases."""
+    """All figures, JSON-ready. The mixture's AUC is over windows, everything else over cases."""
     figure: dict[str, Any] = {"stems": {}, "confirmed": {}}
     for kind in KINDS:
         if found.wholes[kind].truths:
@@ -259,10 +269,13 @@ def report(found: Tallies) -> dict[str, Any]:
 
 
 def figures(tally: Tally) -> dict[str, Any]:
-    """Decisions and probabilities against the truth. Uncertain counts as absent; `uncertain` says how often."""
+    """Compare decisions and probabilities with the truth.
+
+    Uncertain counts as absent; `uncertain` is its share of the cases.
+    """
     truth = np.asarray(tally.truths, bool)
-    said = np.asarray([presence == PRESENT for presence in tally.presences])
-    right, called, real = int((truth & said).sum()), int(said.sum()), int(truth.sum())
+    called_present = np.asarray([presence == PRESENT for presence in tally.presences])
+    right, called, real = int((truth & called_present).sum()), int(called_present.sum()), int(truth.sum())
     return {
         "auc": auc(tally.truths, tally.scores),
         "precision": right / called if called else None,
@@ -271,14 +284,14 @@ def figures(tally: Tally) -> dict[str, Any]:
         "songs": len(tally.true_songs),
         "cases": len(truth),
         "uncertain": tally.presences.count(UNCERTAIN) / len(truth),
-        "missed": sorted({s for s, t, p in zip(tally.songs, truth, said, strict=True) if t and not p}),
-        "imagined": sorted({s for s, t, p in zip(tally.songs, truth, said, strict=True) if p and not t}),
+        "missed": sorted({s for s, t, p in zip(tally.songs, truth, called_present, strict=True) if t and not p}),
+        "imagined": sorted({s for s, t, p in zip(tally.songs, truth, called_present, strict=True) if p and not t}),
         "reliability": reliability(tally.truths, tally.scores),
     }
 
 
 def reliability(truths: list[bool], scores: list[float]) -> list[dict[str, float]]:
-    """Of the cases called about so probable, the share that was true."""
+    """Mean probability and share of true cases in each of BINS ranges of probability."""
     truth, score = np.asarray(truths, float), np.asarray(scores)
     place = np.minimum((score * BINS).astype(int), BINS - 1)
     bins = [place == number for number in range(BINS)]
@@ -290,29 +303,25 @@ def reliability(truths: list[bool], scores: list[float]) -> list[dict[str, float
 
 
 def _timeline(tally: Tally) -> dict[str, Any]:
-    """Share of seconds whose presence is told rightly, and how well the values rank them."""
+    """Accuracy of the presence per second, and how well the probabilities rank seconds."""
     truth = np.asarray(tally.truths, bool)
-    said = np.asarray([presence == PRESENT for presence in tally.presences])
-    accuracy = float((truth == said).mean()) if len(truth) else None
+    called_present = np.asarray([presence == PRESENT for presence in tally.presences])
+    accuracy = float((truth == called_present).mean()) if len(truth) else None
     return {"accuracy": accuracy, "auc": auc(tally.truths, tally.scores), "seconds": len(truth)}
 
 
 def table(report: dict[str, Any]) -> str:
-    """The figures as text, with what went wrong by song."""
+    """Format the figures as text, with the songs of each kind of error."""
     lines = []
-    for stage, title in (("stems", "listening to the mixture"), ("confirmed", "on the separated stems")):
+    for stage, title in (("stems", "mixture"), ("confirmed", "separated stems")):
         lines.append(
             f"{title:28} {'AUC':>7} {'by sec.':>7} {'prec.':>7} {'recall':>7} {'F1':>7} {'songs':>6} {'cases':>6}"
         )
         for kind, row in report[stage].items():
             values = row["auc"], row["timeline"]["auc"], row["precision"], row["recall"], row["f1"]
-            numbers = " ".join(f"{_number(value):>7}" for value in values)
+            numbers = " ".join(f"{'-':>7}" if value is None else f"{value:7.3f}" for value in values)
             lines.append(f"  {kind:26} {numbers} {row['songs']:>6} {row['cases']:>6}")
             for error in ("missed", "imagined"):
                 if row[error]:
                     lines.append(f"    {error}: {', '.join(row[error])}")
     return "\n".join(lines)
-
-
-def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:.3f}"

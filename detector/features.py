@@ -1,51 +1,64 @@
-"""Waveform to log-mel spectrogram, as musicnn was trained on. The one definition of what the detector hears."""
+"""Log-mel spectrograms as in musicnn's training: the input of the detector."""
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
+from itertools import chain
 
 import numpy as np
 import soxr
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from ensemble.stft import hann
+from ensemble.stft import Reader, hann
 
 Array = NDArray[np.float32]
-Read = Callable[[int, int], Array]
-"""read(start, stop): (channels, stop - start)"""
 
 RATE = 16_000  # Hz
 N_FFT, HOP, MELS = 512, 256, 96
 WINDOW = hann(N_FFT)
-LEVEL_DB = -16.0  # full-scale RMS: the tagger hears quiet music differently, so all music is made equally loud
-SILENCE = 1e-5  # RMS (-100 dBFS) up to which there is nothing to hear
+LEVEL_DB = -16.0  # full-scale RMS that music is normalised to, because the tagger responds to level
+SILENCE = 1e-5  # RMS (-100 dBFS) at or below which a recording counts as silent
 COMPRESSION = 10_000
-BLOCK_SECONDS = 20  # read at a time, so that memory grows by 24 kB a second of music and no more
+BLOCK_SECONDS = 20  # read at a time, so that memory grows by only 24 kB per second of music
 
 
 @dataclass(frozen=True, slots=True)
 class Spectrogram:
-    """power: (frames, MELS), a frame every HOP samples at RATE, centred. rms: of the whole, 0 to 1."""
+    """A mel spectrogram.
+
+    power: (frames, MELS) float32, a centred frame every HOP samples at RATE. rms: of the whole recording, 0 to 1.
+    """
 
     power: Array
     rms: float
 
     def log(self, start: int = 0, stop: int | None = None) -> Array:
-        """log10(1 + 10000 * power) of some frames at LEVEL_DB, silence as it is.
+        """Compressed frames at LEVEL_DB: log10(1 + 10000 * power), (stop - start, MELS) float32.
 
-        In float32: loud music overflows float16.
+        Silence is not amplified. Float32 is needed: loud music overflows float16.
         """
         gain = 10 ** (LEVEL_DB / 20) / self.rms if self.rms > SILENCE else 1.0
         return np.asarray(np.log10(1 + np.float32(COMPRESSION * gain**2) * self.power[start:stop]), np.float32)
 
 
-def spectrogram(read: Read, samples: int, rate: int) -> Spectrogram:
-    """Analyse the mono mix of `samples` at `rate` Hz."""
+def spectrogram(read: Reader, samples: int, rate: int) -> Spectrogram:
+    """Analyse the mono mix of a recording.
+
+    Parameters
+    ----------
+    read
+        read(start, stop) -> (channels, stop - start) float32.
+    samples
+        Length of the recording.
+    rate
+        Hz.
+    """
     powers, energy, count = [], 0.0, 0
     buffer = np.zeros(N_FFT // 2, np.float32)
-    for block in _padded(_mono(read, samples, rate)):
+    # Half a frame of silence at the end, so that the last frames are centred too.
+    for block in chain(_mono(read, samples, rate), [np.zeros(N_FFT // 2, np.float32)]):
         energy, count = energy + float(np.square(block, dtype=np.float64).sum()), count + len(block)
         buffer = np.concatenate([buffer, block])
         frames = sliding_window_view(buffer, N_FFT)[::HOP] if len(buffer) >= N_FFT else np.zeros((0, N_FFT), np.float32)
@@ -55,23 +68,17 @@ def spectrogram(read: Read, samples: int, rate: int) -> Spectrogram:
 
 
 def from_array(audio: Array, rate: int) -> Spectrogram:
-    """The same of (channels, samples) in memory."""
+    """Analyse a recording in memory, (channels, samples) float32 at `rate`, Hz."""
     return spectrogram(lambda start, stop: audio[:, start:stop], audio.shape[1], rate)
 
 
-def _mono(read: Read, samples: int, rate: int) -> Iterator[Array]:
+def _mono(read: Reader, samples: int, rate: int) -> Iterator[Array]:
     """The mono mix at RATE, block by block."""
     stream = soxr.ResampleStream(rate, RATE, 1, dtype="float32", quality="HQ")
     step = BLOCK_SECONDS * rate
     for start in range(0, samples, step):
         stop = min(start + step, samples)
         yield stream.resample_chunk(read(start, stop).mean(axis=0, dtype=np.float32), last=stop == samples)
-
-
-def _padded(blocks: Iterable[Array]) -> Iterator[Array]:
-    """Half a frame of silence after the end, so that the last frames are centred too."""
-    yield from blocks
-    yield np.zeros(N_FFT // 2, np.float32)
 
 
 def _mel_power(frames: Array) -> Array:
@@ -81,7 +88,9 @@ def _mel_power(frames: Array) -> Array:
 
 @cache
 def filters() -> Array:
-    """(bins, MELS): triangles of equal area on Slaney's mel scale, linear to 1 kHz and logarithmic above.
+    """Mel filter bank, (bins, MELS) float32.
+
+    Triangles of equal area on Slaney's scale, linear to 1 kHz, then logarithmic.
 
     Equal to librosa.filters.mel, which takes seconds to import.
     """
@@ -92,7 +101,7 @@ def filters() -> Array:
     return np.asarray(np.maximum(0, np.minimum(rising, falling)) * area, np.float32)
 
 
-_LINEAR, _STEP = 15, np.log(6.4) / 27  # mels up to 1 kHz, and the logarithm of frequency that a mel spans above
+_LINEAR, _STEP = 15, np.log(6.4) / 27  # mels up to 1 kHz, and the step of log frequency per mel above
 
 
 def _hertz(mels: NDArray[np.float64]) -> NDArray[np.float64]:

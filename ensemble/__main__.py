@@ -1,4 +1,4 @@
-"""The command line of the models: python -m ensemble COMMAND."""
+"""Command line for the models: python -m ensemble COMMAND."""
 
 import argparse
 import importlib
@@ -10,10 +10,10 @@ from tqdm import tqdm
 from ensemble import download, registry
 from ensemble.errors import SeparationError
 
-HEAVY = {  # loaded when asked for: what the others need, and in the export's case PyTorch, takes a while to import
-    "evaluate": ("ensemble.evaluation.evaluate", "separate songs whose stems are known and say how good the answer is"),
-    "fit": ("ensemble.evaluation.fitting", "fit the weights of a blend on songs whose stems are known"),
-    "export": ("ensemble.conversion.export", "make a model from its official PyTorch checkpoint"),
+HEAVY = {  # imported only when called: their dependencies, PyTorch among them, are slow to import
+    "evaluate": ("ensemble.evaluation.evaluate", "separate songs with known stems and measure the result"),
+    "fit": ("ensemble.evaluation.fitting", "fit blend weights on songs with known stems"),
+    "export": ("ensemble.conversion.export", "convert a model from its official PyTorch checkpoint"),
 }
 
 
@@ -30,12 +30,14 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def parser(command: str) -> argparse.ArgumentParser:
-    """All commands, the heavy ones in full only if they are meant."""
-    made = argparse.ArgumentParser(prog="python -m ensemble", description="The separation models.")
+    """Build the parser. A heavy command gets its arguments only if it is the one called."""
+    made = argparse.ArgumentParser(
+        prog="python -m ensemble", description="Manage, convert and measure the separation models."
+    )
     commands = made.add_subparsers(required=True, metavar="COMMAND")
-    listing = commands.add_parser("list", help="every known model: stems, size, licence, whether it is here")
+    listing = commands.add_parser("list", help="list the models: stems, size, licence, and whether they are installed")
     listing.set_defaults(run=lambda _: show())
-    pulling = commands.add_parser("pull", help="fetch models and verify them")
+    pulling = commands.add_parser("pull", help="download and verify models")
     pulling.add_argument("names", nargs="+", metavar="NAME")
     pulling.set_defaults(run=lambda arguments: pull(arguments.names))
     for name, (module, text) in HEAVY.items():
@@ -50,41 +52,41 @@ def _describe(heavy: argparse.ArgumentParser, module: str) -> None:
         loaded = importlib.import_module(module)
     except ModuleNotFoundError as error:
         raise SeparationError(
-            f"{error.name} is not installed. Get it with: pip install 'soundscape[export]'"
+            f"{error.name} is not installed. Install it with: pip install 'soundscape[export]'"
         ) from error
     loaded.add_arguments(heavy)
     heavy.set_defaults(run=loaded.run)
 
 
 def show() -> None:
-    """Print a paragraph per model and a line per preset."""
+    """Print a paragraph for each model and a line for each preset."""
     for name in registry.models():
         card = registry.card(name)
-        print(f"{name}  {'present' if card.installed else 'not present'}  {card.bytes / 1e6:.1f} MB")
+        print(f"{name}  {'installed' if card.installed else 'not installed'}  {card.bytes / 1e6:.1f} MB")
         print(f"  {card.title}: {', '.join(card.stems)}")
         if card.experimental:
-            print("  experimental: its stems come only when they are asked for")
+            print("  experimental: its stems are separated on request only")
         print(f"  licence: {card.licence}")
         print(f"  from:    {card.origin}; {card.provenance}")
-        print(f"  sha256:  {card.sha256 or 'recorded when it is exported'}")
+        print(f"  sha256:  {card.sha256 or 'recorded on export'}")
     for preset in registry.ensembles().values():
         print(f"preset {preset.name}: {preset.title} ({', '.join({**preset.members, **preset.split})})")
 
 
 def pull(names: list[str]) -> None:
-    """Fetch each, with a progress bar."""
+    """Fetch each model with a progress bar."""
     for name in names:
         print(f"{name}: {download.pull(name, Bar())}")
 
 
 class Bar:
-    """Shows a download: a bar on a terminal, nothing elsewhere."""
+    """Progress of a download: a bar on a terminal, nothing elsewhere."""
 
     def __init__(self) -> None:
         self.bar: tqdm[Any] | None = None
 
     def __call__(self, name: str, done: int, total: int) -> None:
-        """Called with bytes done of bytes in all."""
+        """Show `done` of `total` bytes."""
         if self.bar is None:
             self.bar = tqdm(total=total, desc=name, unit="B", unit_scale=True, initial=done, disable=None)
         self.bar.update(done - self.bar.n)

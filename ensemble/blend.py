@@ -1,6 +1,6 @@
-"""One estimate per stem from several models' estimates, and estimates that sum to the mixture. Pure functions.
+"""Blending of several models' stems, and stems that sum to the mixture. Pure functions on arrays.
 
-Waveforms are blended, not masks: Demucs' phase is better than the mixture's, and masks would throw it away.
+Waveforms are blended rather than masks: Demucs' phase is better than the mixture's, and masks would discard it.
 """
 
 from collections.abc import Iterable, Mapping
@@ -11,19 +11,31 @@ from numpy.typing import NDArray
 
 from ensemble.stft import Audio, istft, stft
 
-TINY = np.float32(1e-20)  # power below which all stems count as equally silent
-ROUNDING = 1e-5  # of the loudest sample (-100 dB), up to which a residual is float32's
-LEAST_GAIN = 0.023  # of the error, 0.1 dB, for which another model is worth its time
+POWER_FLOOR = np.float32(1e-20)  # power below which all stems count as equally silent
+ROUNDING = 1e-5  # of the loudest sample (-100 dB): a smaller residual is float32 rounding
+LEAST_GAIN = 0.023  # relative error reduction (0.1 dB) that justifies running another model
 
 Weights = Mapping[str, Mapping[str, float]]
-"""Weight of each model per stem."""
+"""Weights by model, then by stem."""
 
 
 def blend(estimates: Mapping[str, Mapping[str, Audio]], weights: Weights, stems: Iterable[str]) -> Audio:
-    """Weighted mean per stem: {model: {stem: (channels, samples)}} to (stems, channels, samples).
+    """Average the models' estimates, stem by stem.
 
-    Weights count relative to each other, so a model that isn't there leaves its share to the rest. A stem for which
-    no model has weight is the mean of the models that name it, or else of all that know it.
+    Parameters
+    ----------
+    estimates
+        Per model and stem a waveform, (channels, samples) float32.
+    weights
+        Per model the weight of each stem that it contributes to. Weights are relative: the share of a model that is
+        missing goes to the others. If no model has weight for a stem, the result is the plain mean of the models that
+        name it, or else of all that separate it.
+    stems
+        Stems to return, in this order.
+
+    Returns
+    -------
+    (stems, channels, samples) float32.
     """
     return np.stack([_blend(_weighted(estimates, weights, stem)) for stem in stems])
 
@@ -45,16 +57,37 @@ def _blend(weighted: list[tuple[float, Audio]]) -> Audio:
 
 
 def moments(true: Audio, estimates: list[Audio]) -> NDArray[np.float64]:
-    """Inner products of the errors that the models make on one song: (models, models), which add up over songs."""
+    """Inner products of the errors that several models make on one stem of one song. They add up over songs.
+
+    Parameters
+    ----------
+    true
+        The true stem, (channels, samples).
+    estimates
+        An estimate of it from each model, all of that shape.
+
+    Returns
+    -------
+    (models, models) float64, symmetric.
+    """
     errors = np.stack([np.ravel(estimate - true) for estimate in estimates]).astype(np.float64)
     return np.asarray(errors @ errors.T)
 
 
 def fit(errors: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Weights (models,), not negative and summing to one, of the blend with the least squared error.
+    """Fit non-negative blend weights that sum to one and minimise the squared error.
 
-    errors: sums of `moments`. For weights w that sum to one the error of the blend is w' E w, whose least value on a
-    set of models has a closed form; every set is tried, being few. A larger set must earn its time by LEAST_GAIN.
+    For weights w that sum to one the error of a blend is w' E w, which has a closed-form minimum on each set of models.
+    All sets are tried, since there are few. A larger set must reduce the error by LEAST_GAIN.
+
+    Parameters
+    ----------
+    errors
+        (models, models) float64, a sum of `moments`.
+
+    Returns
+    -------
+    (models,) float64.
     """
     models = len(errors)
     best, least = np.zeros(models), float("inf")
@@ -69,19 +102,29 @@ def fit(errors: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _equality_fit(errors: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Least w' E w for weights that sum to one: E^-1 1, scaled. Models that make equal errors share equally."""
+    """Minimise w' E w over weights that sum to one: E^-1 1, scaled. Models with equal errors share equally."""
     solution = np.linalg.pinv(errors, hermitian=True) @ np.ones(len(errors))
     total = solution.sum()
     return solution / total if total > 0 else np.full(len(errors), 1 / len(errors))
 
 
 def share_residual(mixture: Audio, estimates: Audio) -> Audio:
-    """Give what the estimates miss of the mixture back to them, so that they sum to it.
+    """Distribute what the estimates miss of the mixture among them, so that they sum to it.
 
-    mixture (channels, samples), estimates (sources, channels, samples); returns new estimates. In every bin of the
-    short-time spectrum each source takes the share of the residual that it has of the sources' power (a Wiener gain on
-    the residual); where all are silent the shares are equal. The transform is linear, so the sum is exact up to
-    rounding. A residual that is no more than that itself is shared equally, without a transform.
+    In each bin of the short-time spectrum a source receives the share of the residual that it has of the total power (a
+    Wiener gain on the residual); where all are silent, the shares are equal. The transform is linear, so the sum is
+    exact up to rounding. A residual within rounding is shared equally, without a transform.
+
+    Parameters
+    ----------
+    mixture
+        (channels, samples) float32.
+    estimates
+        (sources, channels, samples) float32.
+
+    Returns
+    -------
+    New estimates, (sources, channels, samples) float32.
     """
     residual = mixture - estimates.sum(axis=0)
     if np.abs(residual).max(initial=0.0) <= ROUNDING * np.abs(mixture).max(initial=0.0):
@@ -91,12 +134,22 @@ def share_residual(mixture: Audio, estimates: Audio) -> Audio:
 
 
 def split(whole: Audio, parts: Audio) -> Audio:
-    """Divide a signal among sources by their power in each bin: (channels, samples), (sources, channels, samples).
+    """Divide a signal among sources in proportion to their power in each bin.
 
-    Returns (sources, channels, samples) that sum to `whole`. So a blended `other` becomes guitar, piano and the rest
-    by a six-stem model's idea of the three.
+    This turns a blended `other` into guitar, piano and the rest, in the ratios that a six-stem model finds.
+
+    Parameters
+    ----------
+    whole
+        (channels, samples) float32.
+    parts
+        Estimates of the sources, (sources, channels, samples) float32.
+
+    Returns
+    -------
+    (sources, channels, samples) float32, which sum to `whole`.
     """
     spectrum = stft(whole)
-    power = np.stack([(np.abs(stft(part)) ** 2).sum(axis=0) for part in parts]) + TINY
+    power = np.stack([(np.abs(stft(part)) ** 2).sum(axis=0) for part in parts]) + POWER_FLOOR
     shares = power / power.sum(axis=0)
     return np.stack([istft(share * spectrum, whole.shape[-1]) for share in shares])

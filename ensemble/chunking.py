@@ -1,4 +1,4 @@
-"""Overlap-add of a fixed-length function over a long signal, as a generator, in memory that doesn't grow with it."""
+"""Overlap-add of a fixed-length function over a signal of any length, in constant memory."""
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -11,16 +11,16 @@ from numpy.typing import NDArray
 T = TypeVar("T")
 Array = NDArray[np.float32]
 
-OVERLAP = 0.25  # of a segment, as Demucs does it
+OVERLAP = 0.25  # of a segment; Demucs' default
 
 
 def stride_of(segment: int, overlap: float = OVERLAP) -> int:
-    """Samples from the start of one segment to the start of the next."""
+    """Samples between the starts of two segments."""
     return int((1 - overlap) * segment)
 
 
 def blocks_of(length: int, segment: int, overlap: float = OVERLAP) -> int:
-    """How many blocks overlap_add yields."""
+    """Number of blocks that overlap_add yields."""
     return len(range(0, length, stride_of(segment, overlap)))
 
 
@@ -31,12 +31,27 @@ def overlap_add(
     segment: int,
     overlap: float = OVERLAP,
 ) -> Iterator[tuple[int, Array]]:
-    """Yield (start, block) in time order; blocks are finished, adjoin, and cover 0 to length.
+    """Apply a function to overlapping segments of a signal and cross-fade the results.
 
-    function: (channels, segment) -> (..., segment), called once a block. read(start, stop): (channels, stop - start),
-    zeros outside the signal. overlap: the share of a segment that the next one has in common with it. Segments start a
-    stride apart and are cross-faded by triangular windows. A last, shorter one is given real context on both sides, so
-    that it sits in the middle of what the function sees.
+    Segments start one stride apart and are weighted by triangular windows. The last segment, if shorter, is centred in
+    the function's input with real context on both sides.
+
+    Parameters
+    ----------
+    function
+        (channels, segment) -> (..., segment), float32; called once per block.
+    read
+        read(start, stop) -> (channels, stop - start), with zeros outside the signal.
+    length
+        Samples of the signal.
+    segment
+        Samples that the function takes.
+    overlap
+        Share of a segment, 0 to below 1, that it has in common with the next one.
+
+    Yields
+    ------
+    (start, block) in time order, where block is (..., n) float32. Blocks adjoin and cover 0 to `length`.
     """
     window = _triangle(segment)
     tail, weight = np.zeros(0, np.float32), np.zeros(segment, np.float32)
@@ -54,7 +69,7 @@ def overlap_add(
 
 
 def ahead(items: Iterator[T]) -> Iterator[T]:
-    """The same, each made in another thread while its predecessor is being used; never more than one is waiting."""
+    """Compute each item in a background thread while the previous one is in use. At most one is waiting."""
     end = object()
     with ThreadPoolExecutor(1) as thread:
         coming = thread.submit(next, items, end)
@@ -64,7 +79,7 @@ def ahead(items: Iterator[T]) -> Iterator[T]:
 
 
 def _triangle(size: int) -> Array:
-    """Rising to 1 in the middle and never 0, so that every sample has weight."""
+    """Triangle that peaks at 1 and never reaches 0, so that every sample has weight."""
     half = size // 2
     ramp = np.concatenate([np.arange(1, half + 1), np.arange(size - half, 0, -1)])
     return np.asarray(ramp / ramp.max(), np.float32)

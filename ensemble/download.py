@@ -1,4 +1,4 @@
-"""Downloads models from package registries: resumed after a break, verified before they are used."""
+"""Download of models from package registries: resumable, and verified before use."""
 
 import base64
 import hashlib
@@ -24,14 +24,14 @@ CHUNK = 1 << 20  # bytes
 TIMEOUT = 30  # seconds without a byte before a download counts as cut
 
 OnProgress = Callable[[str, int, int], None]
-"""on_progress(model, bytes done, bytes in all)"""
+"""on_progress(model, bytes done, bytes in total)"""
 
 
 def pull(name: str, on_progress: OnProgress | None = None) -> Path:
-    """Fetch a model, or find it there already, and return its path.
+    """Download a model unless it is installed, and return its path.
 
-    What an interrupted download left is resumed. Nothing bears the model's name before its checksum holds.
-    Raises ModelUnavailable: no npm, no network, disk full, wrong checksum; the next call starts cleanly.
+    An interrupted download is resumed. The file gets its final name only after its checksum has been verified.
+    Raises ModelUnavailable (no npm, no network, disk full, wrong checksum); the next call starts cleanly.
     """
     row, folder = registry.model(name), registry.directory()
     try:
@@ -39,17 +39,17 @@ def pull(name: str, on_progress: OnProgress | None = None) -> Path:
         with FileLock(folder / f".{row.file}.lock"):
             if not (registry.installed(name) and _is(row.path, row)):
                 if row.source is None:
-                    raise ModelUnavailable(f"The model {name} can't be downloaded ready-made. {registry.remedy(row)}")
+                    raise ModelUnavailable(f"The model {name} is not available for download. {registry.remedy(row)}")
                 _fetch(row, row.source, folder, on_progress or (lambda *_: None))
     except OSError as error:
         if isinstance(error, urllib.error.URLError | TimeoutError | ConnectionError):
             raise ModelUnavailable(
-                f"Could not download {name}: {getattr(error, 'reason', error)}. Check the network and call again: "
-                "what has arrived is kept."
+                f"Could not download {name}: {getattr(error, 'reason', error)}. Check the network and try again: "
+                "the part that has arrived is kept."
             ) from error
         raise ModelUnavailable(
-            f"Could not store {name} in {folder}: {error.strerror or error}. It needs {3 * row.bytes >> 20} MB while "
-            "it is fetched; make room and call again."
+            f"Could not store {name} in {folder}: {error.strerror or error}. The download needs "
+            f"{3 * row.bytes >> 20} MB; make room and try again."
         ) from error
     return row.path
 
@@ -76,21 +76,21 @@ def _fetch(row: Model, source: Source, folder: Path, on_progress: OnProgress) ->
 
 
 def npm_tarball(package: str) -> tuple[str, str]:
-    """(address, integrity) of a package in whichever registry npm is set to. Raises ModelUnavailable."""
+    """Address and integrity of a package in the registry that npm is configured for. Raises ModelUnavailable."""
     npm = shutil.which("npm")
     if npm is None:
-        raise ModelUnavailable("npm was not found. Install Node.js 20 or newer (it brings npm), then call again.")
+        raise ModelUnavailable("npm was not found. Install Node.js 20 or newer (it brings npm), then try again.")
     answer = subprocess.run([npm, "view", package, "dist", "--json"], capture_output=True, text=True, check=False)
     try:
         dist = json.loads(answer.stdout)
         return dist["tarball"], dist["integrity"]
     except (ValueError, KeyError, TypeError) as error:
         reason = (answer.stderr.strip().splitlines() or ["no answer"])[0]
-        raise ModelUnavailable(f"npm could not find {package} ({reason}). Check the network and call again.") from error
+        raise ModelUnavailable(f"npm could not find {package} ({reason}). Check the network and try again.") from error
 
 
 def pypi_wheel(package: str) -> tuple[str, str]:
-    """(address, integrity) of a package in whichever index pip is set to. Raises ModelUnavailable."""
+    """Address and integrity of a package in the index that pip is configured for. Raises ModelUnavailable."""
     command = [sys.executable, "-m", "pip", "install", "--dry-run", "--no-deps", "--ignore-installed", "--quiet"]
     answer = subprocess.run([*command, "--report", "-", package], capture_output=True, text=True, check=False)
     try:
@@ -101,18 +101,18 @@ def pypi_wheel(package: str) -> tuple[str, str]:
         reason = (answer.stderr.strip().splitlines() or ["no answer"])[-1]
         raise ModelUnavailable(
             f"pip could not find {package} ({reason}). Check that `{sys.executable} -m pip` works and the network, "
-            "and call again."
+            "then try again."
         ) from error
 
 
 def _download(url: str, part: Path, on_progress: Callable[[int, int], None]) -> None:
-    """Download to `part`, going on where an earlier call stopped."""
+    """Download to `part`, resuming an earlier attempt."""
     have = part.stat().st_size if part.exists() else 0
     request = urllib.request.Request(url, headers={"Range": f"bytes={have}-"} if have else {})
     try:
         response = urllib.request.urlopen(request, timeout=TIMEOUT)
     except urllib.error.HTTPError as error:
-        if error.code != 416:  # 416: all of it is here already
+        if error.code != 416:  # 416: the file is complete already
             raise
         return
     with response:
@@ -132,7 +132,7 @@ def _copy(response: Any, file: IO[bytes], done: int, on_progress: Callable[[int,
 
 
 def _check_integrity(archive: Path, integrity: str, row: Model) -> None:
-    """Compare with the registry's own checksum ("sha512-<base64>", or another algorithm)."""
+    """Compare with the registry's own checksum: "<algorithm>-<base64>"."""
     algorithm, _, expected = integrity.partition("-")
     with archive.open("rb") as file:
         found = base64.b64encode(hashlib.file_digest(file, algorithm).digest()).decode()
@@ -145,21 +145,21 @@ def _extract(archive: Path, member: str, target: Path) -> None:
         with tarfile.open(archive) as tar, target.open("wb") as file:
             shutil.copyfileobj(tar.extractfile(member) or io.BytesIO(), file, CHUNK)
     except (tarfile.TarError, KeyError, EOFError) as error:
-        raise ModelUnavailable(f"The package {archive.name} does not hold {member}: {error}. Call again.") from error
+        raise ModelUnavailable(f"The package {archive.name} does not hold {member}: {error}. Try again.") from error
 
 
 def _convert(wheel: Path, _member: str, target: Path) -> None:
-    from ensemble.conversion import musicnn  # noqa: PLC0415  loads onnx, which most users of this file don't need
+    from ensemble.conversion import musicnn  # noqa: PLC0415  imports onnx, which other downloads do without
 
     target.write_bytes(musicnn.convert(wheel))
 
 
 REGISTRIES = {"npm": (npm_tarball, _extract), "pypi": (pypi_wheel, _convert)}
-"""How to find a package of each kind, and how to get the model out of it."""
+"""For each kind of source: how to locate the package, and how to extract the model from it."""
 
 
 def _mismatch(row: Model) -> ModelUnavailable:
     return ModelUnavailable(
-        f"What was downloaded for {row.name} is not what the table promises (its checksum differs), so it was "
-        f"removed. Call again: python -m ensemble pull {row.name}"
+        f"The download of {row.name} doesn't match its checksum and was removed. "
+        f"Try again: python -m ensemble pull {row.name}"
     )

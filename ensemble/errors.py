@@ -1,10 +1,10 @@
-"""The one error tree. Messages are sentences for a musician: what is wrong and what to do next."""
+"""Exceptions of all packages. Their messages are sentences for musicians: what is wrong, and what to do next."""
 
 import errno
 
 
 class SeparationError(Exception):
-    """Work that can't go on. permanent: trying again with the same input is pointless."""
+    """Base class of errors that stop a separation. permanent: retrying with the same input is pointless."""
 
     permanent = False
 
@@ -22,9 +22,10 @@ class InvalidAudio(SeparationError):
 
 
 class InvalidOption(SeparationError):
-    """A request that names something we don't have: which option, with what value, and the allowed ones if few.
+    """A request names something unknown.
 
-    A range is {"minimum": ..., "maximum": ...}.
+    option, value: which option, and its value. allowed: the allowed values if they are few, or a range as
+    {"minimum": ..., "maximum": ...}.
     """
 
     permanent = True
@@ -37,13 +38,13 @@ class InvalidOption(SeparationError):
 
 
 class ModelUnavailable(SeparationError):
-    """Weights that are missing, damaged or out of reach."""
+    """A model's weights are missing, damaged or out of reach."""
 
 
 def disk_is_full(error: BaseException | None) -> bool:
-    """Whether this, or what caused it, is a disk without room, or a quota that is used up."""
+    """Whether an error, or one of its causes, means a full disk or an exhausted quota."""
     while error is not None:
-        short_write = type(error) is OSError and error.errno is None  # NumPy's, when it could not write all of an array
+        short_write = type(error) is OSError and error.errno is None  # NumPy's, after a partial write of an array
         if short_write or getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT):
             return True
         if getattr(error, "sqlite_errorname", "") == "SQLITE_FULL":

@@ -1,4 +1,4 @@
-"""Which models exist, where they come from, and their files, verified by checksum before anything opens them."""
+"""The table of models: where they come from, and their files, verified by checksum before they are opened."""
 
 import hashlib
 import json
@@ -15,17 +15,17 @@ from ensemble.errors import InvalidOption, ModelUnavailable
 T = TypeVar("T")
 
 STEMS = ("vocals", "drums", "bass", "guitar", "piano", "other")  # the order everywhere
-RESIDUAL = "residual"  # what a bleed filter removed; belongs to the sum
+RESIDUAL = "residual"  # what a bleed filter removed; part of the sum
 MIXTURE = "mixture"
-TAGGER = "musicnn"  # the model that the detector listens with
-DEFAULT_BLEED = "light"  # the table in ensemble/README.md says why
+TAGGER = "musicnn"  # the detector's main network
+DEFAULT_BLEED = "light"  # for the reasons in ensemble/README.md
 TABLE = Path(__file__).with_name("models.toml")
 SHIPPED = Path(__file__).with_name("weights")
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A file inside a package of a registry."""
+    """A file inside a package of a registry ("npm" or "pypi")."""
 
     kind: str
     package: str
@@ -37,7 +37,7 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """Official PyTorch weights, from which `python -m ensemble export` makes a model: files below an address."""
+    """Official PyTorch weights that `python -m ensemble export` converts: files below an address."""
 
     base: str
     files: tuple[str, ...]
@@ -48,11 +48,12 @@ class Checkpoint:
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """A row of the table. segment: samples that the network takes at once. stems: in the network's order.
+    """A row of the model table.
 
-    hears: what it takes apart, the mixture or a stem. experimental: what it gives comes only when asked for.
-    shipped: its file comes with the project. A model that has neither that nor a source is exported on this machine;
-    until then its sha256 is empty and its bytes are what the export will take.
+    segment: samples that the network takes at once. stems: in the network's order. input: what it separates, the
+    mixture or a stem. experimental: its stems are separated on request only. shipped: its file is part of the project.
+    A model that has neither that nor a source is exported on this machine; until then its sha256 is empty, and bytes is
+    the expected size.
     """
 
     name: str
@@ -68,18 +69,18 @@ class Model:
     source: Source | None = None
     checkpoint: Checkpoint | None = None
     shipped: bool = False
-    hears: str = MIXTURE
+    input: str = MIXTURE
     experimental: bool = False
 
     @property
     def path(self) -> Path:
-        """Where its file lies, or will."""
+        """The path of its file, whether or not it exists."""
         return (SHIPPED if self.shipped else directory()) / self.file
 
 
 @dataclass(frozen=True, slots=True)
 class ModelCard:
-    """What people are told about a model wherever it is used."""
+    """Facts about a model for display."""
 
     name: str
     title: str
@@ -96,7 +97,7 @@ class ModelCard:
 
 @dataclass(frozen=True, slots=True)
 class Ensemble:
-    """A preset: the weight of each member per stem, and of each model that divides `other`."""
+    """A preset: per member its weight for each stem, and per model that divides `other` its weight."""
 
     name: str
     title: str
@@ -106,7 +107,7 @@ class Ensemble:
 
 @dataclass(frozen=True, slots=True)
 class Bleed:
-    """How much of the other stems is removed. unmix: share, 0 to 1, of what correlates; mask: weight of the others."""
+    """A bleed setting. unmix: share of correlation to remove, 0 to 1. mask: weight of the other stems, 0 or more."""
 
     meaning: str
     unmix: float
@@ -114,12 +115,12 @@ class Bleed:
 
     @property
     def filters(self) -> bool:
-        """Whether anything is removed at all."""
+        """Whether it removes anything at all."""
         return self.unmix > 0 or self.mask > 0
 
 
 def directory() -> Path:
-    """Where weights lie: one place a user, shared by every checkout."""
+    """The folder of downloaded weights: one per user, shared by all checkouts."""
     return user_cache_path("soundscape") / "models"
 
 
@@ -129,7 +130,7 @@ def _table() -> dict[str, Any]:
 
 
 def models() -> dict[str, Model]:
-    """Every known model by name."""
+    """All known models by name."""
     return {name: _model(name, row) for name, row in _table()["models"].items()}
 
 
@@ -145,7 +146,7 @@ def _model(name: str, row: dict[str, Any]) -> Model:
 
 
 def record(file: str) -> Path:
-    """Where an export leaves the checksum and size of a model's file."""
+    """The file in which an export leaves the checksum and size of a model."""
     return directory() / f"{file}.json"
 
 
@@ -158,22 +159,22 @@ def _exported(file: str) -> dict[str, Any]:
 
 
 def model(name: str) -> Model:
-    """One model. Raises InvalidOption, naming the known ones."""
+    """Look up a model. Raises InvalidOption, naming the known ones."""
     return _known(models(), name, "model")
 
 
 def ensembles() -> dict[str, Ensemble]:
-    """Every preset by name."""
+    """All presets by name."""
     return {name: Ensemble(name=name, **row) for name, row in _table()["ensembles"].items()}
 
 
 def ensemble(name: str) -> Ensemble:
-    """One preset. Raises InvalidOption, naming the known ones."""
+    """Look up a preset. Raises InvalidOption, naming the known ones."""
     return _known(ensembles(), name, "preset")
 
 
 def stems_of(preset: Ensemble, *, experimental: bool = True) -> list[str]:
-    """The stems of a preset in canonical order, with what is installed to divide `other`; or those not experimental."""
+    """The stems of a preset in canonical order, including those that an installed model splits from `other`."""
     splitters = [model(name) for name in preset.split if installed(name)]
     divided = {stem for row in splitters if experimental or not row.experimental for stem in row.stems}
     known = divided.union(*preset.members.values())
@@ -181,12 +182,12 @@ def stems_of(preset: Ensemble, *, experimental: bool = True) -> list[str]:
 
 
 def bleeds() -> dict[str, Bleed]:
-    """Every bleed setting by name, the mildest first."""
+    """All bleed settings by name, the mildest first."""
     return {name: Bleed(**row) for name, row in _table()["bleed"].items()}
 
 
 def bleed(name: str) -> Bleed:
-    """One bleed setting. Raises InvalidOption, naming the known ones."""
+    """Look up a bleed setting. Raises InvalidOption, naming the known ones."""
     return _known(bleeds(), name, "bleed setting")
 
 
@@ -197,7 +198,7 @@ def _known(rows: dict[str, T], name: str, what: str) -> T:
 
 
 def card(name: str) -> ModelCard:
-    """What to show of a model."""
+    """Collect the facts about a model for display."""
     row = model(name)
     return ModelCard(
         name=name,
@@ -215,22 +216,22 @@ def card(name: str) -> ModelCard:
 
 
 def installed(name: str) -> bool:
-    """Whether the file is there in full. Its checksum is proven when it is opened."""
+    """Whether the file exists in full size. Its checksum is verified when it is opened."""
     row = model(name)
     return bool(row.sha256) and row.path.is_file() and row.path.stat().st_size == row.bytes
 
 
 def remedy(row: Model) -> str:
-    """How to get a model, as the end of a message."""
+    """How to obtain a model, as the end of an error message."""
     if row.shipped:
-        return "It belongs to SoundScape itself: install that again."
+        return "It is part of SoundScape: reinstall SoundScape."
     if row.source is None:
-        return f"Make it from its official checkpoint with: python -m ensemble export {row.name}"
+        return f"Convert it from its official checkpoint with: python -m ensemble export {row.name}"
     return f"Fetch it with: python -m ensemble pull {row.name}"
 
 
 def verified(name: str) -> Path:
-    """The path of a model whose checksum holds. Raises ModelUnavailable."""
+    """The path of a model whose checksum has been verified. Raises ModelUnavailable."""
     row = model(name)
     path = row.path
     if not path.is_file():
@@ -243,6 +244,6 @@ def verified(name: str) -> Path:
 
 @lru_cache(maxsize=32)
 def checksum(path: Path, _mtime_ns: int, _size: int) -> str:
-    """SHA-256 of a file, computed once while its time and size stay."""
+    """SHA-256 of a file, computed once as long as its modification time and size stay the same."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,4 +1,4 @@
-"""A preset, loaded for one song: several networks, one blend, one bleed filter; stems that sum to the mixture."""
+"""A preset loaded for one song: several networks, one blend, one bleed filter, and stems that sum to the mixture."""
 
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
@@ -10,15 +10,15 @@ from ensemble import chunking, registry
 from ensemble.blend import Weights, blend, share_residual, split
 from ensemble.errors import ModelUnavailable
 from ensemble.networks import runtime
-from ensemble.networks.demucs import Demucs, Level, Reader, centred
+from ensemble.networks.demucs import Demucs, Level, centred
 from ensemble.networks.draft import Unmix
 from ensemble.networks.openunmix import OpenUnmix
 from ensemble.registry import MIXTURE, RESIDUAL, STEMS, Ensemble, Model
-from ensemble.stft import Audio
+from ensemble.stft import Audio, Reader
 
-SPLIT = ("guitar", "piano", "other")  # what `other` is divided into
+SPLIT = ("guitar", "piano", "other")  # the parts of `other`
 DIVIDED = frozenset(SPLIT) - {"other"}
-BRIEF = 0.1  # overlap where only recurrent networks run, which are nearly as good at the ends of what they hear
+BRIEF = 0.1  # overlap for recurrent networks alone, which are nearly as good at the edges of a segment
 
 Network = Callable[[Audio], Audio]
 
@@ -32,27 +32,58 @@ class Member:
     provider: str
 
     def __call__(self, mixture: Audio) -> dict[str, Audio]:
-        """(2, segment) -> its stems."""
+        """Separate a mixture, (2, segment) float32, into the model's stems by name, each of that shape."""
         return dict(zip(self.model.stems, self.network(mixture), strict=True))
 
     def divided(self, mixture: Audio, other: Audio) -> dict[str, Audio]:
-        """`other` of a mixture, both (2, segment), in parts named SPLIT that sum to it.
+        """Divide the stem `other` into parts named SPLIT that sum to it.
 
-        A network that hears `other` answers just that. One that hears the mixture tells in what ratio it holds them.
+        A network trained on `other` separates it directly. One trained on mixtures provides the ratios of the parts.
+
+        Parameters
+        ----------
+        mixture, other
+            (2, segment) float32.
+
+        Returns
+        -------
+        (2, segment) float32 by name.
         """
-        if self.model.hears != MIXTURE:
+        if self.model.input != MIXTURE:
             return self(other)
         stems = self(mixture)
         return dict(zip(SPLIT, split(other, np.stack([stems[stem] for stem in SPLIT])), strict=True))
 
 
 class Separator:
-    """(2, segment) float32 -> (len(stems), 2, segment) float32 that sum to it.
+    """Separate segments of one song: (2, segment) float32 -> (len(stems), 2, segment) float32, which sum to the input.
 
-    wanted: stems that must come out; networks that none of them needs don't run, and what they would have separated
-    stays in `other`. Stems that come out anyway are given too. stems are in canonical order; with a bleed filter what
-    was removed stands behind them as RESIDUAL. A member that isn't installed is left out and its weight shared among
-    the rest; `missing` names it. Raises ModelUnavailable if none is there, InvalidOption for an unknown bleed setting.
+    Parameters
+    ----------
+    preset
+        Models and their weights. A member that isn't installed is left out, listed in `missing`, and its weight goes to
+        the rest.
+    level
+        Mean and standard deviation of the whole song.
+    bleed
+        Name of a bleed setting.
+    wanted
+        Required stems. Networks that none of them needs don't run, and their sound stays in `other`; stems that come
+        for free are returned too.
+
+    Attributes
+    ----------
+    sources
+        Separated stems in canonical order.
+    stems
+        `sources`, and RESIDUAL if the bleed setting filters.
+
+    Raises
+    ------
+    ModelUnavailable
+        No member of the preset is installed.
+    InvalidOption
+        The bleed setting is unknown.
     """
 
     def __init__(
@@ -88,21 +119,31 @@ class Separator:
 
     @property
     def loaded(self) -> list[Member]:
-        """Every network that runs."""
+        """All networks that run."""
         return [*self.members.values(), *self.splitters.values()]
 
     @property
     def overlap(self) -> float:
-        """Share of a segment that the next one has in common with it."""
+        """Share of a segment that it has in common with the next one."""
         demucs = any(member.model.architecture == "demucs" for member in self.loaded)
         return chunking.OVERLAP if demucs else BRIEF
 
     def __call__(self, mixture: Audio) -> Audio:
-        """Separate one segment."""
+        """Separate one segment, (2, segment) float32, into (len(stems), 2, segment)."""
         return finish(mixture, self.estimate(mixture), self.bleed)
 
     def estimate(self, mixture: Audio) -> Audio:
-        """The blend of all members: (len(sources), 2, segment), which need not sum to the mixture."""
+        """Blend the members' answers for one segment, without a bleed filter.
+
+        Parameters
+        ----------
+        mixture
+            (2, segment) float32.
+
+        Returns
+        -------
+        (len(sources), 2, segment) float32, which need not sum to the mixture.
+        """
         answers = {name: member(mixture) for name, member in self.members.items()}
         stems = dict(zip(self.blended, blend(answers, self.preset.members, self.blended), strict=True))
         if self.remainder:
@@ -115,23 +156,34 @@ class Separator:
     def blocks(
         self, read: Reader, samples: int, function: Callable[[Audio], Audio] | None = None
     ) -> Iterator[tuple[int, Audio]]:
-        """Finished blocks of a song in time order, (start, (len(stems), 2, n)), or of another function's answers.
+        """Separate a song block by block, computing one block ahead in a background thread.
 
-        The next one is made while one is used, in another thread: `read` is called from there.
+        Parameters
+        ----------
+        read
+            read(start, stop) -> (2, stop - start) float32, called from the background thread.
+        samples
+            Length of the song.
+        function
+            Applied to each segment instead of the separator itself.
+
+        Yields
+        ------
+        (start, block) in time order, where block is (len(stems), 2, n) float32.
         """
         centre = centred(read, samples, self.mean)
         return chunking.ahead(chunking.overlap_add(function or self, centre, samples, self.segment, self.overlap))
 
     def count(self, samples: int) -> int:
-        """How many blocks a song has."""
+        """Number of blocks in a song of so many samples."""
         return chunking.blocks_of(samples, self.segment, self.overlap)
 
 
 def needed(members: Weights, wanted: Collection[str] = STEMS) -> list[str]:
-    """The members that the wanted stems need, of those given.
+    """Select the members that the wanted stems need.
 
-    One without weight runs only for a stem that no other has weight for. Where some stem is not wanted, `other` needs
-    no network of its own: it is what the wanted ones leave.
+    A model without weight runs only for a stem that no other model has weight for. If some stem is not wanted, `other`
+    needs no network of its own: it is what the wanted stems leave.
     """
     known = {stem for weights in members.values() for stem in weights}
     asked = known & set(wanted)
@@ -145,7 +197,7 @@ def needed(members: Weights, wanted: Collection[str] = STEMS) -> list[str]:
 
 
 def load(name: str, level: Level) -> Member:
-    """A verified model on ONNX Runtime. Raises ModelUnavailable."""
+    """Load a verified model into ONNX Runtime. Raises ModelUnavailable."""
     model = registry.model(name)
     session = runtime.session(registry.verified(name))
     if model.architecture == "demucs":
@@ -155,7 +207,21 @@ def load(name: str, level: Level) -> Member:
 
 
 def finish(mixture: Audio, estimates: Audio, bleed: registry.Bleed) -> Audio:
-    """Apply a bleed setting: (sources, 2, samples), and the residual behind them if the setting filters."""
+    """Apply a bleed setting to separated stems.
+
+    Parameters
+    ----------
+    mixture
+        (2, samples) float32.
+    estimates
+        (sources, 2, samples) float32.
+    bleed
+        A setting; if it doesn't filter, the estimates are only made to sum to the mixture.
+
+    Returns
+    -------
+    (sources, 2, samples) float32, or (sources + 1, 2, samples) with the residual last if the setting filters.
+    """
     if not bleed.filters:
         return share_residual(mixture, estimates)
     filtered, residual = bleed_filter.remove_bleed(mixture, estimates, bleed)

@@ -1,1 +1,1 @@
-"""From an audio file to its stems."""
+"""From an uploaded song to stems on disk: decoding, detection, separation, playback files and exports."""

@@ -1,4 +1,4 @@
-"""The command line: soundscape SONG... -o DIR, also python -m pipeline."""
+"""Command line of the pipeline: soundscape SONG... -o DIR, or python -m pipeline."""
 
 import argparse
 import json
@@ -17,13 +17,13 @@ from pipeline.report import Progress, Report
 from pipeline.separate import separate_file
 from pipeline.stem_selection import Merged
 
-NAME_BYTES = 200  # of a folder's name; file systems take 255
+NAME_BYTES = 200  # of a folder's name; file systems allow 255
 SECONDS_BETWEEN_LINES = 5.0
-SAYS = {"decode": "decoded {}", "listen": "listening for instruments", "confirm": "checking what was found"}
+STAGE_TEXTS = {"decode": "decoded {}", "listen": "detecting instruments", "confirm": "checking the separated stems"}
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Separate every song; 0 only if all succeeded."""
+    """Separate every song. Returns 0 only if all succeeded."""
     arguments = parser().parse_args(argv)
     logging.getLogger("libav").setLevel(logging.CRITICAL)
     try:
@@ -45,31 +45,45 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def parser() -> argparse.ArgumentParser:
-    """The options."""
+    """Build the argument parser of the command line."""
     made = argparse.ArgumentParser(prog="soundscape", description="Separate songs into their stems.")
     made.add_argument("songs", nargs="+", type=Path, metavar="SONG", help="audio files, or videos with sound")
-    made.add_argument("-o", "--output", type=Path, default=Path("separated"), metavar="DIR", help="default: separated")
-    made.add_argument("--stems", metavar="A,B", help=f"of {', '.join(STEMS)}; default: as the song has them")
-    made.add_argument("--format", choices=list(FORMATS), default="wav", help="mp3: 320 kbit/s; mp3-v0: best variable")
-    made.add_argument("--bits", choices=BITS, default="float", help="of WAV and FLAC samples; float (WAV) can't clip")
     made.add_argument(
-        "--sample-rate", choices=SAMPLE_RATES, default=SOURCE, help="of the files, Hz; default: the song's"
+        "-o", "--output", type=Path, default=Path("separated"), metavar="DIR", help="output folder (default: separated)"
+    )
+    made.add_argument(
+        "--stems", metavar="A,B", help=f"stems to separate, of {', '.join(STEMS)} (default: those detected)"
+    )
+    made.add_argument(
+        "--format",
+        choices=list(FORMATS),
+        default="wav",
+        help="file type (default: wav); mp3: 320 kbit/s, mp3-v0: VBR V0",
+    )
+    made.add_argument(
+        "--bits", choices=BITS, default="float", help="sample format of WAV and FLAC; float (WAV only) can't clip"
+    )
+    made.add_argument(
+        "--sample-rate",
+        choices=SAMPLE_RATES,
+        default=SOURCE,
+        help="sample rate of the files in Hz (default: the song's)",
     )
     made.add_argument("--bleed", default=DEFAULT_BLEED, help=bleed_help())
-    made.add_argument("--preset", default="default", help="which models: see python -m ensemble list")
+    made.add_argument("--preset", default="default", help="models to use; see python -m ensemble list")
     made.add_argument(
-        "--report", type=Path, metavar="FILE", help="write what was done as JSON; a list for several songs"
+        "--report", type=Path, metavar="FILE", help="write a JSON report, or a list of reports for several songs"
     )
     return made
 
 
 def bleed_help() -> str:
-    """The settings with their meanings."""
+    """Describe the bleed settings for the help text."""
     return " ".join(f"{name}: {setting.meaning}" for name, setting in bleeds().items()) + f" Default: {DEFAULT_BLEED}."
 
 
 def folders(songs: list[Path], output: Path) -> list[tuple[Path, Path]]:
-    """A folder for each song, by its name; songs of the same name are numbered."""
+    """Assign each song a folder named after it; songs of the same name are numbered."""
     taken: dict[str, int] = {}
     pairs = []
     for song in songs:
@@ -80,7 +94,7 @@ def folders(songs: list[Path], output: Path) -> list[tuple[Path, Path]]:
 
 
 def separate_one(song: Path, folder: Path, options: Options) -> Report | None:
-    """Separate a song and say so; a failure is told and gives None."""
+    """Separate a song and print the result. On failure, print the error and return None."""
     with Display(song.name) as display:
         try:
             report = separate_file(song, folder, options, on_progress=display.show, on_detected=display.detected)
@@ -88,7 +102,7 @@ def separate_one(song: Path, folder: Path, options: Options) -> Report | None:
             display.say(f"failed: {error.message}", sys.stderr)
             return None
         for warning in report.warnings:
-            display.say(f"note: {warning}", sys.stderr)
+            display.say(f"warning: {warning}", sys.stderr)
         took = sum(report.seconds.values())
         display.say(f"{', '.join(report.stems)} in {folder} ({clock(took)} on {report.provider})")
         for stem in [] if report.asked else report.merged:
@@ -97,35 +111,35 @@ def separate_one(song: Path, folder: Path, options: Options) -> Report | None:
 
 
 def stage_line(progress: Progress) -> str:
-    """What is being done before and after the separation, and how far it is."""
+    """Describe a stage before or after the separation, and its progress."""
     percent = f" ({min(100 * progress.done // progress.total, 100)} %)" if progress.total else ""
-    return SAYS[progress.stage].format(clock(progress.done)) + percent
+    return STAGE_TEXTS[progress.stage].format(clock(progress.done)) + percent
 
 
 def detected_line(detected: Detection) -> str:
-    """What the detector says of a song."""
+    """Describe what the detector found."""
     sure = ", ".join(detected.named(PRESENT)) or "nothing for sure"
     maybe = detected.named(UNCERTAIN)
-    return f"heard {sure}" + (f"; perhaps {', '.join(maybe)}" if maybe else "")
+    return f"detected {sure}" + (f"; perhaps {', '.join(maybe)}" if maybe else "")
 
 
 def merged_line(stem: Merged) -> str:
-    """Why a stem that was not ruled out by the caller did not come out, and how to get it."""
+    """Explain why a stem that the caller did not exclude was not delivered, and how to get it."""
     if stem.empty:
-        return f"{stem.name} is hardly there; its sound is in other"
-    why = "was not expected, but is there" if stem.offered else "is hardly there"
-    return f"{stem.name} {why}; it was left in other (--stems {stem.name} gives it)"
+        return f"{stem.name} is barely present; its sound is in other"
+    why = "was not expected, but is present" if stem.offered else "is barely present"
+    return f"{stem.name} {why}; it was left in other (use --stems {stem.name} to separate it)"
 
 
 def write_report(path: Path, reports: list[Report]) -> None:
-    """One song: its report. Several: a list of them."""
+    """Write the report of one song, or a list of reports."""
     found = [report.as_dict() for report in reports]
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(found[0] if len(found) == 1 else found, indent=2, ensure_ascii=False) + "\n", "utf-8")
 
 
 class Display:
-    """Progress: a bar with the time left on a terminal, a plain line now and then elsewhere."""
+    """Progress display: a bar with the time left on a terminal, an occasional line elsewhere."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -133,7 +147,7 @@ class Display:
         self.began, self.last = time.monotonic(), 0.0
 
     def show(self, progress: Progress) -> None:
-        """Called by the pipeline."""
+        """Show progress; the pipeline's on_progress."""
         now = time.monotonic()
         if self.bar is not None:
             self._draw(self.bar, progress)
@@ -145,16 +159,16 @@ class Display:
             self.say(stage_line(progress))
 
     def detected(self, stage: str, detected: Detection) -> None:
-        """Called by the pipeline when the detector has listened."""
+        """Show detected instruments; the pipeline's on_detected."""
         if stage == MIXTURE:
             self.say(detected_line(detected))
 
     def say(self, text: str, file: TextIO | None = None) -> None:
-        """Print a line about this song, above the bar."""
+        """Print a line about this song above the bar."""
         tqdm.write(f"{self.name}: {text}", file=file or sys.stdout)
 
     def _draw(self, bar: "tqdm[Any]", progress: Progress) -> None:
-        if progress.stage in SAYS:
+        if progress.stage in STAGE_TEXTS:
             bar.set_description_str(f"{self.name}: {stage_line(progress)}")
             return
         bar.bar_format = "{desc} |{bar}| {n_fmt}/{total_fmt}{postfix}"

@@ -93,7 +93,7 @@ LIFT = 23.5  # the beat on which the second voice enters
 
 
 class Note(NamedTuple):
-    """A sung note."""
+    """A sung note of the score."""
 
     beat: float
     beats: float

@@ -1,6 +1,6 @@
-"""What a caller may ask for, checked once at the door.
+"""The options of a separation, validated on construction.
 
-Light to import: no NumPy, no ONNX Runtime. The web process may import it.
+Imports neither NumPy nor ONNX Runtime, so that the web process can use it.
 """
 
 from collections.abc import Callable
@@ -47,20 +47,20 @@ FORMATS = {
 }
 BITS = ("16", "24", "float")
 SOURCE = "source"
-SAMPLE_RATES = (SOURCE, "44100", "48000", "88200", "96000")  # of files: as the upload, or Hz
-DRAFT = "draft"  # the preset that is heard until another one's stems are there
+SAMPLE_RATES = (SOURCE, "44100", "48000", "88200", "96000")  # of files: the upload's own, or Hz
+DRAFT = "draft"  # the preset that plays until the stems of another one are ready
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """One request.
+    """The options of one separation.
 
-    stems: what is asked for besides vocals, which come always; none: as the song has them, which the detector decides
-    among those that are not experimental. The rest stays together in `other`.
-    bleed: how much of the other stems is taken out of each. format: file type.
-    bits: sample format of WAV and FLAC (FLAC has no float and takes 24 instead).
-    sample_rate: of the files, of SAMPLE_RATES; MP3 and M4A take 44.1 or 48 kHz, Opus 48 kHz, whichever is nearer.
-    max_seconds: longer songs are refused.
+    stems: requested stems; vocals always come. Empty: the detector decides, among stems that are not experimental.
+    Everything else stays together in `other`. preset: an ensemble of models. bleed: how much of the other stems is
+    removed from each. format: file type. bits: sample format of WAV and FLAC (FLAC has no float and uses 24 bits
+    instead). sample_rate: of the files, one of SAMPLE_RATES; MP3 and M4A use 44.1 or 48 kHz, Opus 48 kHz, whichever is
+    nearer. max_seconds: longer songs are rejected.
+
     Raises InvalidOption, naming the bad value and the allowed ones.
     """
 
@@ -73,7 +73,7 @@ class Options:
     max_seconds: float = 3 * 3600.0
 
     def __post_init__(self) -> None:
-        """Check every field."""
+        """Validate all fields. Raises InvalidOption."""
         for stem in self.stems:
             _one_of("stem", stem, STEMS)
         _one_of("preset", self.preset, presets())
@@ -85,50 +85,50 @@ class Options:
             raise InvalidOption(f"max_seconds must be above 0, not {self.max_seconds!r}.")
 
     def as_dict(self) -> dict[str, Any]:
-        """JSON-ready."""
+        """The options as JSON-ready data."""
         return asdict(self)
 
 
 def _one_of(field: str, value: str, allowed: tuple[str, ...]) -> None:
     if value not in allowed:
-        said = f"{field} {value!r} is not known. Choose one of: {', '.join(allowed)}."
-        raise InvalidOption(said, field, value, allowed)
+        message = f"{field} {value!r} is not known. Choose one of: {', '.join(allowed)}."
+        raise InvalidOption(message, field, value, allowed)
 
 
 def presets() -> tuple[str, ...]:
-    """Names of the ensembles that can be asked for."""
+    """Names of the available presets."""
     return tuple(registry.ensembles())
 
 
 def stem_choices(preset: str = "default") -> list[str]:
-    """The stems that can be asked for with what is installed, in canonical order."""
+    """The stems that the installed models can separate, in canonical order."""
     return registry.stems_of(registry.ensemble(preset))
 
 
 def experimental_stems(preset: str = "default") -> list[str]:
-    """Those of them that only an experimental model gives: they come when asked for, never by themselves."""
+    """Those of the stem_choices that only an experimental model separates; they come on request only."""
     usual = registry.stems_of(registry.ensemble(preset), experimental=False)
     return [stem for stem in stem_choices(preset) if stem not in usual]
 
 
 def model_cards(preset: str = "default") -> list[ModelCard]:
-    """Every model that the preset uses, installed or not, with licence and origin."""
+    """All models of a preset, installed or not, with licence and origin."""
     return [registry.card(name) for name in registry.ensemble(preset).members]
 
 
 def all_models() -> list[ModelCard]:
-    """Every model there is, also those that only hear, and those that no preset uses."""
+    """All known models, including the detector's and those that no preset uses."""
     return [registry.card(name) for name in registry.models()]
 
 
 def presets_of(model: str) -> list[str]:
-    """The presets in which a model separates."""
+    """The presets that use a model for separation."""
     rows = registry.ensembles().values()
     return [row.name for row in rows if model in row.members or model in row.split]
 
 
 def install_models(preset: str = "default", on_progress: Callable[[str, int, int], None] | None = None) -> None:
-    """Fetch what is missing and can be had, the detector's too. on_progress(model, bytes done, bytes in all).
+    """Download the missing models of a preset, and the detector's. on_progress(model, bytes done, bytes in total).
 
     Raises ModelUnavailable.
     """

@@ -1,4 +1,4 @@
-"""What the pipeline tells: how far it is, and in the end what came out and how."""
+"""Progress during a separation, and the report at its end."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
@@ -27,10 +27,11 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """done of total (0: not known): blocks in "draft" and "separate", stems in "encode", else seconds of audio.
+    """Progress of a stage: `done` of `total` (0: unknown).
 
-    The total of "decode" is what the file claims, which may be too little. "listen" and "confirm" are the detector's
-    two turns.
+    The unit is blocks in "draft" and "separate", stems in "encode", and seconds of audio otherwise. The total of
+    "decode" is the length that the file claims, which may be too short. "listen" and "confirm" are the detector's two
+    stages.
     """
 
     stage: str
@@ -42,25 +43,25 @@ class Progress:
 OnProgress = Callable[[Progress], None]
 OnBlock = Callable[[Block], None]
 OnDecoded = Callable[[Recording], None]
-"""Before anything is listened to or separated: the song itself, readable as long as the call lasts."""
+"""on_decoded(recording), before detection and separation. The recording is readable during the call only."""
 OnDetected = Callable[[str, Detection], None]
-"""("mixture" or "confirmed", what the detector says)"""
+"""on_detected("mixture" or "confirmed", detection)"""
 OnDraft = Callable[[list[str], Iterator[Block]], None]
-"""(stems that will come, blocks of a draft of them), before the first of them. Blocks are made as they are taken.
+"""on_draft(stems to come, blocks of a draft), before the separation. Blocks are computed as they are consumed.
 
-What the draft's network doesn't tell apart is in its `other`, so that a block lacks some of the stems and is the song.
+Stems that the draft's network doesn't separate are part of its `other`: a block may lack stems, but sums to the song.
 """
 
 
 @dataclass
 class Report:
-    """What came out and how.
+    """The result of a separation.
 
-    asked: the caller's wish, empty for "as the song has them". stems: those that came out. folded: those that were
-    separated, but whose sound is in `other`; also among stems if it comes as silence. residual: whether files also
-    holds what the bleed filter took out of the stems, which belongs to their sum. heard: what the detector says, by
-    stage. null_db: energy of mixture minus that sum over the mixture's, before encoding. evidence: what the sound of
-    the mixture and of each file tells about itself.
+    asked: the requested stems, empty if the detector decided. stems: the delivered ones. merged: separated stems whose
+    sound is part of `other`; such a stem is also among `stems` if it is delivered as silence. residual: whether `files`
+    also contains what the bleed filter removed from the stems; it is part of their sum. detected: the detector's
+    results by stage. null_db: energy of the mixture minus that sum, relative to the mixture's, before encoding.
+    evidence: measurements of the mixture and of each file. gain_db: the gain applied to all files to avoid clipping.
     """
 
     title: str
@@ -83,12 +84,12 @@ class Report:
     warnings: list[str] = field(default_factory=list)
 
     def as_dict(self) -> dict[str, Any]:
-        """JSON-ready."""
+        """The report as JSON-ready data."""
         return asdict(self) | {"files": {stem: str(path) for stem, path in self.files.items()}}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> "Report":
-        """What as_dict gave, also after JSON."""
+        """Rebuild a report from as_dict, also after JSON."""
         return cls(**dict(data) | {
             "merged": [Merged(**row) for row in data["merged"]],
             "detected": {stage: Detection.from_dict(row) for stage, row in data["detected"].items()},

@@ -1,4 +1,4 @@
-"""A song to its stems, read top to bottom: decode, listen, draft, separate block by block, listen again, write."""
+"""The separation of a song, step by step: decode, detect, draft, separate block by block, confirm, encode."""
 
 import tempfile
 import time
@@ -15,9 +15,11 @@ from detector import classifier, features
 from detector.classifier import CONFIRMED, MIXTURE, Detection
 from ensemble import registry
 from ensemble.errors import ModelUnavailable
+from ensemble.levels import gain_db
 from ensemble.networks import runtime
 from ensemble.networks.demucs import Level
 from ensemble.separator import Separator, needed
+from ensemble.stft import Reader
 from pipeline import stem_selection
 from pipeline.audio.decode import decode
 from pipeline.audio.encode import output_rate, suffix
@@ -26,13 +28,13 @@ from pipeline.audio.recording import SAMPLE_RATE, Audio, Recording, disk_full
 from pipeline.options import DRAFT, RESIDUAL, STEMS, Options, experimental_stems, stem_choices
 from pipeline.playback import segments
 from pipeline.playback.segments import Block
-from pipeline.quality import decibels, weigh
+from pipeline.quality import relative_level, weigh
 from pipeline.report import OnBlock, OnDecoded, OnDetected, OnDraft, OnProgress, Progress, Report
 from pipeline.spool import Files, Spool
 
 T = TypeVar("T")
 
-TOLD = ("name", "title", "sha256", "licence", "origin")  # of a model, in the report
+CARD_FIELDS = ("name", "title", "sha256", "licence", "origin")  # of each model in the report
 
 
 def separate_file(
@@ -46,11 +48,13 @@ def separate_file(
     on_draft: OnDraft | None = None,
     on_block: OnBlock = lambda _: None,
 ) -> Report:
-    """Write the stems of `source` to directory/<stem>.<format> and report. on_draft: called if a draft can be had.
+    """Separate `source`, write the stems to directory/<stem>.<format>, and return a report.
 
-    Callbacks run in this thread; what they raise stops the work and comes out here. Audio is spilled to a scratch
-    folder in `directory`, which is always removed, so that memory hardly grows with the song.
-    Raises InvalidAudio for a file that is no song, ModelUnavailable, SeparationError when the disk is full.
+    Callbacks run in this thread; an exception in one stops the work and is passed on. on_draft is called if the draft's
+    models are installed. Audio is kept in a scratch folder inside `directory`, which is always removed, so that memory
+    hardly grows with the song.
+
+    Raises InvalidAudio if the file is no song, ModelUnavailable, and SeparationError if the disk is full.
     """
     with _working(directory, options or Options(), on_progress, on_block) as work:
         recording = work.timed("decode", lambda: _decode(work, source))
@@ -66,15 +70,15 @@ def separate_file(
         report.warnings = [*recording.warnings, *problems, *report.warnings]
         if detected:
             separating = [model["name"] for model in report.models]
-            report.models += [_told(name) for name in classifier.networks() if name not in separating]
+            report.models += [_model_entry(name) for name in classifier.networks() if name not in separating]
             work.timed("confirm", lambda: _confirm(work, recording, report, on_detected))
         return work.finish(report, recording)
 
 
 def warm(preset: str) -> None:
-    """Load what a song of that preset is likely to need, so that the first one doesn't wait for it.
+    """Load the networks that a song of this preset is likely to need, so that the first song doesn't wait for them.
 
-    What is not installed is passed over: the song itself will tell.
+    Networks that are not installed are skipped; the song itself will report them.
     """
     ready = {name: weights for name, weights in registry.ensemble(preset).members.items() if registry.installed(name)}
     for name in [*filter(registry.installed, classifier.networks()), *needed(ready)]:
@@ -82,13 +86,13 @@ def warm(preset: str) -> None:
 
 
 def reusable(finished: Path, report: Report, options: Options) -> bool:
-    """Whether that separation's folder of segments holds all that these options ask for and any model here gives."""
+    """Whether a finished separation contains all stems that these options need and installed models separate."""
     found = segments.index(finished)
     wanted = _wanted(options.stems, report.preset, report.detected)
     return {*wanted} & {*stem_choices(report.preset)} <= {*found.stems, *found.merged}
 
 
-def choose_again(
+def reselect_stems(
     source: Path,
     finished: Path,
     report: Report,
@@ -99,9 +103,9 @@ def choose_again(
     on_decoded: OnDecoded = lambda _: None,
     on_block: OnBlock = lambda _: None,
 ) -> Report:
-    """Write another choice of stems of a song that was separated before, from its complete folder of segments.
+    """Write another selection of stems of a separated song, from its complete folder of segments.
 
-    report: of that separation; a new one is returned. Raises as separate_file.
+    report: of that separation; a new report is returned. Raises the same errors as separate_file.
     """
     with _working(directory, options, on_progress, on_block) as work:
         recording = work.timed("decode", lambda: _decode(work, source))
@@ -127,7 +131,7 @@ def choose_again(
 
 
 def separate(recording: Recording, separator: Separator) -> Iterator[Block]:
-    """Yield the song's finished blocks in time order, every separated stem by itself."""
+    """Yield the finished blocks of a song in time order, with every separated stem by itself."""
     gain = segments.gain_of(recording.peak)
     for start, audio in separator.blocks(recording.read, recording.samples):
         stems = dict(zip(separator.stems, audio, strict=True))
@@ -137,9 +141,9 @@ def separate(recording: Recording, separator: Separator) -> Iterator[Block]:
 
 @dataclass
 class _Work:
-    """One song being worked on: what was asked, who is told, the spooled stems, and the seconds spent by stage.
+    """The state of one separation: options, callbacks, spooled stems, and the time of each stage in seconds.
 
-    levels: of the separated stems, in dB against the mixture.
+    levels: of the separated stems, in dB relative to the mixture.
     """
 
     directory: Path
@@ -152,11 +156,11 @@ class _Work:
 
     @property
     def scratch(self) -> Path:
-        """Where what is not kept goes."""
+        """The folder for temporary files."""
         return self.spool.folder
 
     def timed(self, stage: str, work: Callable[[], T]) -> T:
-        """Do a stage."""
+        """Run a stage and record its time."""
         began = time.monotonic()
         result = work()
         self.seconds[stage] = round(time.monotonic() - began, 3)
@@ -165,9 +169,9 @@ class _Work:
     def through(
         self, blocks: Iterable[Block], count: int, recording: Recording, sources: list[str], stems: list[str]
     ) -> float:
-        """Spool each of so many blocks, and hand it on with what is not among the stems put into `other`.
+        """Spool `count` blocks, and pass them to on_block with all stems but `stems` merged into `other`.
 
-        Returns the energy that the stems miss of the recording, relative to its own, in dB.
+        Returns the energy of the mixture minus the stems, relative to the mixture's, in dB.
         """
         began, missed, energy = time.monotonic(), 0.0, dict.fromkeys(sources, 0.0)
         merged = [stem for stem in sources if stem not in stems]
@@ -182,11 +186,11 @@ class _Work:
                     energy[stem] += float(np.square(block.stems[stem], dtype=np.float64).sum())
                 left = (time.monotonic() - began) / done * (count - done)
                 self.on_progress(Progress("separate", done, count, left))
-        self.levels = {stem: decibels(energy[stem], recording.energy) for stem in sources}
-        return decibels(missed, recording.energy)
+        self.levels = {stem: relative_level(energy[stem], recording.energy) for stem in sources}
+        return relative_level(missed, recording.energy)
 
-    def telling(self, stage: str, read: features.Read, total: int, before: int = 0, of: int = 1) -> features.Read:
-        """The same reader, which tells how far it is with its stage: `before` of `of` such passes are over."""
+    def reporting(self, stage: str, read: Reader, total: int, before: int = 0, of: int = 1) -> Reader:
+        """Wrap a reader so that it reports the progress of a stage, in which `before` of `of` passes are complete."""
 
         def reading(start: int, stop: int) -> Audio:
             self.on_progress(Progress(stage, (before * total + start) // SAMPLE_RATE, of * total // SAMPLE_RATE))
@@ -195,7 +199,7 @@ class _Work:
         return reading
 
     def finish(self, report: Report, recording: Recording) -> Report:
-        """Write the delivered stems, tagged as the upload was, and complete the report."""
+        """Write the delivered stems, tagged like the upload, and complete the report."""
         self.timed("encode", lambda: self._encode(report, recording))
         report.seconds = self.seconds
         return report
@@ -210,7 +214,7 @@ class _Work:
         report.sample_rate, report.samples = rate, written.frames
         gain = written.safe_gain(self.options)
         if gain < 1:
-            report.gain_db = round(20 * float(np.log10(gain)), 2)
+            report.gain_db = round(float(gain_db(gain)), 2)
             report.warnings.append(_lowered(report.gain_db))
         report.evidence = weigh(recording, self.spool, files, gain)
         tags = replace(recording.tags, title=report.title)
@@ -219,7 +223,7 @@ class _Work:
             on_file=lambda done: self.on_progress(Progress("encode", done, len(files))),
         )  # fmt: skip
         for stem in {*STEMS, RESIDUAL} - {*files}:
-            # Of an earlier run: beside the new ones it would count twice.
+            # A file of an earlier run would be counted twice beside the new ones.
             (self.directory / f"{stem}.{suffix(self.options.format)}").unlink(missing_ok=True)
         self.on_progress(Progress("encode", len(files), len(files), 0.0))
 
@@ -243,7 +247,10 @@ def _decode(work: _Work, source: Path) -> Recording:
 
 
 def _listen(work: _Work, recording: Recording, on_detected: OnDetected) -> tuple[dict[str, Detection], list[str]]:
-    """What the mixture tells, by stage, and why nothing if so: a song is separated without a detector too."""
+    """Detect instruments in the mixture, or return a warning if the detector is unavailable.
+
+    Separation needs no detector.
+    """
     work.on_progress(Progress("listen"))
     total = recording.samples // SAMPLE_RATE
     try:
@@ -253,7 +260,7 @@ def _listen(work: _Work, recording: Recording, on_detected: OnDetected) -> tuple
             lambda done: work.on_progress(Progress("listen", done // SAMPLE_RATE, total)),
         )
     except ModelUnavailable as error:
-        return {}, [f"Nobody listened for instruments, so every stem was separated. {error.message}"]
+        return {}, [f"Instruments were not detected, so every stem was separated. {error.message}"]
     on_detected(MIXTURE, detected)
     return {MIXTURE: detected}, []
 
@@ -267,7 +274,7 @@ def _load(preset: str, recording: Recording, bleed: str, wanted: Collection[str]
 
 
 def _draft(work: _Work, recording: Recording, stems: list[str]) -> Iterator[Block]:
-    """The song in those of the stems that the draft's network tells apart; the sound of the rest is in `other`."""
+    """The song in those `stems` that the draft's network separates; the sound of the rest is in `other`."""
     separator = _load(DRAFT, recording, "off", stems)
     merged, count = [stem for stem in separator.sources if stem not in stems], separator.count(recording.samples)
     work.on_progress(Progress("draft", 0, count))
@@ -287,7 +294,7 @@ def _separate(work: _Work, recording: Recording, separator: Separator, wanted: l
         residual=RESIDUAL in separator.stems,
         preset=work.options.preset,
         bleed=work.options.bleed,
-        models=[_told(member.model.name) for member in separator.loaded],
+        models=[_model_entry(member.model.name) for member in separator.loaded],
         provider=separator.loaded[0].provider,
         null_db=null_db,
         warnings=_shortcomings(separator, work.options.stems),
@@ -297,18 +304,18 @@ def _separate(work: _Work, recording: Recording, separator: Separator, wanted: l
 
 
 def _confirm(work: _Work, recording: Recording, report: Report, on_detected: OnDetected) -> None:
-    """Listen to the separated stems, and fold those that prove empty into `other`."""
+    """Run the detector on the separated stems, and merge those that prove empty into `other`."""
     work.on_progress(Progress("confirm"))
     sources = [stem for stem in STEMS if stem in (*report.stems, *(stem.name for stem in report.merged))]
-    readers: list[features.Read] = [recording.read, *(partial(work.spool.read, stem) for stem in sources)]
+    readers: list[Reader] = [recording.read, *(partial(work.spool.read, stem) for stem in sources)]
     spectrograms = (
         features.spectrogram(
-            work.telling("confirm", read, recording.samples, before, len(readers)), recording.samples, SAMPLE_RATE
+            work.reporting("confirm", read, recording.samples, before, len(readers)), recording.samples, SAMPLE_RATE
         )
         for before, read in enumerate(readers)
     )
     mixture = next(spectrograms)
-    # One stem after the other is read and let go, so that there are never more than two in memory.
+    # Stems are read one after the other, so that at most two are in memory.
     confirmed = classifier.confirm(mixture, zip(sources, spectrograms, strict=True), recording.samples / SAMPLE_RATE)
     report.detected[CONFIRMED] = confirmed
     _settle(report, sources, work.levels)
@@ -316,7 +323,7 @@ def _confirm(work: _Work, recording: Recording, report: Report, on_detected: OnD
 
 
 def _settle(report: Report, sources: list[str], levels: dict[str, float]) -> None:
-    """Decide by what is known of the stems which of them stay; the rest is merged into `other`."""
+    """Decide from all that is known about the stems which are kept; the rest is merged into `other`."""
     confirmed = report.detected.get(CONFIRMED)
     report.stems = stem_selection.proven(report.stems, confirmed, levels)
     silent = stem_selection.silent(report.asked, report.detected.get(MIXTURE), confirmed, levels)
@@ -327,27 +334,23 @@ def _settle(report: Report, sources: list[str], levels: dict[str, float]) -> Non
 
 
 def _merged(block: Block, names: list[str]) -> Block:
-    """The block with some of its stems put into `other`."""
+    """Merge some stems of a block into `other`."""
     stems = {stem: audio for stem, audio in block.stems.items() if stem not in names}
     merged = {stem: block.stems[stem] for stem in names}
-    stems["other"] = _sum([stems["other"], *merged.values()])
+    stems["other"] = np.asarray(np.sum([stems["other"], *merged.values()], axis=0), np.float32)
     return replace(block, stems=stems, merged=merged)
 
 
-def _sum(parts: list[Audio]) -> Audio:
-    return np.asarray(np.sum(parts, axis=0), np.float32)
-
-
-def _told(model: str) -> dict[str, Any]:
+def _model_entry(model: str) -> dict[str, Any]:
     card = registry.card(model)
-    return {name: getattr(card, name) for name in TOLD}
+    return {name: getattr(card, name) for name in CARD_FIELDS}
 
 
 def _shortcomings(separator: Separator, asked: tuple[str, ...]) -> list[str]:
-    """What could not be done as wished."""
+    """Collect warnings about requests that could not be met."""
     left_out = [name for name in separator.missing if name in separator.preset.members]
-    said = [f"The model {name} is not installed and was left out." for name in left_out]
-    return [*said, *(_unseparated(stem) for stem in asked if stem not in separator.sources)]
+    messages = [f"The model {name} is not installed and was left out." for name in left_out]
+    return [*messages, *(_unseparated(stem) for stem in asked if stem not in separator.sources)]
 
 
 def _unseparated(stem: str) -> str:

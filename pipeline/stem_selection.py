@@ -1,9 +1,9 @@
-"""Which stems come out, and where the sound of the others goes: to `other`, never to nothing. Pure functions.
+"""Which stems are delivered. The sound of all others goes to `other`, never nowhere. Pure functions.
 
-Vocals come always, and `other`, because what is ruled out must be somewhere. Beyond that those come that the caller
-asks for, or, if nothing is asked for, those that listening to the mixture does not rule out, which may save a network
-its work. What was separated is judged either way: a stem that is empty, by its level or by the detector, is merged back
-into `other`. Vocals that are empty come as silence.
+Vocals and `other` are always delivered, `other` because everything that is ruled out must go somewhere. Beyond these,
+the requested stems are separated, or, if none are requested, those that detection in the mixture does not rule out,
+which may save a network its work. After separation all are judged: an empty stem, by its level or by the detector, is
+merged into `other`. Empty vocals are delivered as silence.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -13,15 +13,15 @@ from detector.classifier import ABSENT, PRESENT, Detection
 from ensemble.registry import STEMS
 
 ALWAYS = ("vocals", "other")
-EMPTY_DB = -40.0  # energy of a stem against the mixture's, from which on nobody would miss it
+EMPTY_DB = -40.0  # energy of a stem relative to the mixture's, at or below which it counts as empty
 
 
 @dataclass(frozen=True, slots=True)
 class Merged:
-    """A stem whose sound is in `other`.
+    """A separated stem whose sound is part of `other`.
 
-    presence: of the separated stem, "" if it was not listened to. offered: there after all. empty: nothing came out of
-    the separation, so that asking for it again gives nothing.
+    presence: of the separated stem, "" if the detector did not run. offered: whether the stem turned out to be there
+    after all. empty: whether nothing was separated, so that requesting it gives nothing.
     """
 
     name: str
@@ -31,9 +31,9 @@ class Merged:
 
 
 def wanted(asked: Sequence[str], detected: Detection | None, experimental: Collection[str] = ()) -> list[str]:
-    """Stems to separate, in canonical order: what is asked for, or what the mixture does not rule out.
+    """The stems to separate, in canonical order: the requested ones, or those that the mixture does not rule out.
 
-    Unasked nothing experimental comes.
+    Experimental stems come on request only.
     """
     if asked:
         return [stem for stem in STEMS if stem in (*ALWAYS, *asked)]
@@ -42,12 +42,12 @@ def wanted(asked: Sequence[str], detected: Detection | None, experimental: Colle
 
 
 def delivered(sources: Sequence[str], wanted: Collection[str]) -> list[str]:
-    """Those of the separated stems that come out."""
+    """The separated stems that are wanted."""
     return [stem for stem in sources if stem in wanted]
 
 
 def empty(stem: str, confirmed: Detection | None, levels: Mapping[str, float]) -> bool:
-    """Whether a separated stem holds nothing of its kind. levels: of each in dB against the mixture.
+    """Whether a separated stem contains nothing of its kind. levels: of each stem in dB relative to the mixture.
 
     For vocals only the level counts here; see `silent`.
     """
@@ -56,18 +56,18 @@ def empty(stem: str, confirmed: Detection | None, levels: Mapping[str, float]) -
 
 
 def proven(stems: Sequence[str], confirmed: Detection | None, levels: Mapping[str, float]) -> list[str]:
-    """Those of the delivered stems that stay, now that they are separated."""
+    """The delivered stems that are kept after separation."""
     return [stem for stem in stems if stem in ALWAYS or not empty(stem, confirmed, levels)]
 
 
 def silent(
     asked: Sequence[str], mixture: Detection | None, confirmed: Detection | None, levels: Mapping[str, float]
 ) -> list[str]:
-    """Those of the stems that always come whose sound is in `other` nevertheless: vocals that nobody sings.
+    """The delivered stems whose sound is nevertheless part of `other`: vocals in which nobody sings.
 
-    What a network takes for a voice in an instrumental is another instrument. One stage must hear no voice at all, and
-    the other none for sure, because a voice that isn't where people look for it is the worse fault. Who asks for vocals
-    gets what there is, unless it is next to nothing.
+    What a network separates as vocals from an instrumental is another instrument. One stage must find no voice at all,
+    and the other must not be sure of one, because missing vocals are the worse error. If vocals were requested, they
+    are kept unless their level is next to nothing.
     """
     if levels["vocals"] <= EMPTY_DB:
         return ["vocals"]
@@ -84,7 +84,10 @@ def merged(
     confirmed: Detection | None,
     levels: Mapping[str, float],
 ) -> list[Merged]:
-    """The separated stems that aren't among those heard. What the caller left out on purpose is not offered."""
+    """The separated stems that are not delivered with their own sound.
+
+    Those that the caller excluded are not offered.
+    """
     presence = {stem: confirmed.stems[stem].presence if confirmed else "" for stem in sources}
     gone = {stem: empty(stem, confirmed, levels) for stem in sources}
     return [
@@ -95,7 +98,7 @@ def merged(
 
 
 def parts(stem: str, merged: Collection[str]) -> list[str]:
-    """The separated stems that a delivered one is the sum of; none: it is silence."""
+    """The separated stems that sum to a delivered one. Empty: it is silence."""
     if stem == "other":
         return [stem, *merged]
     return [] if stem in merged else [stem]

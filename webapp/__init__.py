@@ -1,3 +1,3 @@
-"""The web site, its REST interface and its worker: the only package that knows Django."""
+"""The web site, its REST API and its worker: the only package that uses Django."""
 
 __version__ = "0.1.0"

@@ -1,4 +1,4 @@
-"""Registers what Django must know at start: checks of the deployment and the clean-up of files."""
+"""The Django applications: registers the admin, deployment checks and the clean-up of files at start."""
 
 from django.apps import AppConfig
 from django.contrib.admin import apps as admin
@@ -11,14 +11,13 @@ class WebappConfig(AppConfig):
     verbose_name = "SoundScape"
 
     def ready(self) -> None:
-        """Connect the receivers."""
         from webapp.admin import model_admins  # noqa: F401, PLC0415 - models are ready only now
         from webapp.monitoring import checks  # noqa: F401, PLC0415 - models are ready only now
         from webapp.storage import cleanup  # noqa: F401, PLC0415 - models are ready only now
 
 
-class ConsoleConfig(admin.AdminConfig):
-    """Django's admin, as `admin.site` has it."""
+class AdminSiteConfig(admin.AdminConfig):
+    """Django's admin with the site of `webapp.admin.site`."""
 
     default = False
-    default_site = "webapp.admin.site.Console"
+    default_site = "webapp.admin.site.AdminSite"

@@ -1,4 +1,4 @@
-"""The door for web servers, of which `python -m webapp` runs one."""
+"""The ASGI application; `python -m webapp` serves it."""
 
 import os
 import tempfile
@@ -9,13 +9,13 @@ from django.core.asgi import get_asgi_application
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "webapp.settings")
 django = get_asgi_application()
 
-# Nothing of ours can be imported before Django is set up.
+# These imports need Django to be set up.
 from webapp.http.body_limit import BodyLimit  # noqa: E402
 from webapp.http.proxies import Proxies  # noqa: E402
-from webapp.http.streamed_body import Streamed  # noqa: E402
+from webapp.http.streamed_body import StreamedBody  # noqa: E402
 
-ENVELOPE = 1_000_000  # bytes of a request beside the file that it carries
+MULTIPART_OVERHEAD = 1_000_000  # bytes of a request besides the file in it
 
-# Django keeps a request in the temporary folder until it is complete, and the system's is often in memory.
+# Django buffers requests in the temporary folder; the one of the system is often in memory.
 tempfile.tempdir = str(settings.FILE_UPLOAD_TEMP_DIR)
-application = Proxies(BodyLimit(Streamed(django), settings.MAX_UPLOAD_BYTES + ENVELOPE), settings.PROXIES)
+application = Proxies(BodyLimit(StreamedBody(django), settings.MAX_UPLOAD_BYTES + MULTIPART_OVERHEAD), settings.PROXIES)

@@ -8,4 +8,4 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "webapp.settings")
 
 app = Celery("webapp")
 app.config_from_object("django.conf:settings", namespace="CELERY")
-app.autodiscover_tasks(["webapp.worker"])  # tasks, and with them the heartbeat
+app.autodiscover_tasks(["webapp.worker"])  # tasks.py, which imports the heartbeat

@@ -1,7 +1,7 @@
-"""All configuration. The only file that reads the environment; it refuses nonsense at start.
+"""All configuration. This is the only module that reads the environment; invalid values stop start-up with a message.
 
-Every setting has a default that works on one machine with nothing else installed: SQLite, a message queue of
-files, everything in one folder. webapp/README.md lists the variables.
+The defaults work on one machine with nothing else installed: SQLite, a message queue in files, and one folder for all
+data. webapp/README.md lists the variables.
 """
 
 import logging
@@ -78,13 +78,13 @@ def _folder(path: Path) -> Path:
 
 
 def _secret_key(path: Path) -> str:
-    """The key in the file, which is made at the first call and readable by its owner alone."""
+    """The key in the file, which is created at the first call and readable only by its owner."""
     if not path.exists():
         draft = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
         draft.touch(mode=0o600)
         draft.write_text(secrets.token_urlsafe(48))
         try:
-            path.hardlink_to(draft)  # unlike a rename, never replaces the key another process made meanwhile
+            path.hardlink_to(draft)  # unlike a rename, never replaces a key that another process has just created
         except FileExistsError:
             pass
         finally:
@@ -101,7 +101,7 @@ def _database(url: str) -> dict[str, Any]:
 
 
 def _storage(url: str) -> dict[str, Any]:
-    """Where songs and stems are kept: the media folder, or the bucket that s3://bucket names."""
+    """The storage of songs and stems: the media folder, or the bucket that s3://bucket names."""
     if not url:
         return {"BACKEND": "webapp.storage.local.Folder"}
     bucket = urlsplit(_one_of("STORAGE_URL", url, ("s3",)))
@@ -111,24 +111,26 @@ def _storage(url: str) -> dict[str, Any]:
 
 
 def _one_of(name: str, url: str, schemes: tuple[str, ...]) -> str:
-    """The URL, whose password must not get into a message."""
+    """The URL, if its scheme is allowed. Error messages omit the rest of it, which may contain a password."""
     scheme = urlsplit(url).scheme
     if scheme not in schemes:
         raise ImproperlyConfigured(f"{name} begins with {scheme!r}; it must be a URL of: {', '.join(schemes)}.")
     return url
 
 
-# -- where things are kept -----------------------------------------------------------------------------------
+# -- data ----------------------------------------------------------------------------------------------------
 
 DATA = _folder(Path(_text("SOUNDSCAPE_DATA", BASE_DIR / "data")).expanduser().resolve())
 MEDIA_ROOT = DATA / "media"
 DEMO_SONG = DATA / "demo.flac"
-FILE_UPLOAD_TEMP_DIR = _folder(DATA / "uploads")  # beside media, so that a finished upload is moved, not copied
-FILE_UPLOAD_HANDLERS = ["django.core.files.uploadhandler.TemporaryFileUploadHandler"]  # a process looks into each
+FILE_UPLOAD_TEMP_DIR = _folder(DATA / "uploads")  # beside media, so that a complete upload is moved, not copied
+FILE_UPLOAD_HANDLERS = [
+    "django.core.files.uploadhandler.TemporaryFileUploadHandler"
+]  # a separate process inspects each upload
 FILE_UPLOAD_PERMISSIONS = 0o644
 
-# Write-ahead logging lets people read while the worker writes. A transaction takes its lock to write at its
-# start and waits for it: one that asks later, after reading, would fail at once with "database is locked".
+# Write-ahead logging allows reads while the worker writes. Transactions take the write lock at their start and wait for
+# it: one that requests it later, after reading, would fail at once with "database is locked".
 SQLITE: dict[str, Any] = {
     "timeout": 20,
     "transaction_mode": "IMMEDIATE",
@@ -137,16 +139,16 @@ SQLITE: dict[str, Any] = {
 DATABASES = {"default": _database(_text("DATABASE_URL", f"sqlite:///{DATA / 'db.sqlite3'}"))}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
-# -- what people may do --------------------------------------------------------------------------------------
+# -- limits --------------------------------------------------------------------------------------------------
 
 MAX_UPLOAD_BYTES = int(_positive("SOUNDSCAPE_MAX_UPLOAD_MB", 500) * 1_000_000)
 MAX_SECONDS = _positive("SOUNDSCAPE_MAX_HOURS", 3) * 3600
-DRAFT = _switch("SOUNDSCAPE_DRAFT", True)  # whether songs are heard as a draft until their stems are there
+DRAFT = _switch("SOUNDSCAPE_DRAFT", True)  # whether a draft can be played until the stems are finished
 GUESTS = _switch("SOUNDSCAPE_GUESTS", True)
-GUEST_DAYS = _positive("SOUNDSCAPE_GUEST_DAYS", 30)  # guests' songs are kept for so long
-EXPORT_HOURS = _positive("SOUNDSCAPE_EXPORT_HOURS", 24)  # files made to be taken along are kept for so long
-WEBHOOKS_PRIVATE = _switch("SOUNDSCAPE_WEBHOOKS_PRIVATE", False)  # whether they may lead into one's own network
-# What a member and a guest may use: minutes of music in 30 days, room for songs and stems, requests a minute.
+GUEST_DAYS = _positive("SOUNDSCAPE_GUEST_DAYS", 30)  # days for which songs of guests are kept
+EXPORT_HOURS = _positive("SOUNDSCAPE_EXPORT_HOURS", 24)  # hours for which the files of exports are kept
+WEBHOOKS_PRIVATE = _switch("SOUNDSCAPE_WEBHOOKS_PRIVATE", False)  # whether webhooks may post into the private network
+# Quotas of members and guests: minutes of music in 30 days, storage for songs and stems, requests per minute.
 MINUTES = _positive("SOUNDSCAPE_MINUTES", 3000)
 BYTES = int(_positive("SOUNDSCAPE_GB", 100) * 1e9)
 REQUESTS = int(_positive("SOUNDSCAPE_REQUESTS", 600))
@@ -165,18 +167,18 @@ for origin in CSRF_TRUSTED_ORIGINS:
     if "://" not in origin:
         raise ImproperlyConfigured(f"SOUNDSCAPE_ORIGINS: {origin!r} must start with https:// or http://.")
 
-PROXIES = _networks("SOUNDSCAPE_PROXIES")  # whose X-Forwarded-For and X-Forwarded-Proto are believed
-HTTPS = _switch("SOUNDSCAPE_HTTPS", False)  # people reach the site by https: cookies travel that way only
+PROXIES = _networks("SOUNDSCAPE_PROXIES")  # whose X-Forwarded-For and X-Forwarded-Proto are trusted
+HTTPS = _switch("SOUNDSCAPE_HTTPS", False)  # the site is reached over HTTPS; cookies are sent only that way
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = HTTPS
-SESSION_COOKIE_AGE = 90 * 24 * 3600  # a guest's jobs can be reached only as long as the session lives
-SECURE_REDIRECT_EXEMPT = [r"^healthz$"]  # asked from inside, where there is no https
+SESSION_COOKIE_AGE = 90 * 24 * 3600  # the jobs of a guest are reachable only while the session lives
+SECURE_REDIRECT_EXEMPT = [r"^healthz$"]  # requested internally, without HTTPS
 SECURE_HSTS_SECONDS = int(_positive("SOUNDSCAPE_HSTS_DAYS", 365) * 86400) if _text("SOUNDSCAPE_HSTS_DAYS", "") else 0
-# `check --deploy` would also have us speak for the other names of the domain; those may not be ours.
+# `check --deploy` also recommends HSTS for all subdomains, which may belong to others.
 SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]
 SECURE_CONTENT_TYPE_NOSNIFF = True
 X_FRAME_OPTIONS = "DENY"
-X_ACCEL = _switch("SOUNDSCAPE_X_ACCEL", False)  # nginx in front of the site sends the files: .docker/nginx.conf
-# Nothing but this site's own files, and nothing in line. A song's page also runs WebAssembly: see `views.job`.
+X_ACCEL = _switch("SOUNDSCAPE_X_ACCEL", False)  # nginx sends the files: see .docker/nginx.conf
+# Only files of this site, and nothing inline. The page of a song also runs WebAssembly: see `pages.songs.job`.
 CONTENT_SECURITY_POLICY = {
     "DIRECTIVES": {"default-src": [NONE], "base-uri": [NONE], "form-action": [SELF], "frame-ancestors": [NONE]}
     | {f"{kind}-src": [SELF] for kind in ("script", "style", "img", "font", "media", "connect", "manifest")}
@@ -186,7 +188,7 @@ ROOT_URLCONF = "webapp.urls"
 ASGI_APPLICATION = "webapp.asgi.application"
 INSTALLED_APPS = [
     "webapp",
-    "webapp.apps.ConsoleConfig",
+    "webapp.apps.AdminSiteConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -204,10 +206,10 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "csp.middleware.CSPMiddleware",
-    "webapp.http.problems.Problems",
+    "webapp.http.problems.ProblemMiddleware",
     "servestatic.middleware.ServeStaticMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
-    "webapp.http.guests.Guests",
+    "webapp.http.guests.GuestMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
@@ -234,11 +236,11 @@ REST_FRAMEWORK = {
         "webapp.api.authentication.TokenAuthentication",
         "webapp.api.authentication.SessionAuthentication",
     ],
-    "DEFAULT_METADATA_CLASS": None,  # the description tells what OPTIONS would
-    "DEFAULT_SCHEMA_CLASS": "webapp.api.openapi.Described",
-    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer", "webapp.api.browsable.Browsable"],
+    "DEFAULT_METADATA_CLASS": None,  # the OpenAPI document describes what OPTIONS would
+    "DEFAULT_SCHEMA_CLASS": "webapp.api.openapi.OperationSchema",
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer", "webapp.api.browsable.BrowsableRenderer"],
     "DEFAULT_PARSER_CLASSES": [
-        "webapp.http.parsers.Json",
+        "webapp.http.parsers.StrictJSONParser",
         "rest_framework.parsers.FormParser",
         "rest_framework.parsers.MultiPartParser",
     ],
@@ -248,20 +250,21 @@ REST_FRAMEWORK = {
 }
 SPECTACULAR_SETTINGS = {
     "TITLE": "SoundScape",
-    "DESCRIPTION": "Upload a song, get its parts. Times are ISO 8601, ids UUIDs, addresses relative to the site.",
+    "DESCRIPTION": "Upload songs, separate them into stems. Times are ISO 8601, ids UUIDs, URLs relative to this site.",
     "VERSION": "1",
     "OAS_VERSION": "3.1.0",
     "SERVE_INCLUDE_SCHEMA": False,
-    "COMPONENT_SPLIT_PATCH": False,  # what is patched has one field
-    "COMPONENT_SPLIT_REQUEST": True,  # an upload is bytes on its way here, and nothing on its way back
+    "COMPONENT_SPLIT_PATCH": False,  # the body of a PATCH has one field
+    "COMPONENT_SPLIT_REQUEST": True,  # a file is binary in a request and absent from the response
+    "ENUM_GENERATE_CHOICE_DESCRIPTION": False,  # choices explain themselves
     "POSTPROCESSING_HOOKS": ["webapp.api.openapi.complete"],
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "",
 }
-# A prefix lets people, and programs that look for leaked secrets, tell a token for what it is.
+# The prefix lets people, and scanners for leaked secrets, recognise a token.
 REST_KNOX = {"AUTH_HEADER_PREFIX": "Bearer", "TOKEN_PREFIX": "scape_", "TOKEN_TTL": None}
 KNOX_TOKEN_MODEL = "webapp.Token"
-MIGRATION_MODULES = {"knox": None}  # its own table, in place of which there is ours
+MIGRATION_MODULES = {"knox": None}  # replaced by the table of webapp.Token
 
 AUTH_USER_MODEL = "webapp.User"
 AUTH_PASSWORD_VALIDATORS = [
@@ -274,21 +277,21 @@ AUTH_PASSWORD_VALIDATORS = [
     )
 ]
 AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "django.contrib.auth.backends.ModelBackend"]
-# Whoever guesses at an account is kept out for a while: that address, for that account. `pages.guessing` has a second
-# lock.
+# An address that guesses the password of an account is locked out of that account for a while. `pages.guessing` adds a
+# second lock.
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
 AXES_FAILURE_LIMIT = 10
 AXES_COOLOFF_TIME = timedelta(minutes=15)
 AXES_RESET_ON_SUCCESS = True
-AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False  # or whoever guesses on would keep the member out for good
+AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False  # otherwise continued guessing would lock the member out for good
 AXES_LOCKOUT_CALLABLE = "webapp.pages.guessing.locked_out"
-AXES_HANDLER = "webapp.pages.guessing.Guesses"
-AXES_ENABLE_ACCESS_FAILURE_LOG = True  # kept for as long as `pages.guessing` needs it
-AXES_CLIENT_IP_CALLABLE = "webapp.api.throttling.visitor"  # the same as requests are counted by
-AXES_DISABLE_ACCESS_LOG = True  # who logged in when and from where is nobody's business
+AXES_HANDLER = "webapp.pages.guessing.GuessHandler"
+AXES_ENABLE_ACCESS_FAILURE_LOG = True  # used by `pages.guessing`, which deletes old rows
+AXES_CLIENT_IP_CALLABLE = "webapp.api.throttling.visitor"  # the same key as for rate limits
+AXES_DISABLE_ACCESS_LOG = True  # do not record who logged in when and from where
 AXES_ENABLE_ADMIN = False
 AXES_VERBOSE = False
-PASSWORD_RESET_TIMEOUT = 24 * 3600  # seconds for which the link in the e-mail works
+PASSWORD_RESET_TIMEOUT = 24 * 3600  # seconds for which the link in the e-mail is valid
 LOGIN_URL = "login"
 LOGIN_REDIRECT_URL = LOGOUT_REDIRECT_URL = "home"
 
@@ -300,7 +303,7 @@ USE_TZ = True
 
 MAILERS = ("consolemail", "smtp", "smtp+tls", "smtp+ssl")
 MAIL = env.email_url_config(_one_of("EMAIL_URL", _text("EMAIL_URL", "consolemail://"), MAILERS))
-EMAIL_BACKEND = MAIL["EMAIL_BACKEND"]  # by default the console, where whoever runs the site finds the link
+EMAIL_BACKEND = MAIL["EMAIL_BACKEND"]  # by default the console, where the administrator finds the link
 EMAIL_HOST, EMAIL_PORT = MAIL["EMAIL_HOST"] or "localhost", MAIL["EMAIL_PORT"] or 25
 EMAIL_HOST_USER, EMAIL_HOST_PASSWORD = MAIL["EMAIL_HOST_USER"] or "", MAIL["EMAIL_HOST_PASSWORD"] or ""
 EMAIL_USE_TLS, EMAIL_USE_SSL = MAIL.get("EMAIL_USE_TLS", False), MAIL.get("EMAIL_USE_SSL", False)
@@ -315,9 +318,9 @@ NODE_MODULES = BASE_DIR / "node_modules"
 WAVESURFER = NODE_MODULES / "wavesurfer.js" / "dist"
 VENDOR = {"wavesurfer": WAVESURFER, "signalsmith": NODE_MODULES / "signalsmith-stretch"}
 STATICFILES_DIRS = [(f"vendor/{name}", folder) for name, folder in VENDOR.items() if folder.is_dir()]
-# File names are not hashed: our ES modules import one another by plain relative names, and Django rewrites
-# those by regular expressions that also catch type imports in comments and then miss the file. Browsers ask
-# each time instead and mostly hear "304 Not Modified".
+# File names are not hashed: the ES modules import one another by plain relative names, which Django would rewrite with
+# regular expressions that also match type imports in comments and then miss the file. Instead, browsers revalidate each
+# file, mostly with the result "304 Not Modified".
 STORAGES = {
     "default": _storage(_text("STORAGE_URL", "")),
     "staticfiles": {"BACKEND": "servestatic.storage.CompressedStaticFilesStorage"},
@@ -337,12 +340,16 @@ if CELERY_BROKER_URL.startswith("redis"):
 elif CELERY_BROKER_URL.startswith("filesystem"):
     CELERY_BROKER_TRANSPORT_OPTIONS = {
         "data_folder_in": str(_folder(BROKER_FOLDER / "messages")),
-        "data_folder_out": str(BROKER_FOLDER / "messages"),  # one machine: what is sent is what is received
+        "data_folder_out": str(
+            BROKER_FOLDER / "messages"
+        ),  # on one machine, messages are received from the folder they are sent to
         "control_folder": str(_folder(BROKER_FOLDER / "control")),
     }
-# What several web processes must know of each other: how many requests came. Without Redis each counts for itself.
+# The cache holds rate limits, shared by all web processes. Without Redis, each process counts on its own.
 LOCAL_MEMORY = "django.core.cache.backends.locmem.LocMemCache"
-CACHES: dict[str, Any] = {"default": {"BACKEND": LOCAL_MEMORY, "OPTIONS": {"MAX_ENTRIES": 10_000}}}  # people at once
+CACHES: dict[str, Any] = {
+    "default": {"BACKEND": LOCAL_MEMORY, "OPTIONS": {"MAX_ENTRIES": 10_000}}
+}  # concurrent visitors
 if CELERY_BROKER_URL.startswith("redis"):
     IN_TIME = {"socket_connect_timeout": 1, "socket_timeout": 1}  # seconds
     REDIS = "django.core.cache.backends.redis.RedisCache"
@@ -350,8 +357,8 @@ if CELERY_BROKER_URL.startswith("redis"):
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_TASK_DEFAULT_QUEUE = "soundscape"
 CELERY_TASK_IGNORE_RESULT = True
-# One song at a time, in a thread: a song uses every core already, a fork would copy ONNX Runtime without its
-# threads, and the "solo" pool would not answer remote control while it works.
+# One song at a time, in a thread: a song already uses every core, a fork would copy ONNX Runtime without its threads,
+# and the "solo" pool would not respond to remote control during a task.
 CELERY_WORKER_POOL = "threads"
 CELERY_WORKER_CONCURRENCY = 1
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
@@ -368,7 +375,7 @@ LOG_LEVEL = _choice("SOUNDSCAPE_LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING",
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    # /healthz answers 503 while something is missing, and says what: not worth a line at every question.
+    # /healthz responds with 503 and the reason while a part is missing; do not log each of these.
     "filters": {"no_503": {"()": "django.utils.log.CallbackFilter", "callback": _is_not_503}},
     "formatters": {"plain": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "plain", "filters": ["no_503"]}},
@@ -376,6 +383,6 @@ LOGGING = {
     "loggers": {
         "webapp": {"level": LOG_LEVEL},
         "django": {"handlers": [], "level": "WARNING"},
-        "django.request": {"level": "ERROR"},  # not each 404
+        "django.request": {"level": "ERROR"},  # not every 404
     },
 }

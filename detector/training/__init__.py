@@ -1,1 +1,1 @@
-"""Training of the detector. Nothing that listens imports it."""
+"""Trains the detector. Nothing that detects imports it."""

@@ -1,9 +1,9 @@
-"""Songs in exact stems, to train a separator on: composed by chance (corpus.py), played by soundfonts, in stereo.
+"""Compose songs in exact stems for training a separator: random music (corpus.py), played by soundfonts, in stereo.
 
     python -m detector compose DIR --soundfonts FILE... --songs 24 [--voices DIR...]
 
-Each song is a folder of drums.flac, bass.flac, guitar.flac, piano.flac and other.flac, of those it has. With --voices
-every other song is sung, or spoken, and has a vocals.flac.
+Each song is a folder of those of drums.flac, bass.flac, guitar.flac, piano.flac and other.flac that it has. With
+--voices every other song is sung or spoken, and has a vocals.flac.
 """
 
 import argparse
@@ -34,26 +34,28 @@ from detector.training.corpus import (
 )
 from detector.training.voices import rms
 
-TAKES = 4  # pieces that follow each other in a song, each with its own key, tempo and instruments
+TAKES = 4  # consecutive pieces of a song, each with its own key, tempo and instruments
 LIKELY = {"drums": 0.9, "bass": 0.9, "guitar": 0.8, "piano": 0.5, "strings": 0.35, "winds": 0.35, "synth": 0.35,
           "other": 0.35}  # fmt: skip
-LEVEL_DB = {"drums": -20.0, "bass": -21.0, "guitar": -22.0, "piano": -23.0}  # RMS; of the rest, LEVEL_REST
+LEVEL_DB = {"drums": -20.0, "bass": -21.0, "guitar": -22.0, "piano": -23.0}  # RMS; LEVEL_REST for others
 LEVEL_REST = -25.0
 LEVEL_VOCALS = -19.0
-SUNG = 2  # every so manyth song is
-LINE = 5.0  # seconds, at most, that a singer takes
+SUNG = 2  # one in so many songs has vocals
+LINE = 5.0  # longest line of a singer in seconds
 PEAK = 0.9
 
 Take = tuple[int, int, float, list[Note]]
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Write the songs that aren't there yet. The same seed and number give the same song."""
+    """Write the missing songs. The same seed and number always give the same song."""
     parser = argparse.ArgumentParser(prog="python -m detector compose", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("folder", type=Path, metavar="DIR")
     parser.add_argument("--soundfonts", type=Path, nargs="+", required=True, metavar="FILE")
     parser.add_argument("--songs", type=int, default=24)
-    parser.add_argument("--voices", type=Path, nargs="+", default=[], metavar="DIR", help="folders of voices alone")
+    parser.add_argument(
+        "--voices", type=Path, nargs="+", default=[], metavar="DIR", help="folders of unaccompanied voices"
+    )
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args(argv)
     singers = voices.load(arguments.voices)
@@ -68,7 +70,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def piece(soundfont: Path, rng: Generator) -> dict[str, Array]:
-    """(samples, 2) at PLAYED of every stem of TAKE seconds of music."""
+    """Compose TAKE seconds of music. Returns each stem as (samples, 2) float32 at PLAYED."""
     song, length = compose(rng), round(TAKE * PLAYED)
     kinds = [kind for kind, chance in LIKELY.items() if rng.random() < chance] or ["guitar"]
     takes: list[Take] = []
@@ -89,7 +91,10 @@ def piece(soundfont: Path, rng: Generator) -> dict[str, Array]:
 
 
 def sung(singers: list[Array], rng: Generator) -> Array:
-    """(samples, 2) at PLAYED of TAKE seconds of singers and speakers, who follow each other."""
+    """TAKE seconds of singers and speakers in turn, (samples, 2) float32 at PLAYED.
+
+    singers: mono recordings, (samples,) float32 at RATE.
+    """
     length = round(TAKE * RATE)
     lines = [
         voices.processed(voices.line(singers, round(LINE * RATE), rng), rng) for _ in range(math.ceil(TAKE / LINE))
@@ -101,7 +106,21 @@ def sung(singers: list[Array], rng: Generator) -> Array:
 
 
 def treated(dry: Array, kind: str, rng: Generator) -> Array:
-    """Tone, drive, place and level, by chance."""
+    """Apply random tone, drive, position and level to a stem.
+
+    Parameters
+    ----------
+    dry
+        (samples, 2) float32 at PLAYED.
+    kind
+        Of the instrument.
+    rng
+        Source of randomness.
+
+    Returns
+    -------
+    (samples, 2) float32.
+    """
     audio = dry / max(rms(dry), 1e-4)
     if kind in ("guitar", "bass") and rng.random() < 0.3:
         audio = np.tanh(audio * rng.uniform(0.5, 4))
@@ -116,7 +135,10 @@ def treated(dry: Array, kind: str, rng: Generator) -> Array:
 
 
 def write(folder: Path, pieces: list[dict[str, Array]]) -> None:
-    """One file per stem, silent where a piece hasn't got it; the folder appears when all are there."""
+    """Write one file per stem; a stem that a piece lacks, (samples, 2), is silent there.
+
+    The folder appears once complete.
+    """
     loudest = max(np.abs(sum(stems.values())).max() for stems in pieces)
     scale = PEAK / max(loudest, *(np.abs(stem).max() for stems in pieces for stem in stems.values()))
     part_folder = folder.with_name(f".{folder.name}")

@@ -1,9 +1,11 @@
-"""Music with known instruments, to train the head on: written by chance, played by soundfonts, sung by open voices.
+"""Music with known instruments for training the head.
 
-Every song is composed anew from a seeded generator: key, chords, tempo, one part per kind of instrument. FluidSynth
-plays it with a General MIDI soundfont, some drummers hit recorded drums, and speech and singing are laid over it. With
-some of the parts, at chance levels, equalisation, drive and reverberation, excerpts become examples. No published song
-is in it.
+Random compositions, played by soundfonts and sung by open voices.
+
+Every song is composed by a seeded generator: key, chords, tempo, and one part per kind of instrument. FluidSynth plays
+it with a General MIDI soundfont, recorded drum hits replace some drums, and speech or singing is added. Excerpts of
+some of the parts, at random levels and with random equalisation, drive and reverberation, are the training examples. No
+published song is involved.
 """
 
 import struct
@@ -22,14 +24,15 @@ from numpy.typing import NDArray
 
 from detector.features import RATE, Array
 from detector.training.voices import line, processed, recording, rms
+from ensemble.stft import SAMPLE_RATE
 
 Note = tuple[float, float, int, int]  # start and length in seconds, MIDI pitch, velocity
 Hits = dict[str, list[Array]]
 
-TICKS = 960  # of a MIDI file, a second
-PLAYED = 44_100  # Hz, of FluidSynth
-TAKE, GAP = 13.0, 2.0  # seconds that a part plays, and lets ring before the next
-EXCERPT, EXCERPTS = 5.0, 8  # seconds of an example: three windows; examples of a song
+TICKS = 960  # per second of a MIDI file
+PLAYED = SAMPLE_RATE  # of FluidSynth
+TAKE, GAP = 13.0, 2.0  # seconds that a part plays, and that it rings before the next one
+EXCERPT, EXCERPTS = 5.0, 8  # seconds of an example (three windows), and examples per song
 DRUM_CHANNEL = 9
 PROGRAMS = {
     "drums": [0, 0, 0, 8, 16, 24, 25, 32, 40],
@@ -56,7 +59,7 @@ SCALES = ((0, 2, 4, 5, 7, 9, 11), (0, 2, 3, 5, 7, 8, 10))
 
 @dataclass(frozen=True, slots=True)
 class Song:
-    """What a part needs to know to play along. chords: scale degrees, one a bar."""
+    """What all parts of a song share. beat: in seconds. chords: scale degrees, one per bar."""
 
     beat: float
     root: int
@@ -74,7 +77,7 @@ class Song:
 
 
 def compose(rng: Generator) -> Song:
-    """Choose what all parts share."""
+    """Choose randomly what all parts share."""
     scale = SCALES[rng.integers(2)]
     chords = rng.choice([0, 0, 2, 3, 3, 4, 4, 5, 1], size=4)
     return Song(60 / rng.uniform(65, 165), int(rng.integers(0, 12)), scale, tuple(int(c) for c in chords))
@@ -84,7 +87,7 @@ def compose(rng: Generator) -> Song:
 
 
 def drums(song: Song, rng: Generator) -> list[Note]:
-    """A rock, dance or sparse pattern of sixteenths, the same in each bar but for slips."""
+    """Compose a rock, dance or sparse pattern of sixteenths, repeated in each bar with small variations."""
     step = song.beat / 4
     kick = rng.random(16) < np.where(np.arange(16) % 4 == 0, 0.65, 0.15)
     snare = (np.arange(16) % 8 == 4) | (rng.random(16) < 0.06)
@@ -105,7 +108,7 @@ def drums(song: Song, rng: Generator) -> list[Note]:
 
 
 def bass(song: Song, rng: Generator) -> list[Note]:
-    """Roots with fifths, octaves and passing notes."""
+    """Compose roots with fifths, octaves and passing notes."""
     step, octave = song.beat * float(rng.choice([0.5, 0.5, 1, 2])), int(rng.integers(2, 4))
     density = rng.uniform(0.6, 1)
     notes = []
@@ -118,7 +121,7 @@ def bass(song: Song, rng: Generator) -> list[Note]:
 
 
 def chords(song: Song, rng: Generator, octave: int) -> list[Note]:
-    """Strummed, struck or held chords."""
+    """Compose strummed, struck or held chords."""
     step, spread = song.beat * float(rng.choice([0.5, 1, 2, 4])), rng.uniform(0, 0.03)
     shape = [(0, 4, 7), (0, 2, 4), (0, 2, 4, 7), (0, 4, 7, 9, 11), (0, 2, 4, 6)][rng.integers(5)]
     notes = []
@@ -134,7 +137,7 @@ def chords(song: Song, rng: Generator, octave: int) -> list[Note]:
 
 
 def arpeggio(song: Song, rng: Generator, octave: int) -> list[Note]:
-    """Broken chords in a fixed figure."""
+    """Compose broken chords in a fixed figure."""
     step = song.beat * float(rng.choice([0.25, 0.5, 0.5]))
     figure = rng.choice([0, 2, 4, 7, 9], size=8)
     return [
@@ -145,7 +148,7 @@ def arpeggio(song: Song, rng: Generator, octave: int) -> list[Note]:
 
 
 def melody(song: Song, rng: Generator, octave: int) -> list[Note]:
-    """A line that walks by small steps, with rests."""
+    """Compose a line of small steps with rests."""
     notes, degree, at = [], 0, 0.0
     while at < TAKE:
         length = song.beat * float(rng.choice([0.5, 0.5, 1, 1, 2]))
@@ -157,7 +160,7 @@ def melody(song: Song, rng: Generator, octave: int) -> list[Note]:
 
 
 def part(kind: str, song: Song, rng: Generator) -> list[Note]:
-    """What an instrument of this kind plays in the song."""
+    """Compose the part of an instrument of this kind."""
     if kind in ("drums", "bass"):
         return {"drums": drums, "bass": bass}[kind](song, rng)
     octave = int(rng.integers(3, 6)) if kind in ("guitar", "strings") else int(rng.integers(4, 6))
@@ -172,11 +175,14 @@ def _velocity(rng: Generator) -> int:
     return int(np.clip(rng.normal(92, 14), 30, 127))
 
 
-# From notes to sound
+# Sound
 
 
 def perform(song: Song, soundfont: Path, hits: Hits, rng: Generator) -> dict[str, Array]:
-    """Play every kind of part by itself: kind -> (samples,) at RATE. Every third drummer plays recorded hits."""
+    """Play a part of every kind by itself.
+
+    (samples,) float32 at RATE by kind. One drummer in three plays recorded hits.
+    """
     parts = []
     for index, kind in enumerate(PROGRAMS):
         program = int(rng.choice(PROGRAMS[kind]))
@@ -192,7 +198,7 @@ def perform(song: Song, soundfont: Path, hits: Hits, rng: Generator) -> dict[str
 
 
 def load_hits(folder: Path) -> Hits:
-    """One-shot drum sounds by kind, told by the names that Sonic Pi gives its samples."""
+    """Load one-shot drum sounds, (samples,) float32 at RATE, by kind, recognised by Sonic Pi's file names."""
     hits = {}
     for kind, starts in HITS.items():
         paths = [path for path in sorted(folder.rglob("*.flac")) if path.name.startswith(starts)]
@@ -201,7 +207,7 @@ def load_hits(folder: Path) -> Hits:
 
 
 def sample(notes: list[Note], hits: Hits, rng: Generator) -> Array:
-    """Play drum notes with a kit chosen by chance, one hit for each key."""
+    """Play drum notes with a random kit of one recorded hit per key: (samples,) float32 at RATE."""
     out = np.zeros(round((TAKE + 2) * RATE), np.float32)
     kit: dict[int, Array] = {}
     for at, _, key, velocity in notes:
@@ -215,7 +221,7 @@ def sample(notes: list[Note], hits: Hits, rng: Generator) -> Array:
 
 
 def midi(takes: list[tuple[int, int, float, list[Note]]]) -> bytes:
-    """A standard MIDI file of (channel, program, start, notes), at TICKS a second."""
+    """Build a standard MIDI file from (channel, program, start, notes), at TICKS per second."""
     events = []
     for channel, program, start, notes in takes:
         events.append((max(0, round((start - 0.1) * TICKS)), bytes([0xC0 | channel, program])))
@@ -249,7 +255,7 @@ def _play(score: bytes, soundfont: Path) -> Array:
 
 
 def rendered(score: bytes, soundfont: Path, *options: str) -> Array:
-    """(samples, 2) at PLAYED: a MIDI file played by FluidSynth."""
+    """Play a MIDI file with FluidSynth: (samples, 2) float32 at PLAYED."""
     with tempfile.TemporaryDirectory() as folder:
         source, target = Path(folder, "song.mid"), Path(folder, "song.wav")
         source.write_bytes(score)
@@ -264,14 +270,24 @@ def rendered(score: bytes, soundfont: Path, *options: str) -> Array:
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """A mixture at RATE and what it was made of, all (samples,). A kind that is missing is absent."""
+    """A mixture at RATE and its parts, all (samples,) float32. A kind without a part is absent."""
 
     mixture: Array
     parts: dict[str, Array]
 
 
 def excerpt(takes: dict[str, Array], singers: list[Array], rng: Generator) -> Example:
-    """Some of the parts at chance levels, from one moment of the song."""
+    """Mix some of the parts at random levels, from a random moment of the song.
+
+    Parameters
+    ----------
+    takes
+        (samples,) float32 at RATE by kind, from `perform`.
+    singers
+        Recordings of voices, (samples,) float32 at RATE.
+    rng
+        Source of randomness.
+    """
     length = round(EXCERPT * RATE)
     start = int(rng.integers(0, round(TAKE * RATE) - length))
     chosen = [kind for kind, chance in LIKELY.items() if rng.random() < chance]
@@ -289,7 +305,7 @@ def excerpt(takes: dict[str, Array], singers: list[Array], rng: Generator) -> Ex
 
 
 def _recorded(dry: Array, kind: str, rng: Generator) -> Array:
-    """What a microphone, an amplifier and a room do."""
+    """Imitate a microphone, an amplifier and a room."""
     audio: NDArray[np.floating] = dry
     if kind == "guitar" and rng.random() < 0.35:
         drive = rng.uniform(2, 30)
@@ -308,7 +324,7 @@ def _recorded(dry: Array, kind: str, rng: Generator) -> Array:
 
 
 def examples(soundfonts: list[Path], hits: Hits, singers: list[Array], number: int, seed: int) -> Iterator[Example]:
-    """The examples of one song. The same number and seed always give the same."""
+    """The examples of one song, as (samples,) arrays. The same number and seed always give the same."""
     rng = np.random.default_rng([seed, number])
     takes = perform(compose(rng), soundfonts[number % len(soundfonts)], hits, rng)
     for _ in range(EXCERPTS):

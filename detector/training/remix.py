@@ -1,6 +1,6 @@
-"""New mixtures of the stems of many songs, to learn from: each stem from a song and a moment of its own.
+"""Remixes for training: mixtures of stems of many songs, each from its own song and moment.
 
-A folder of songs is as for evaluate.py: a folder per song, with drums.flac, bass.flac, ... in it.
+A folder of songs is as in evaluate.py: a folder per song that contains drums.flac, bass.flac, ...
 """
 
 from collections.abc import Iterator, Sequence
@@ -18,35 +18,38 @@ from ensemble.errors import InvalidOption
 LIKELY = {"vocals": 0.5, "drums": 0.5, "bass": 0.5, "guitar": 0.25, "piano": 0.15, "other": 0.55}
 LEVEL_DB = {"vocals": -18.0, "drums": -17.0, "bass": -18.0, "guitar": -19.0, "piano": -20.0, "other": -19.0}
 SPREAD_DB = 4.0  # standard deviation of a level
-QUIET = 0.005  # RMS: a moment this quiet is given up for another one
+QUIET = 0.005  # RMS, at or below which another moment is tried
 TRIES = 6
-ALWAYS_TOLD = ("vocals", "drums", "bass", "other")  # kinds that no other stem hides
-HIDDEN = ("guitar", "piano")  # kinds that `other` may hide, unless its song has a stem for them
+ALWAYS_KNOWN = ("vocals", "drums", "bass", "other")  # kinds that no other stem contains
+HIDDEN = ("guitar", "piano")  # kinds that `other` may contain, unless its song has a stem for them
 
 Pool = dict[str, list[list[Path]]]
-"""By kind: for each folder that has some, the stems in it."""
+"""By kind, for each folder that has any, its stems of that kind."""
 
 
 def cases(folders: Sequence[Path], count: int, seed: int = 0) -> Iterator[Case]:
-    """So many mixtures. Every folder that has a kind of stem is as likely to give it. Raises InvalidOption."""
+    """Draw `count` mixtures.
+
+    For each kind of stem, all folders that have it are equally likely. Raises InvalidOption.
+    """
     found = {kind: [files for folder in folders if (files := stems_in(folder, kind))] for kind in LIKELY}
-    if missing := [kind for kind in ALWAYS_TOLD if not found[kind]]:
+    if missing := [kind for kind in ALWAYS_KNOWN if not found[kind]]:
         raise InvalidOption(
             f"No song has {' or '.join(missing)}. `ensemble.training.gather` and `detector compose` make some."
         )
     rng = np.random.default_rng(seed)
-    mixtures = filter(None, (chosen(found, rng) for _ in range(TRIES * count)))  # chance may choose none, or silence
+    mixtures = filter(None, (chosen(found, rng) for _ in range(TRIES * count)))  # some draws are empty or silent
     for number, stems in enumerate(islice(mixtures, count)):
-        yield Case(str(number), told(stems), {kind: audio for kind, (_, audio) in stems.items()})
+        yield Case(str(number), known_kinds(stems), {kind: audio for kind, (_, audio) in stems.items()})
 
 
 def stems_in(folder: Path, kind: str) -> list[Path]:
-    """The stems of a kind of all songs in a folder."""
+    """The stems of one kind of all songs in a folder."""
     return [files[kind] for song in sorted(folder.glob("*/")) if kind in (files := stem_files(song))]
 
 
 def chosen(found: Pool, rng: Generator) -> dict[str, tuple[Path, Array]]:
-    """Stems of one mixture by kind: where each comes from, and (2, SEGMENT) of it."""
+    """Draw the stems of one mixture: by kind the file, and up to SEGMENT samples of it, (2, SEGMENT) float32."""
     stems = {}
     for kind, folders in found.items():
         if folders and rng.random() < LIKELY[kind]:
@@ -59,7 +62,7 @@ def chosen(found: Pool, rng: Generator) -> dict[str, tuple[Path, Array]]:
 
 
 def sounding(path: Path, rng: Generator) -> Array:
-    """A moment of a stem in which it is heard, if chance finds one soon."""
+    """Draw a moment of a stem, (2, SEGMENT) float32, preferably one in which it sounds."""
     for _ in range(TRIES):
         audio = segment(path, moment([path], rng))
         if rms(audio) > QUIET:
@@ -67,9 +70,9 @@ def sounding(path: Path, rng: Generator) -> Array:
     return np.pad(audio, ((0, 0), (0, SEGMENT - audio.shape[1])))
 
 
-def told(stems: dict[str, tuple[Path, Array]]) -> tuple[str, ...]:
-    """Kinds of which the stems tell whether they sound."""
+def known_kinds(stems: dict[str, tuple[Path, Array]]) -> tuple[str, ...]:
+    """Kinds for which the stems of a mixture, (2, SEGMENT) each, show whether they sound."""
     if "other" not in stems:
-        return (*ALWAYS_TOLD, *HIDDEN)
+        return (*ALWAYS_KNOWN, *HIDDEN)
     own = stem_files(stems["other"][0].parent)
-    return (*ALWAYS_TOLD, *(kind for kind in HIDDEN if kind in own or kind in stems))
+    return (*ALWAYS_KNOWN, *(kind for kind in HIDDEN if kind in own or kind in stems))

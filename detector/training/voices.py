@@ -1,4 +1,4 @@
-"""Voices to train on: recordings of speech and singing, set in lines and treated as producers treat them."""
+"""Voices for training: recordings of speech and singing, arranged in lines and processed as in productions."""
 
 from pathlib import Path
 
@@ -12,22 +12,25 @@ from numpy.typing import NDArray
 
 from detector.features import RATE, Array
 
-WORD, LONG = 0.25, 8.0  # seconds: shorter recordings are left out, longer ones are used as they are
+WORD, LONG = 0.25, 8.0  # seconds: shorter recordings are skipped, longer ones are used as they are
 
 
 def recording(path: Path) -> Array:
-    """(samples,) at RATE."""
+    """Read a sound file as mono, (samples,) float32 at RATE."""
     audio, rate = soundfile.read(path, dtype="float32", always_2d=True)
     return np.asarray(soxr.resample(audio.mean(axis=1), rate, RATE), np.float32)
 
 
 def rms(audio: Array) -> float:
-    """Root mean square."""
+    """Root mean square of an array of any shape (...); 0 if it is empty."""
     return float(np.sqrt(np.mean(np.square(audio, dtype=np.float64)))) if audio.size else 0.0
 
 
 def load(folders: list[Path]) -> list[Array]:
-    """Every recording under the folders, at one loudness. Most are words, to be set in lines."""
+    """Load all recordings below the folders, each (samples,) float32 at RATE with an RMS of 1.
+
+    Most are single words.
+    """
     voices = []
     files = [path for folder in folders for path in sorted(folder.rglob("*"))]
     for path in (path for path in files if path.suffix in (".wav", ".ogg", ".flac")):
@@ -38,7 +41,21 @@ def load(folders: list[Path]) -> list[Array]:
 
 
 def line(voices: list[Array], samples: int, rng: Generator) -> Array:
-    """About so many samples of one voice: a long recording transposed, or words, spoken or sung."""
+    """A line of one voice, about `samples` long: part of a long recording, transposed, or words, spoken or sung.
+
+    Parameters
+    ----------
+    voices
+        Recordings, (n,) float32 at RATE, from `load`.
+    samples
+        Length of the line.
+    rng
+        Source of randomness.
+
+    Returns
+    -------
+    (samples,) float32, about as long.
+    """
     long = [voice for voice in voices if len(voice) > LONG * RATE]
     if long and rng.random() < 0.4:
         voice = long[rng.integers(len(long))]
@@ -48,7 +65,7 @@ def line(voices: list[Array], samples: int, rng: Generator) -> Array:
 
 
 def _words(voices: list[Array], samples: int, rng: Generator) -> Array:
-    """Words of neighbours in the list, who are mostly one speaker; sung ones are drawn out and set to notes."""
+    """Words of neighbours in the list, mostly one speaker; sung ones are stretched and set to notes."""
     sung, out, at = rng.random() < 0.7, np.zeros(samples, np.float32), int(rng.integers(0, RATE))
     speaker = int(rng.integers(len(voices)))
     while at < samples - WORD * RATE:
@@ -63,10 +80,13 @@ def _words(voices: list[Array], samples: int, rng: Generator) -> Array:
 
 
 def processed(dry: Array, rng: Generator) -> Array:
-    """What producers do to voices: a robot's monotone, distortion, a telephone's band, echoes."""
+    """Apply a random effect of productions: robotic monotone, distortion, telephone band, echo.
+
+    dry is (samples,) float32; returns that shape.
+    """
     audio: NDArray[np.floating] = dry
     effect = rng.random()
-    if effect < 0.12:  # zero phase in every frame makes one pitch of all
+    if effect < 0.12:  # zero phase in every frame gives a constant pitch
         hop = int(RATE / rng.uniform(90, 220))
         _, _, spectrum = scipy.signal.stft(audio, nperseg=4 * hop, noverlap=3 * hop)
         audio = scipy.signal.istft(np.abs(spectrum), nperseg=4 * hop, noverlap=3 * hop)[1][: len(audio)]
@@ -86,7 +106,7 @@ def processed(dry: Array, rng: Generator) -> Array:
 
 
 def transposed(audio: Array, semitones: float, rng: Generator) -> Array:
-    """Faster and higher, or slower and lower; sometimes doubled in harmony."""
+    """Change pitch and speed together, (samples,) to (n,) float32; sometimes doubled in harmony."""
     shifted = soxr.resample(audio, RATE, RATE / 2 ** (semitones / 12))
     if rng.random() < 0.15:
         second = soxr.resample(audio, RATE, RATE / 2 ** ((semitones + rng.choice([3, 4, 0.15])) / 12))

@@ -1,1 +1,1 @@
-"""Models from official checkpoints. Nothing that separates imports it."""
+"""Converts official checkpoints to ONNX. Nothing that separates imports it."""

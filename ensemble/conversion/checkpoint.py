@@ -1,4 +1,4 @@
-"""Official PyTorch checkpoints: found, proven, and read without running anything they hold. Part of the export."""
+"""Official PyTorch checkpoints: located, verified, and read without executing anything in them. Part of the export."""
 
 import hashlib
 import json
@@ -19,16 +19,16 @@ DEMUCS_CLASS = "demucs.htdemucs.HTDemucs"
 
 
 def find(row: Model, repo: Path | None) -> list[Path]:
-    """The checkpoint files of a model: below a folder, or from their official address."""
+    """The checkpoint files of a model, from a folder or downloaded from their official address."""
     if row.checkpoint is None:
-        raise InvalidOption(f"{row.name} has no official checkpoint to export.")
+        raise InvalidOption(f"There is no official checkpoint of {row.name} to export.")
     if repo is None:
         return [_download(row.checkpoint.base, name) for name in row.checkpoint.files]
     return [_local(repo, name) for name in row.checkpoint.files]
 
 
 def _local(repo: Path, name: str) -> Path:
-    """The file of the same signature: repositories differ in suffix and in whether names carry checksums."""
+    """The file with the same signature. Repositories differ in suffixes and in whether names carry checksums."""
     files = sorted(repo.iterdir()) if repo.is_dir() else []
     found = [file for file in files if file.suffix in SUFFIXES and _signature(file.name) == _signature(name)]
     if len(found) != 1:
@@ -42,7 +42,7 @@ def _signature(name: str) -> str:
 
 
 def _download(base: str, name: str) -> Path:
-    """Fetch into the cache of the official tool. Raises ModelUnavailable."""
+    """Download into the cache of the official tool. Raises ModelUnavailable."""
     try:
         if base.startswith("hf://"):
             from huggingface_hub import hf_hub_download  # noqa: PLC0415  only needed here, and slow to import
@@ -54,23 +54,23 @@ def _download(base: str, name: str) -> Path:
             torch.hub.download_url_to_file(f"{base}/{name}", str(path), _promised(name))
     except Exception as error:  # each client has a family of errors of its own
         raise ModelUnavailable(
-            f"Could not fetch {name} from {base} ({error}). Check the network and call again, or download it "
-            "elsewhere and give its folder with --repo."
+            f"Could not fetch {name} from {base} ({error}). Check the network and try again, or download it "
+            "elsewhere and pass its folder with --repo."
         ) from error
     return path
 
 
 def _promised(name: str) -> str | None:
-    """The first digits of the sha256 that a file name carries, as torch.hub writes them."""
+    """The first digits of the SHA-256 that a file name carries, in torch.hub's notation."""
     found = re.search(r"-([0-9a-f]{8,})\.", name)
     return found and found[1]
 
 
 def read(path: Path) -> dict[str, Any]:
-    """A checkpoint as plain data: {"state": tensors by name, and for Demucs "klass" and "kwargs"}.
+    """Read a checkpoint as plain data: {"state": tensors by name, and for Demucs "klass" and "kwargs"}.
 
-    Safetensors hold nothing but tensors and text. Pickles are read by torch's weights-only loader, in which the one
-    class that official files name is a stand-in that can do nothing. Raises ModelUnavailable on anything else.
+    Safetensors contain only tensors and text. Pickles are read by torch's weights-only loader; the one class that
+    official files name is replaced by an inert stand-in. Raises ModelUnavailable for anything else.
     """
     try:
         _prove(path)
@@ -102,12 +102,12 @@ def _read_safetensors(path: Path) -> dict[str, Any]:
 
 
 def _fraction(node: dict[str, Any]) -> Any:
-    """Demucs' way of putting a fraction into JSON."""
+    """Decode Demucs' JSON notation of fractions."""
     return Fraction(node["numerator"], node["denominator"]) if node.get("_type") == "fraction" else node
 
 
 class _HTDemucsName:
-    """What the name of Demucs' class becomes on reading: a name."""
+    """Inert stand-in for Demucs' class while a pickle is read."""
 
 
 def _read_pickle(path: Path) -> dict[str, Any]:

@@ -1,7 +1,7 @@
-"""Official PyTorch checkpoints to ONNX, behind a gate that compares the two. Nothing else needs torch.
+"""Conversion of official PyTorch checkpoints to ONNX, verified against PyTorch. Nothing else needs torch.
 
-A checkpoint is read as numbers only, its network built by the official package, traced with the Fourier transform
-left outside, and written only if ONNX Runtime answers what PyTorch answers on music, noise and silence.
+A checkpoint is read as numbers only, its network is built by the official package and traced without the Fourier
+transform. The file is written only if ONNX Runtime and PyTorch agree on music, noise and silence.
 """
 
 import argparse
@@ -37,34 +37,37 @@ from ensemble.networks import demucs, draft, openunmix
 from ensemble.networks.runtime import Session
 from ensemble.networks.stable_sums import HALF_SIZE, halve, steady
 from ensemble.registry import Model
-from ensemble.stft import BINS, HOP, N_FFT, Audio
+from ensemble.stft import BINS, HOP, N_FFT, SAMPLE_RATE, Audio
 from ensemble.training.network import CLASS, Unmix
 
-SAMPLE_RATE = 44_100  # Hz
 OPSET = 17
-LIMIT = 1e-4  # largest difference allowed, as a share of the largest sample of PyTorch's answer
-QUIET = 1e-3  # answers below this level (-60 dB) are compared with it instead of with themselves
+LIMIT = 1e-4  # largest difference allowed, relative to the peak of PyTorch's answer
+QUIET = 1e-3  # the least peak (-60 dB) that differences are relative to
 
 Separator = Callable[[Audio], Audio]
 Shapes = dict[str, tuple[int | str, ...]]
-"""Sizes by name of tensor; a size that may vary is a name itself."""
+"""Shapes by name of tensor; a variable size is given by its name."""
 
-EXAMPLE = {"batch": 1, "frames": 16}  # what is traced in their place
+EXAMPLE = {"batch": 1, "frames": 16}  # variable sizes as traced
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """What `python -m ensemble export` takes."""
-    parser.add_argument("name", metavar="NAME", help="a model of `python -m ensemble list`")
+    """Add the arguments of the command `export`."""
+    parser.add_argument("name", metavar="NAME", help="a model listed by `python -m ensemble list`")
     given = parser.add_mutually_exclusive_group()
-    given.add_argument("--repo", type=Path, metavar="DIR", help="folder that holds the official checkpoint")
-    given.add_argument("--checkpoint", type=Path, nargs="+", metavar="FILE", help="its files, as the table orders them")
-    parser.add_argument("--half", action="store_true", help="store weights as float16; computing stays float32")
-    parser.add_argument("--audio", type=Path, metavar="FILE", help="music for the gate, instead of a synthetic chord")
+    given.add_argument("--repo", type=Path, metavar="DIR", help="folder with the official checkpoint")
+    given.add_argument(
+        "--checkpoint", type=Path, nargs="+", metavar="FILE", help="its files, in the order of models.toml"
+    )
+    parser.add_argument("--half", action="store_true", help="store weights as float16; computation stays float32")
+    parser.add_argument(
+        "--audio", type=Path, metavar="FILE", help="music for the comparison (default: a synthetic chord)"
+    )
     parser.add_argument("-o", "--output", type=Path, metavar="FILE", help="write here instead of installing the model")
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Export, and say what was written. Raises SeparationError."""
+    """Export a model and print what was written. Raises SeparationError."""
     row = registry.model(arguments.name)
     if arguments.output is None:
         _refuse_to_replace(row)
@@ -76,12 +79,12 @@ def run(arguments: argparse.Namespace) -> None:
 
 def _refuse_to_replace(row: Model) -> None:
     if row.source is not None or row.shipped:
-        raise InvalidOption(f"{row.name} is had ready-made. To export it all the same, say where to: -o FILE.")
+        raise InvalidOption(f"{row.name} is available ready-made. To export it anyway, name a file with -o FILE.")
 
 
 @dataclass(frozen=True, slots=True)
 class Export:
-    """What was written. difference: the worst of the gate, as a share of PyTorch's peak."""
+    """A written file. difference: the largest difference found, relative to PyTorch's peak."""
 
     path: Path
     sha256: str
@@ -97,10 +100,10 @@ def export(
     half: bool = False,
     audio: Path | None = None,
 ) -> Export:
-    """Convert a model and write it to `output`, or where the registry looks for it.
+    """Convert a model and write it to `output`, or to where the registry expects it.
 
-    Nothing bears the final name before the gate has passed. Raises ModelUnavailable (a checkpoint that is missing,
-    damaged, unsafe or of another model; a graph that differs), InvalidOption, InvalidAudio.
+    The file gets its final name only after the comparison has passed. Raises ModelUnavailable (a checkpoint that is
+    missing, damaged, unsafe or of another model; a graph that differs), InvalidOption, InvalidAudio.
     """
     if output is None:
         _refuse_to_replace(row)
@@ -120,7 +123,7 @@ def export(
 
 
 def _write(graph: onnx.ModelProto, path: Path, check: Callable[[Path], float]) -> Export:
-    """Write beside the path, check, and only then rename."""
+    """Write to a temporary file, check it, and rename it."""
     content = graph.SerializeToString(deterministic=True)
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.part")
@@ -133,14 +136,18 @@ def _write(graph: onnx.ModelProto, path: Path, check: Callable[[Path], float]) -
     return Export(path, hashlib.sha256(content).hexdigest(), len(content), difference)
 
 
-# Networks: each knows its PyTorch reference, its example inputs and its adapter.
+# Networks. Each has a PyTorch reference, input shapes, and an adapter that runs the exported graph.
 
 
 class DemucsCore(HTDemucs):
-    """HTDemucs between its Fourier transforms: (wave, spectrum as real channels) -> (spectra, waves)."""
+    """HTDemucs without its Fourier transforms: (wave, spectrum as real channels) -> (spectra, waves)."""
 
     def forward(self, wave: Tensor, spectrum: Tensor) -> tuple[Tensor, Tensor]:  # type: ignore[override]
-        """The official forward pass, with the four methods below in place of its transforms."""
+        """The official forward pass, with the four methods below in place of the transforms.
+
+        wave is (batch, 2, samples), spectrum (batch, 4, bins, frames); returns (batch, stems, 4, bins, frames) and
+        (batch, stems, 2, samples).
+        """
         self._given = spectrum
         waves: Tensor = super().forward(wave)  # type: ignore[no-untyped-call]
         return self._answer, waves
@@ -160,15 +167,15 @@ class DemucsCore(HTDemucs):
 
 
 class Demucs:
-    """HTDemucs of one checkpoint."""
+    """HTDemucs from one checkpoint."""
 
     def __init__(self, row: Model, packages: Sequence[dict[str, Any]]) -> None:
         kwargs = _demucs_arguments(row, packages)
-        with torch.device("meta"):  # no time for random weights: they all come from the checkpoint
+        with torch.device("meta"):  # allocates no random weights: all come from the checkpoint
             self.core, self.official = DemucsCore(**kwargs), HTDemucs(**kwargs)
         for network in self.core, self.official:
             _load(network, packages[0]["state"], row)
-            # A random shift of the positions would make answers differ from run to run.
+            # A random shift of positions would make results differ between runs.
             network.crosstransformer.sin_random_shift = 0
         spectrum = (4, N_FFT // 2, math.ceil(row.segment / HOP))  # real and imaginary parts of two channels
         self.inputs: Shapes = {"wave": ("batch", 2, row.segment), "spectrum": ("batch", *spectrum)}
@@ -178,17 +185,17 @@ class Demucs:
         }
 
     def reference(self, segment: Audio) -> Audio:
-        """What PyTorch answers, transforms and all."""
+        """PyTorch's answer for a segment, (2, samples), transforms included: (stems, 2, samples)."""
         answer: Tensor = self.official(torch.from_numpy(segment)[None])[0]
         return answer.numpy()
 
     def adapter(self, session: Session) -> Separator:
-        """What we answer. The network normalises by itself, so the level is left as it is."""
+        """The function under test. The network normalises its input by itself, so the level is left as it is."""
         return demucs.Demucs(session, demucs.Level(mean=0.0, std=1.0))
 
 
 def _demucs_arguments(row: Model, packages: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """The network's shape, out of the one checkpoint and in agreement with the table."""
+    """The network's arguments from its single checkpoint, checked against the table."""
     if len(packages) != 1 or packages[0].get("klass") != DEMUCS_CLASS:
         raise ModelUnavailable(f"{row.name} is made of one Hybrid Transformer Demucs checkpoint; this is not one.")
     known = inspect.signature(HTDemucs).parameters
@@ -201,10 +208,10 @@ def _demucs_arguments(row: Model, packages: Sequence[dict[str, Any]]) -> dict[st
 
 
 class OpenUnmixStem(nn.Module):
-    """The network of one stem with its layers in the official order.
+    """The network of one stem, with its layers in the official order.
 
-    The official forward pass can't be traced for any number of frames, since it takes sizes where the tracer doesn't
-    see them. Batch norms, which are constants here, are folded into the layers before them.
+    The official forward pass can't be traced for a variable number of frames, since it uses sizes that the tracer
+    doesn't see. Batch norms, which are constant here, are fused into the preceding layers.
     """
 
     def __init__(self, official: Any) -> None:
@@ -214,7 +221,7 @@ class OpenUnmixStem(nn.Module):
         self.encode, self.mix, self.decode = (fuse_linear_bn_eval(*pair) for pair in pairs)
 
     def forward(self, mixture: Tensor) -> Tensor:
-        """(batch, 2, bins, frames) -> the same."""
+        """Magnitudes of the mixture, (batch, 2, bins, frames), to those of the stem, of the same shape."""
         own = self.official
         x = mixture.permute(3, 0, 1, 2)[..., : own.nb_bins]
         x = torch.tanh(self.encode(((x + own.input_mean) * own.input_scale).flatten(2)))
@@ -224,19 +231,19 @@ class OpenUnmixStem(nn.Module):
 
 
 class OpenUnmixCore(nn.Module):
-    """One network per stem over the same mixture: (batch, 2, bins, frames) -> (batch, sources, 2, bins, frames)."""
+    """The networks of all stems: (batch, 2, bins, frames) -> (batch, sources, 2, bins, frames)."""
 
     def __init__(self, official: Sequence[nn.Module]) -> None:
         super().__init__()
         self.stems = nn.ModuleList(OpenUnmixStem(each) for each in official)
 
     def forward(self, mixture: Tensor) -> Tensor:
-        """Magnitudes of the mixture to magnitudes of the stems."""
+        """Magnitudes of the stems from those of the mixture, (batch, 2, bins, frames)."""
         return torch.stack([stem(mixture) for stem in self.stems], dim=1)
 
 
 class OpenUnmix:
-    """Open-Unmix: a checkpoint per stem, in the table's order."""
+    """Open-Unmix from one checkpoint per stem, in the table's order."""
 
     def __init__(self, row: Model, packages: Sequence[dict[str, Any]]) -> None:
         if len(packages) != len(row.stems):
@@ -247,18 +254,18 @@ class OpenUnmix:
         self.outputs: Shapes = {"estimates": ("batch", len(row.stems), 2, BINS, "frames")}
 
     def reference(self, segment: Audio) -> Audio:
-        """What PyTorch answers, with its own transforms and the mixture's phase."""
+        """PyTorch's answer for a segment, (2, samples), with torch's transforms: (stems, 2, samples)."""
         return _with_torch_transforms(
             segment, lambda mixture: torch.cat([stem(mixture[None]) for stem in self.official])
         )
 
     def adapter(self, session: Session) -> Separator:
-        """What we answer."""
+        """The function under test, on an ONNX Runtime session."""
         return openunmix.OpenUnmix(session)
 
 
 def _open_unmix(state: dict[str, Tensor], row: Model) -> nn.Module:
-    """A network in the shape of its weights."""
+    """Build the network that fits the weights."""
     try:
         layers = sum(re.fullmatch(r"lstm\.weight_ih_l\d+", key) is not None for key in state)
         network: nn.Module = official_open_unmix().OpenUnmix(
@@ -272,8 +279,10 @@ def _open_unmix(state: dict[str, Tensor], row: Model) -> nn.Module:
 
 
 def official_open_unmix() -> Any:
-    """The module openunmix.model. Its package imports torchaudio, which the network doesn't use and which fails to
-    load beside a CPU build of torch, so an empty module stands in for it meanwhile.
+    """Import the module openunmix.model.
+
+    Its package imports torchaudio, which the network doesn't use and which fails to load with a CPU build of torch, so
+    an empty module replaces it during the import.
     """
     absent = "torchaudio" not in sys.modules
     sys.modules.setdefault("torchaudio", types.ModuleType("torchaudio"))
@@ -285,8 +294,9 @@ def official_open_unmix() -> Any:
 
 
 class OwnUnmix:
-    """Our own Open-Unmix, out of the one checkpoint that train.py writes. Its weights are those of its shipped form,
-    which is float16.
+    """SoundScape's own Open-Unmix, from the checkpoint that train.py writes.
+
+    Its weights are rounded to float16, the form in which they ship.
     """
 
     def __init__(self, row: Model, packages: Sequence[dict[str, Any]]) -> None:
@@ -304,7 +314,7 @@ class OwnUnmix:
         }
 
     def reference(self, segment: Audio) -> Audio:
-        """What PyTorch answers, with its own transforms and the mixture's phase."""
+        """PyTorch's answer for a segment, (2, samples), with torch's transforms: (stems, 2, samples)."""
         return _with_torch_transforms(segment, self._magnitudes)
 
     def _magnitudes(self, mixture: Tensor) -> Tensor:
@@ -312,17 +322,17 @@ class OwnUnmix:
         return masks[..., torch.from_numpy(draft.BAND_OF_BIN)].transpose(-1, -2) * mixture
 
     def adapter(self, session: Session) -> Separator:
-        """What we answer."""
+        """The function under test, on an ONNX Runtime session."""
         return draft.Unmix(session)
 
 
 def _as_shipped(value: Tensor) -> Tensor:
-    """Rounded to what float16 can hold, if that is how it is stored."""
+    """Round a tensor to float16 if it is stored as such."""
     return value.half().float() if value.is_floating_point() and value.numel() >= HALF_SIZE else value
 
 
 def _with_torch_transforms(segment: Audio, network: Callable[[Tensor], Tensor]) -> Audio:
-    """Magnitudes (2, bins, frames) to (stems, 2, bins, frames) between PyTorch's transforms, in the mixture's phase."""
+    """Run a network of magnitudes, (2, bins, frames) to (stems, 2, bins, frames), between torch's transforms."""
     window = torch.hann_window(N_FFT)
     spectrum = torch.stft(torch.from_numpy(segment), N_FFT, HOP, window=window, return_complex=True)
     magnitudes = network(spectrum.abs())
@@ -336,7 +346,7 @@ NETWORKS: dict[str, type[Network]] = {"demucs": Demucs, "openunmix": OpenUnmix, 
 
 
 def _load(network: nn.Module, state: dict[str, Tensor], row: Model) -> None:
-    """Fill in every weight. Old checkpoints hold a few values more, which the network has no use for."""
+    """Load all weights. Old checkpoints contain a few more, which the network doesn't use."""
     own = network.state_dict()
     missing = [key for key in own if key not in state and not key.endswith("num_batches_tracked")]
     wrong = [key for key in own if key in state and state[key].shape != own[key].shape]
@@ -351,41 +361,42 @@ def _load(network: nn.Module, state: dict[str, Tensor], row: Model) -> None:
 
 
 def trace(network: Network) -> onnx.ModelProto:
-    """The core as an ONNX graph. The same network gives the same bytes.
+    """Trace the core into an ONNX graph. The same network gives the same bytes.
 
-    torch's older, tracing exporter is used: it takes a fraction of the time of its successor and needs no package
-    more. torch is pinned, so it won't go away unnoticed.
+    This uses torch's older, tracing exporter, which takes a fraction of its successor's time and needs no further
+    package. torch is pinned, so it won't disappear unnoticed.
     """
-    example = tuple(torch.zeros([_example(size) for size in shape]) for shape in network.inputs.values())
-    content: Any = io.BytesIO()  # which the tracer takes, though its type hints don't say so
+    example = tuple(
+        torch.zeros([EXAMPLE[size] if isinstance(size, str) else size for size in shape])
+        for shape in network.inputs.values()
+    )
+    varying = {
+        name: {axis: size for axis, size in enumerate(shape) if isinstance(size, str)}
+        for name, shape in network.inputs.items()
+    }
+    content: Any = io.BytesIO()  # the tracer accepts it, but its type hints don't
     with torch.no_grad(), _slow_attention(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # shapes become constants, which is what a fixed segment is for
+        warnings.simplefilter("ignore")  # warns that shapes become constants, which is intended
         torch.onnx.export(
             network.core, example, content, input_names=list(network.inputs), output_names=list(network.outputs),
-            dynamic_axes={name: _varying(shape) for name, shape in network.inputs.items()},
-            opset_version=OPSET, dynamo=False,
+            dynamic_axes=varying, opset_version=OPSET, dynamo=False,
         )  # fmt: skip
     graph = onnx.load_model_from_string(content.getvalue())
     steady(graph)
-    for output in graph.graph.output:  # the tracer makes up names for sizes it can't follow
+    for output in graph.graph.output:  # the tracer invents names for sizes it can't follow
         shape = network.outputs[output.name]
         output.CopyFrom(onnx.helper.make_tensor_value_info(output.name, onnx.TensorProto.FLOAT, shape))
     return graph
 
 
-def _example(size: int | str) -> int:
-    return EXAMPLE[size] if isinstance(size, str) else size
-
-
-def _varying(shape: tuple[int | str, ...]) -> dict[int, str]:
-    return {axis: size for axis, size in enumerate(shape) if isinstance(size, str)}
-
-
-# The gate.
+# Comparison with PyTorch.
 
 
 def gate(network: Network, path: Path, music: Audio) -> float:
-    """The worst difference between the file in ONNX Runtime and PyTorch. Raises ModelUnavailable above LIMIT."""
+    """Compare the file in ONNX Runtime with PyTorch on music, (2, samples), noise and silence.
+
+    Returns the largest difference, relative to PyTorch's peak. Raises ModelUnavailable if it exceeds LIMIT.
+    """
     ours, worst = network.adapter(Session(path)), 0.0
     noise = np.random.default_rng(0).normal(0, 0.1, music.shape).astype(np.float32)
     for name, signal in {"music": music, "noise": noise, "silence": np.zeros_like(music)}.items():
@@ -403,7 +414,7 @@ def gate(network: Network, path: Path, music: Audio) -> float:
 
 @contextlib.contextmanager
 def _slow_attention() -> Iterator[None]:
-    """The fast path of nn.MultiheadAttention rounds in its own way."""
+    """Disable the fast path of nn.MultiheadAttention, which rounds differently."""
     before = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)
     try:
@@ -413,12 +424,12 @@ def _slow_attention() -> Iterator[None]:
 
 
 def difference(expected: Audio, found: Audio) -> float:
-    """The largest absolute difference, as a share of the largest expected sample (or of QUIET, if that is more)."""
+    """Largest absolute difference of two arrays of any equal shape, relative to the expected peak (QUIET at least)."""
     return float(np.abs(found - expected).max() / max(np.abs(expected).max(), QUIET))
 
 
 def _music(audio: Path | None, samples: int) -> Audio:
-    """(2, samples): the start of a file, or else a chord with a beat."""
+    """The start of a file, or a chord with a beat: (2, samples)."""
     if audio is None:
         return _chord(samples)
     try:
@@ -431,7 +442,7 @@ def _music(audio: Path | None, samples: int) -> Audio:
 
 
 def _chord(samples: int) -> Audio:
-    """Four voices with harmonics, panned apart, and a noise burst twice a second."""
+    """Four voices with harmonics at different positions, and a noise burst twice a second: (2, samples)."""
     time = np.arange(samples) / SAMPLE_RATE
     burst = np.random.default_rng(1).normal(0, 0.2, samples) * np.exp(-30 * (time % 0.5))
     sides = np.stack([burst, burst])

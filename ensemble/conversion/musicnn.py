@@ -1,8 +1,8 @@
-"""From the musicnn package to one ONNX file, without TensorFlow (Pons and Serra 2019, "musicnn").
+"""Conversion of the musicnn package to one ONNX file, without TensorFlow (Pons and Serra 2019, "musicnn").
 
-The wheel holds TensorFlow 1 checkpoints of two taggers of one architecture. The one trained on MagnaTagATune is taken:
-the other, of the Million Song Dataset, would take as long again and hardly hears more. A checkpoint is an index
-(a LevelDB table of protocol buffers) and raw numbers.
+The wheel contains TensorFlow 1 checkpoints of two taggers of the same architecture. This uses the one trained on
+MagnaTagATune; the other one (Million Song Dataset) would double the time and hardly improves detection. A checkpoint
+consists of an index (a LevelDB table of protocol buffers) and raw numbers.
 """
 
 import struct
@@ -18,9 +18,9 @@ from onnx import helper, numpy_helper
 
 CHECKPOINT = "musicnn/MTT_musicnn/"
 MELS = 96
-FRAMES, HOP = 187, 62  # a window of 3 s about every second
-EPSILON = 1e-3  # TensorFlow's default for batch normalisation, ten times ONNX's
-TEMPORAL = (128, 64, 32)  # frames that the rhythm kernels span
+FRAMES, HOP = 187, 62  # a window of 3 s about once a second
+EPSILON = 1e-3  # TensorFlow's default for batch normalisation; ONNX's is a hundredth
+TEMPORAL = (128, 64, 32)  # frames spanned by the rhythm kernels
 IR_VERSION, OPSET = 8, 17
 FLOAT = onnx.TensorProto.FLOAT
 
@@ -29,12 +29,12 @@ Weights = dict[str, Array]
 
 
 def convert(wheel: Path) -> bytes:
-    """Build the ONNX file from the wheel; the same wheel always gives the same bytes.
+    """Build the ONNX file from the wheel. The same wheel always gives the same bytes.
 
-    Input `frames` (frames, 96): the log-mel spectrogram of one recording, of FRAMES frames or more. Outputs, a row per
-    window of FRAMES that starts every HOP: `tags` (windows, 50) logits, `penultimate` (windows, 200), `mean` and `max`
-    (windows, 753) over the window. With FRAMES frames it is the published network; with more, the convolutions, nearly
-    all of the work, are shared between windows.
+    The input `frames`, (frames, 96), is the log-mel spectrogram of a recording of at least FRAMES frames. The outputs
+    have a row per window of FRAMES, one every HOP: logits `tags`, (windows, 50), `penultimate`, (windows, 200), and the
+    pooled `mean` and `max`, (windows, 753). With FRAMES frames it is the published network; with more, windows share
+    the convolutions, which are nearly all of the work.
     """
     graph = Graph()
     graph.node("Unsqueeze", ["frames", graph.constant(np.array([0, 1], np.int64))], "image")
@@ -45,7 +45,7 @@ def convert(wheel: Path) -> bytes:
 
 
 class Graph:
-    """An ONNX graph in the making."""
+    """An ONNX graph under construction."""
 
     def __init__(self) -> None:
         self.nodes: list[onnx.NodeProto] = []
@@ -53,13 +53,13 @@ class Graph:
         self.outputs: list[onnx.ValueInfoProto] = []
 
     def node(self, kind: str, inputs: list[str], target: str = "", **attributes: float | list[int]) -> str:
-        """Append an operation and return the name of what it gives."""
+        """Append an operation and return the name of its output."""
         target = target or f"{kind}_{len(self.nodes)}"
         self.nodes.append(helper.make_node(kind, inputs, [target], **cast("dict[str, Any]", attributes)))
         return target
 
     def constant(self, array: NDArray[Any]) -> str:
-        """Append weights and return their name."""
+        """Append weights of any shape and return their name."""
         name = f"constant_{len(self.constants)}"
         self.constants.append(numpy_helper.from_array(np.ascontiguousarray(array), name))
         return name
@@ -73,7 +73,7 @@ class Graph:
         self.outputs.append(helper.make_tensor_value_info(name, FLOAT, ["windows", width]))
 
     def model(self, source: str, width: int) -> bytes:
-        """The whole file, with one input (frames, width)."""
+        """Serialise the graph, with one input (frames, width)."""
         inputs = [helper.make_tensor_value_info(source, FLOAT, ["frames", width])]
         graph = helper.make_graph(self.nodes, "musicnn", inputs, self.outputs, self.constants)
         opset = helper.make_opsetid("", OPSET)
@@ -81,11 +81,11 @@ class Graph:
         return bytes(model.SerializeToString(deterministic=True))
 
 
-# The network
+# Network
 
 
 def _tagger(graph: Graph, weights: Weights) -> None:
-    """Layer by layer in the order in which TensorFlow numbered the variables."""
+    """Add the layers in the order in which TensorFlow numbered the variables."""
     net = _Layers(graph, weights)
     image = net.norm("image")
     timbral = [net.spectral(image, 3, 3) for _ in range(2)]
@@ -107,7 +107,7 @@ def _tagger(graph: Graph, weights: Weights) -> None:
 
 
 class _Layers:
-    """Takes layers from a checkpoint in turn: conv2d, conv2d_1, ..."""
+    """Adds layers whose weights come from a checkpoint in turn: conv2d, conv2d_1, ..."""
 
     def __init__(self, graph: Graph, weights: Weights) -> None:
         self.graph, self.weights = graph, weights
@@ -129,7 +129,7 @@ class _Layers:
         return self.graph.node("BatchNormalization", [source, *names], target, epsilon=EPSILON)
 
     def convolve(self, source: str) -> str:
-        """A mid-end layer: convolution, ReLU, batch normalisation; ReLU comes first, so the last can't be folded in."""
+        """A mid-end layer: convolution, ReLU, batch normalisation. ReLU comes first, so the norm can't be fused."""
         kernel, bias = self._next("conv2d", "kernel", "bias")
         # TensorFlow (time, channels, 1, out) to ONNX (out, channels, time).
         names = [self.graph.constant(part) for part in (kernel[:, :, 0, :].transpose(2, 1, 0), bias)]
@@ -137,11 +137,13 @@ class _Layers:
         return self.norm(self.graph.node("Relu", [conv]))
 
     def spectral(self, image: str, before: int, after: int) -> str:
-        """A front-end branch: the same with kernels that span bins, and the maximum over them: (1, channels, frames).
+        """A front-end branch.
 
-        The maximum of a rising function is that of its argument: so it is taken first, before ReLU and normalisation,
-        which have a fraction of the numbers left to do. A filter whose normalisation falls (gamma below 0) would need
-        the minimum instead, which is the negated maximum of the negated filter.
+        As `convolve`, with kernels that span bins, and the maximum over bins: (1, channels, frames).
+
+        The maximum of an increasing function is the function of the maximum, so the maximum is taken first and leaves a
+        fraction of the numbers to ReLU and normalisation. A filter whose normalisation decreases (gamma below 0) would
+        need the minimum, which is the negated maximum of the negated filter.
         """
         kernel, bias = self._next("conv2d", "kernel", "bias")
         sign = np.where(self._upcoming("batch_normalization", "gamma") < 0, -1, 1).astype(np.float32)
@@ -154,16 +156,26 @@ class _Layers:
         return self.norm(self.graph.node("Relu", [biased]))
 
     def dense(self, source: str, target: str = "") -> str:
-        """A fully connected layer."""
+        """A fully connected layer of the network."""
         kernel, bias = self._next("dense", "kernel", "bias")
         return self.graph.node("Gemm", [source, self.graph.constant(kernel), self.graph.constant(bias)], target)
 
 
-# The checkpoint
+# Checkpoint
 
 
 def read_checkpoint(index: bytes, data: bytes) -> Weights:
-    """Every float32 tensor of a one-shard TensorFlow checkpoint by name, the optimiser's included."""
+    """Read all float32 tensors of a one-shard TensorFlow checkpoint, the optimiser's included.
+
+    Parameters
+    ----------
+    index, data
+        Contents of the two files.
+
+    Returns
+    -------
+    float32 arrays by name, each of its own shape (as in TensorFlow).
+    """
     weights = {}
     for key, value in _table(index):
         entry = decode(value)
@@ -175,7 +187,7 @@ def read_checkpoint(index: bytes, data: bytes) -> Weights:
 
 
 def _table(file: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """(key, value) pairs of a LevelDB table: the footer names the index block, which names the data blocks."""
+    """(key, value) pairs of a LevelDB table. The footer names the index block, which names the data blocks."""
     _, at = _handle(file, len(file) - 48)
     index, _ = _handle(file, at)
     for _, handle in _block(file, *index):
@@ -183,14 +195,14 @@ def _table(file: bytes) -> Iterator[tuple[bytes, bytes]]:
 
 
 def _handle(file: bytes, at: int) -> tuple[tuple[int, int], int]:
-    """(offset, size) of a block, and where reading stopped."""
+    """(offset, size) of a block, and the position after them."""
     offset, at = _varint(file, at)
     size, at = _varint(file, at)
     return (offset, size), at
 
 
 def _block(file: bytes, offset: int, size: int) -> Iterator[tuple[bytes, bytes]]:
-    """Entries of an uncompressed block; each key repeats so many bytes of the one before."""
+    """Entries of an uncompressed block. Each key shares a prefix with the previous one."""
     block = file[offset : offset + size]
     (restarts,) = struct.unpack_from("<I", block, size - 4)
     key, at = b"", 0
@@ -205,7 +217,7 @@ def _block(file: bytes, offset: int, size: int) -> Iterator[tuple[bytes, bytes]]
 
 
 def decode(message: bytes) -> dict[int, list[Any]]:
-    """A protocol buffer: values by field number, integers or the bytes of strings and messages."""
+    """Decode a protocol buffer: lists of values by field number, integers or the bytes of strings and messages."""
     fields: dict[int, list[Any]] = {}
     at = 0
     while at < len(message):
@@ -222,7 +234,7 @@ def decode(message: bytes) -> dict[int, list[Any]]:
 
 
 def _varint(data: bytes, at: int) -> tuple[int, int]:
-    """A number in seven-bit groups, least significant first, and where it ended."""
+    """A number in groups of seven bits, least significant first, and the position after it."""
     value = shift = 0
     while True:
         byte = data[at]

@@ -1,1 +1,1 @@
-"""How well models separate, measured on songs whose stems are known."""
+"""Measures separation quality on songs whose stems are known."""

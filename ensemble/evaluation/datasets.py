@@ -1,4 +1,4 @@
-"""Multitracks on disk as songs: a mixture and its true stems, in the project's own names."""
+"""Multitrack data sets as songs: a mixture and its true stems, under the project's own stem names."""
 
 import json
 import re
@@ -13,37 +13,39 @@ import soxr
 
 from ensemble.errors import InvalidAudio, InvalidOption
 from ensemble.registry import STEMS
-from ensemble.stft import Audio
+from ensemble.stft import SAMPLE_RATE, Audio
 
-SAMPLE_RATE = 44_100  # Hz
-WHOLE = ("accompaniment", "rest")  # all but vocals; all without a stem of its own
+WHOLE = ("accompaniment", "rest")  # everything but vocals; everything without a stem of its own
 SUFFIXES = (".wav", ".flac")
 
 Files = dict[str, list[Path]]
-"""The files that sum to a stem, by stem."""
+"""By stem, the files that sum to it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Song:
-    """Where a song's audio lies. mixture is None where the mixture is the sum of the stems."""
+    """Files of a song. mixture is None where the mixture is the sum of the stems."""
 
     name: str
     mixture: Path | None
     files: Files
 
     def load(self) -> tuple[Audio, dict[str, Audio]]:
-        """Mixture and stems, all (2, samples) float32 at RATE. Raises InvalidAudio."""
+        """Read the mixture and the stems by name, each (2, samples) float32 at SAMPLE_RATE. Raises InvalidAudio."""
         stems = {stem: mix([read(path) for path in paths]) for stem, paths in self.files.items()}
         mixture = mix(list(stems.values())) if self.mixture is None else read(self.mixture)
         return mixture, {stem: fit(audio, mixture.shape[-1]) for stem, audio in stems.items()}
 
 
 def read(path: Path) -> Audio:
-    """(2, samples) float32 at RATE; mono is doubled. Raises InvalidAudio, naming the file."""
+    """Read a sound file as (2, samples) float32 at SAMPLE_RATE. Mono is copied to both channels.
+
+    Raises InvalidAudio, naming the file.
+    """
     try:
         audio, rate = soundfile.read(path, dtype="float32", always_2d=True)
     except (soundfile.LibsndfileError, OSError) as error:
-        raise InvalidAudio(f"{path} could not be read: {error}. Replace it by a WAV or FLAC file.") from error
+        raise InvalidAudio(f"{path} could not be read: {error}. Replace it with a WAV or FLAC file.") from error
     if audio.shape[1] > 2 or not len(audio):
         raise InvalidAudio(
             f"{path} has {audio.shape[1]} channels and {len(audio)} samples. Give a stereo or mono file."
@@ -53,19 +55,19 @@ def read(path: Path) -> Audio:
 
 
 def mix(parts: list[Audio]) -> Audio:
-    """Sum of signals, as long as the longest."""
+    """Sum signals, each (channels, samples) float32, zero-padded to the longest."""
     samples = max(part.shape[-1] for part in parts)
     summed: Audio = np.sum([fit(part, samples) for part in parts], axis=0, dtype=np.float32)
     return summed
 
 
 def fit(audio: Audio, samples: int) -> Audio:
-    """Cut at the end, or filled up with silence, to so many samples."""
+    """Cut or zero-pad a signal, (channels, n), at its end to (channels, samples)."""
     return np.pad(audio[:, :samples], ((0, 0), (0, max(0, samples - audio.shape[-1]))))
 
 
 def songs(directory: Path, dataset: str) -> list[Song]:
-    """Every song of a dataset in order of name. Raises InvalidOption: no such folder, no song in it."""
+    """List the songs of a data set by name. Raises InvalidOption if the folder is missing or contains none."""
     if not directory.is_dir():
         raise InvalidOption(f"There is no folder {directory}.")
     found = sorted(DATASETS[dataset](directory), key=lambda song: song.name)
@@ -79,7 +81,7 @@ def _folder(directory: Path) -> Iterable[Song]:
 
 
 def _musdb18hq(directory: Path) -> Iterable[Song]:
-    """The test part if both parts are there: networks have seen the other."""
+    """Songs of the test part if there is one: networks were trained on the other part."""
     part = directory / "test" if (directory / "test").is_dir() else directory
     return _folder(part)
 
@@ -91,7 +93,7 @@ def _song(folder: Path, name: str) -> Song | None:
 
 
 def _moisesdb(directory: Path) -> Iterable[Song]:
-    """data.json lists stems, each with the tracks that sum to it; there is no file of the mixture."""
+    """Songs whose data.json lists stems, each with the tracks that sum to it. There is no file of the mixture."""
     for description in directory.rglob("data.json"):
         files: Files = defaultdict(list)
         for stem in json.loads(description.read_text(encoding="utf-8"))["stems"]:
@@ -102,9 +104,9 @@ def _moisesdb(directory: Path) -> Iterable[Song]:
 
 
 def _medleydb(directory: Path) -> Iterable[Song]:
-    """NAME_METADATA.yaml names the instrument of each NAME_STEM_nn.wav.
+    """Songs whose NAME_METADATA.yaml names the instrument of each NAME_STEM_nn.wav.
 
-    The mixture is the sum of the stems: NAME_MIX.wav was mastered and is not.
+    The mixture is the sum of the stems, not the mastered NAME_MIX.wav.
     """
     for description in directory.rglob("*_METADATA.yaml"):
         name = description.name.removesuffix("_METADATA.yaml")
@@ -115,7 +117,7 @@ def _medleydb(directory: Path) -> Iterable[Song]:
 
 
 def _medleydb_stems(metadata: str) -> Iterable[tuple[str, str]]:
-    """(stem, file name) of each entry S01, S02, ..., whose own keys are indented by four."""
+    """(stem, file name) of each entry S01, S02, ..., whose keys are indented by four."""
     for entry in re.split(r"^  S\d+:", metadata, flags=re.MULTILINE)[1:]:
         keys = dict(re.findall(r"^    (filename|instrument): *(.+?) *$", entry, flags=re.MULTILINE))
         yield stem_of(keys["instrument"]), keys["filename"]
@@ -128,11 +130,11 @@ INSTRUMENTS = {
     "guitar": r"guitar",
     "piano": r"piano",
 }
-"""What is searched in an instrument's name, in this order but for the exceptions in stem_of."""
+"""Patterns for an instrument's name, tried in this order; stem_of has exceptions."""
 
 
 def stem_of(instrument: str) -> str:
-    """Our stem for one of MedleyDB's instruments."""
+    """Map one of MedleyDB's instruments to a stem."""
     if re.search(r"bass (clarinet|trombone|flute)|brass", instrument):
         return "other"
     return next((stem for stem, words in INSTRUMENTS.items() if re.search(words, instrument)), "other")

@@ -1,9 +1,9 @@
-"""The evidence: separate songs whose stems are known and say in numbers how good the answer is.
+"""Separate songs whose stems are known and measure the result.
 
-mean.sdr and mean.sir are means over vocals, drums, bass and other of each stem's mean over songs, of the SDR over the
-whole song and the SIR by projection on the true stems. The figures of BSS Eval v4 (bss_sdr, ...) are, as usual,
-medians over seconds in a song and medians over songs. "guitar in other" is what doing nothing is worth: the undivided
-`other`, held against the true guitar.
+mean.sdr and mean.sir average over vocals, drums, bass and other each stem's mean over songs: of the SDR over the whole
+song, and of the SIR by projection onto the true stems. BSS Eval v4 figures (bss_sdr, ...) are, as usual, medians over
+seconds within a song and medians over songs. "guitar in other" is the baseline of not dividing: all of `other`,
+compared with the true guitar.
 """
 
 import argparse
@@ -27,18 +27,18 @@ from ensemble.blend import split
 from ensemble.errors import InvalidOption
 from ensemble.evaluation import wiener
 from ensemble.evaluation.datasets import DATASETS, WHOLE, Song, songs
-from ensemble.evaluation.metrics import BSS_EVAL, Real, Truth, decibels, leakage
+from ensemble.evaluation.metrics import BSS_EVAL, Real, Truth, leakage, ratio_db
 from ensemble.networks.demucs import Level
 from ensemble.registry import RESIDUAL, STEMS, Ensemble
 from ensemble.separator import Separator, finish
 from ensemble.stft import Audio, istft, stft
 
-RAW = "raw"  # the blend of the networks' answers, the sum not restored
-MASKS = "masks"  # power masks on the mixture, and with it the mixture's phase
-EM = "em"  # the textbook: the multichannel Wiener filter rebuilds every stem from the mixture
+RAW = "raw"  # the blended estimates, which don't sum to the mixture
+MASKS = "masks"  # power masks applied to the mixture, which use its phase
+EM = "em"  # the textbook's multichannel Wiener filter, applied to the mixture
 BLEEDS = (RAW, MASKS, EM, *registry.bleeds())
 FOUR = ("vocals", "drums", "bass", "other")
-SPLIT = ("guitar", "piano")  # belong to `other` where a model doesn't know them
+SPLIT = ("guitar", "piano")  # part of `other` for models without these stems
 LEFT = {stem: f"{stem} in other" for stem in SPLIT}
 SCORED = (*STEMS, *LEFT.values(), *WHOLE)
 FIGURES = ("sdr", "sir", "si_sdr", "bleed", "leakage", *(f"bss_{name}" for name in BSS_EVAL))
@@ -46,14 +46,14 @@ MEDIANS = tuple(name for name in FIGURES if name.startswith("bss_"))
 
 Stems = dict[str, Audio]
 Scores = dict[str, dict[str, float | None]]
-"""Figures by stem; null_db stands under "sum"."""
+"""Figures by stem; null_db is filed under "sum"."""
 Results = dict[str, dict[str, Scores]]
-"""By label of the system, by song."""
+"""Scores by label of the system, then by song."""
 
 
 @dataclass(frozen=True, slots=True)
 class System:
-    """What is measured: a preset or a single model, with a bleed setting, and with what is experimental or without."""
+    """A system to measure: a preset or a single model, a bleed setting, and whether experimental models run."""
 
     name: str
     bleed: str
@@ -61,12 +61,12 @@ class System:
 
     @property
     def label(self) -> str:
-        """How tables and files call it."""
+        """Name in tables and files."""
         return f"{self.name}/{self.bleed}"
 
     @property
     def recipe(self) -> dict[str, Any]:
-        """Weights, checksums and settings; a song scored with another recipe is scored anew."""
+        """Weights, checksums and settings. A song scored with another recipe is scored anew."""
         row = preset(self.name)
         weights = {**row.members, "split": row.split, "stems": wanted(self.name, experimental=self.experimental)}
         checksums = {name: registry.model(name).sha256 for name in {**row.members, **row.split}}
@@ -76,7 +76,7 @@ class System:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Describe the command `evaluate`."""
+    """Add the arguments of the command `evaluate`."""
     parser.add_argument("directory", type=Path, metavar="DIR", help="folder of songs")
     parser.add_argument("--dataset", choices=DATASETS, default="folder", help="how DIR is laid out (default: folder)")
     parser.add_argument("--models", nargs="+", default=["default"], metavar="NAME", help="presets or single models")
@@ -86,19 +86,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         choices=BLEEDS,
         help=f"bleed settings to compare (default: {registry.DEFAULT_BLEED} for presets, {RAW} for single models)",
     )
-    parser.add_argument("--experimental", action="store_true", help="with the stems of experimental models")
-    parser.add_argument("--jobs", type=int, default=1, metavar="N", help="songs at a time, each in its own process")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write figures here; finished songs in it are kept")
-    parser.add_argument("--csv", type=Path, metavar="FILE", help="write a row per song, system and stem")
+    parser.add_argument("--experimental", action="store_true", help="include the stems of experimental models")
+    parser.add_argument("--jobs", type=int, default=1, metavar="N", help="songs to process in parallel (default: 1)")
+    parser.add_argument(
+        "--json", type=Path, metavar="FILE", help="write figures to FILE; songs that it already holds are skipped"
+    )
+    parser.add_argument("--csv", type=Path, metavar="FILE", help="write one row per song, system and stem to FILE")
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Evaluate, write the files and show the table. Raises SeparationError."""
+    """Evaluate, write the files and print the table. Raises SeparationError."""
     systems = systems_of(arguments.models, arguments.bleed, experimental=arguments.experimental)
     listed = songs(arguments.directory, arguments.dataset)
     names = [song.name for song in listed]
     results = load_results(arguments.json, systems)
-    todo = [(song, missing) for song in listed if (missing := _missing(song, systems, results))]
+    todo = [(song, [system for system in systems if song.name not in results[system.label]]) for song in listed]
+    todo = [(song, missing) for song, missing in todo if missing]
     for song, scores in tqdm(score_all(todo, arguments.jobs), total=len(todo), unit="song", disable=None):
         for label, figures in scores.items():
             results[label][song] = figures
@@ -109,12 +112,11 @@ def run(arguments: argparse.Namespace) -> None:
     print(table(content))
 
 
-def _missing(song: Song, systems: Sequence[System], results: Results) -> list[System]:
-    return [system for system in systems if song.name not in results[system.label]]
-
-
 def systems_of(names: Sequence[str], bleeds: Sequence[str] | None, *, experimental: bool = False) -> list[System]:
-    """Every name with every bleed setting. Raises InvalidOption for a name that is neither preset nor model."""
+    """All combinations of names and bleed settings.
+
+    Raises InvalidOption for a name that is neither preset nor model.
+    """
     chosen = {name: bleeds or [RAW if _is_model(name) else registry.DEFAULT_BLEED] for name in names}
     return [System(name, bleed, experimental) for name, some in chosen.items() for bleed in some]
 
@@ -127,21 +129,34 @@ def _is_model(name: str) -> bool:
 
 
 def preset(name: str) -> Ensemble:
-    """A preset, or one model as a preset of its own."""
+    """A preset, or a single model as a preset of its own."""
     if _is_model(name):
         return Ensemble(name, name, {name: dict.fromkeys(registry.model(name).stems, 1.0)})
     return registry.ensemble(name)
 
 
 def wanted(name: str, *, experimental: bool) -> list[str]:
-    """The stems that are separated."""
+    """The stems that the system separates."""
     return registry.stems_of(preset(name), experimental=experimental)
 
 
 def separator(name: str, bleeds: Sequence[str], *, experimental: bool = False) -> Callable[[Audio], dict[str, Stems]]:
-    """A function from a mixture (2, samples) to the stems of each bleed setting; the networks run once for all.
+    """Build a function that separates a whole song once and applies several bleed settings.
 
-    Filters are applied segment by segment, as when a song is separated for a listener.
+    Filters run segment by segment, as in the service.
+
+    Parameters
+    ----------
+    name
+        A preset or a single model.
+    bleeds
+        Bleed settings, RAW, MASKS and EM included.
+    experimental
+        Whether experimental models run.
+
+    Returns
+    -------
+    A function from a mixture, (2, samples) float32, to the stems by bleed setting and name, each (2, samples) float32.
     """
 
     def separate(mixture: Audio) -> dict[str, Stems]:
@@ -162,7 +177,21 @@ def separator(name: str, bleeds: Sequence[str], *, experimental: bool = False) -
 
 
 def after(mixture: Audio, estimates: Audio, bleed: str) -> Audio:
-    """Estimates (sources, channels, samples) after a bleed setting, which may put a residual behind them."""
+    """Apply a bleed setting to estimates.
+
+    Parameters
+    ----------
+    mixture
+        (channels, samples) float32.
+    estimates
+        (sources, channels, samples) float32.
+    bleed
+        A bleed setting, RAW, MASKS or EM.
+
+    Returns
+    -------
+    (sources, channels, samples) float32, with a residual as one more source if the setting filters.
+    """
     if bleed == RAW:
         return estimates
     if bleed == MASKS:
@@ -174,7 +203,7 @@ def after(mixture: Audio, estimates: Audio, bleed: str) -> Audio:
 
 
 def _with_residual(sources: int, stems: Audio) -> Audio:
-    """A residual of nothing behind stems that have none, so that all settings have the same shape."""
+    """Append a silent residual to stems that have none, so that all settings have the same shape."""
     missing = sources + 1 - len(stems)
     return np.concatenate([stems, np.zeros((missing, *stems.shape[1:]), np.float32)])
 
@@ -187,7 +216,7 @@ def _read(audio: Audio, start: int, stop: int) -> Audio:
 
 
 def score_song(song: Song, systems: Sequence[System]) -> dict[str, Scores]:
-    """Figures by label of every system."""
+    """Separate a song with all systems; returns figures by label."""
     mixture, truth = song.load()
     results: dict[str, Scores] = {}
     truths: dict[tuple[str, ...], Truth] = {}
@@ -200,7 +229,10 @@ def score_song(song: Song, systems: Sequence[System]) -> dict[str, Scores]:
 
 
 def left(truth: Stems, stems: Stems) -> Scores:
-    """Figures of doing nothing about guitar and piano: all of `other`, taken as each of them."""
+    """Score the baseline of not dividing `other`: all of it, taken for the guitar and for the piano.
+
+    truth, stems: (2, samples) float32 by name. Returns figures by baseline.
+    """
     true = {stem: audio for stem, audio in truth.items() if audio.any()}
     if "other" not in stems or true.keys().isdisjoint(LEFT):
         return {}
@@ -211,11 +243,22 @@ def left(truth: Stems, stems: Stems) -> Scores:
 
 
 def targets(truth: Stems, stems: Sequence[str]) -> Stems:
-    """The true stems that a model's answer can be held against.
+    """The true stems that a model's answer can be compared with.
 
-    A model that doesn't know guitar or piano has them in `other`. Beside an accompaniment or a `rest`, which hold what
-    wasn't recorded apart, a stem can only be scored if the model knows all that were; what they stand for is then the
-    sum of the model's others. A true stem that a model has no answer for is left out.
+    A model that doesn't separate guitar or piano has them in `other`. Next to an accompaniment or a `rest`, which
+    contain what was not recorded separately, a stem can only be scored if the model separates all that were; these two
+    are then compared with the sum of the model's other stems. A true stem without an answer is left out.
+
+    Parameters
+    ----------
+    truth
+        (2, samples) float32 by stem.
+    stems
+        Names of the stems that the model separates.
+
+    Returns
+    -------
+    (2, samples) float32 by stem.
     """
     whole = [stem for stem in WHOLE if stem in truth]
     merged = {stem: audio for stem, audio in truth.items() if stem not in SPLIT or stem in stems}
@@ -228,7 +271,21 @@ def targets(truth: Stems, stems: Sequence[str]) -> Stems:
 
 
 def score(mixture: Audio, true: Stems, stems: Stems, truths: dict[tuple[str, ...], Truth]) -> Scores:
-    """Figures of every true stem, and null_db. truths keeps what is costly for the next system with the same stems."""
+    """Score the stems of one song.
+
+    Parameters
+    ----------
+    mixture
+        (2, samples) float32.
+    true, stems
+        The true stems and the separated ones, (2, samples) float32 by name.
+    truths
+        A cache: costly statistics of the true stems, for the next system with the same stems.
+
+    Returns
+    -------
+    Figures in dB by true stem, and null_db under "sum".
+    """
     answers = {stem: _answer(stem, true, stems) for stem in true}
     scores: Scores = {"sum": {"null_db": null_db(mixture, stems)}}
     for stem, answer in answers.items():
@@ -250,7 +307,7 @@ def _figures(truth: Truth, estimates: Audio) -> list[dict[str, float | None]]:
 
 
 def _answer(stem: str, true: Stems, stems: Stems) -> Audio:
-    """What a system says of a true stem; for accompaniment and rest, the sum of all it says of no other."""
+    """The system's answer for a true stem; for accompaniment and rest, the sum of its stems without a true one."""
     if stem in stems:
         return stems[stem]
     audio: Audio = np.sum([answer for name, answer in stems.items() if name not in (*true, RESIDUAL)], axis=0)
@@ -258,23 +315,36 @@ def _answer(stem: str, true: Stems, stems: Stems) -> Audio:
 
 
 def null_db(mixture: Audio, stems: Stems) -> float:
-    """Energy that all stems, the residual being one, miss of the mixture, against the mixture's."""
+    """Energy of the mixture minus all stems, the residual included, relative to the mixture's.
+
+    Parameters
+    ----------
+    mixture
+        (2, samples) float32.
+    stems
+        (2, samples) float32 by name.
+
+    Returns
+    -------
+    A ratio of energies in dB.
+
+    """
     missed = mixture - np.sum(list(stems.values()), axis=0, dtype=np.float64)
-    return float(decibels((missed**2).sum(), (mixture.astype(np.float64) ** 2).sum()))
+    return float(ratio_db((missed**2).sum(), (mixture.astype(np.float64) ** 2).sum()))
 
 
 def _medians(values: Real) -> Real:
-    """Per stem over the windows that could be scored; NaN where there are none."""
+    """Medians over the windows that could be scored, per stem; NaN where there are none."""
     return np.array([np.median(kept) if len(kept := row[~np.isnan(row)]) else np.nan for row in values])
 
 
 def _plain(value: float) -> float | None:
-    """JSON has no NaN."""
+    """Round a figure for JSON, which has no NaN."""
     return round(float(value), 6) if np.isfinite(value) else None
 
 
 def score_all(todo: list[tuple[Song, list[System]]], jobs: int) -> Iterator[tuple[str, dict[str, Scores]]]:
-    """Yield songs as they are finished."""
+    """Score songs in up to `jobs` processes; yields them as they finish."""
     if jobs <= 1:
         yield from ((song.name, score_song(song, systems)) for song, systems in todo)
         return
@@ -287,7 +357,7 @@ def score_all(todo: list[tuple[Song, list[System]]], jobs: int) -> Iterator[tupl
 
 
 def load_results(path: Path | None, systems: Sequence[System]) -> Results:
-    """Songs that an earlier run finished with the same recipes. Raises InvalidOption for a file of another kind."""
+    """Load songs that an earlier run scored with the same recipes. Raises InvalidOption for a file of another kind."""
     results: Results = {system.label: {} for system in systems}
     if path is None or not path.exists():
         return results
@@ -303,7 +373,7 @@ def load_results(path: Path | None, systems: Sequence[System]) -> Results:
 
 
 def report(systems: Sequence[System], results: Results, names: Sequence[str]) -> dict[str, Any]:
-    """What goes to JSON: mean, stems and songs of the first system, and the same of every system by label."""
+    """The content of the JSON file: figures of the first system, and those of all systems by label."""
     columns = {
         system.label: summary({name: results[system.label][name] for name in names if name in results[system.label]})
         | {"recipe": system.recipe}
@@ -337,7 +407,7 @@ def _median(values: Sequence[float | None]) -> float | None:
 
 
 def write_json(path: Path | None, content: dict[str, Any]) -> None:
-    """Replace the file at once, so that a stop in between leaves the earlier one."""
+    """Replace the file atomically, so that an interrupted run leaves the earlier one."""
     if path is None:
         return
     part = path.with_name(f".{path.name}.part")
@@ -346,7 +416,7 @@ def write_json(path: Path | None, content: dict[str, Any]) -> None:
 
 
 def write_csv(path: Path | None, content: dict[str, Any]) -> None:
-    """A row per song, system and stem."""
+    """Write one row per song, system and stem."""
     if path is None:
         return
     with path.open("w", newline="", encoding="utf-8") as file:
@@ -359,7 +429,7 @@ def write_csv(path: Path | None, content: dict[str, Any]) -> None:
 
 
 def table(content: dict[str, Any]) -> str:
-    """For the terminal: a row per stem of each system, and its mean."""
+    """Format the figures for the terminal: one row per system and stem, and each system's mean."""
     lines = [f"{'system':24}{'stem':17}" + "".join(f"{name:>9}" for name in FIGURES)]
     for label, column in content["systems"].items():
         lines += [_line(label, stem, figures) for stem, figures in column["stems"].items()]

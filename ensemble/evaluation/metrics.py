@@ -1,9 +1,9 @@
-"""How close an estimate is to the truth: BSS Eval v4 and plainer figures, all in dB. Pure functions on arrays.
+"""Distances between estimated and true stems, in dB: BSS Eval v4 and simpler measures. Pure functions on arrays.
 
-BSS Eval v4 (Stöter, Liutkus and Ito 2018, after Vincent et al. 2006) explains an estimate by true stems that went
-through filters of TAPS taps, fitted once a song, and measures what is left in windows of a second. Everything is
-computed from spectra: correlations by the fast Fourier transform in blocks, energies by Parseval's theorem, one
-factorisation a song for all stems and all systems.
+BSS Eval v4 (Stöter, Liutkus and Ito 2018, after Vincent et al. 2006) explains an estimate by true stems passed through
+filters of TAPS taps, which are fitted once per song, and measures the remainder in windows of one second. Everything is
+computed from spectra: correlations block by block with the fast Fourier transform, energies by Parseval's theorem, and
+one factorisation per song serves all stems and systems.
 """
 
 from collections.abc import Iterator
@@ -14,24 +14,28 @@ import scipy.fft
 import scipy.linalg
 from numpy.typing import NDArray
 
-from ensemble.stft import Audio
+from ensemble.levels import decibels
+from ensemble.stft import SAMPLE_RATE, Audio
 
 Real = NDArray[np.float64]
 Complex = NDArray[np.complex128]
 
 TAPS = 512  # of the distortion filters
-WINDOW = HOP = 44_100  # samples of a BSS Eval window and from one to the next
+WINDOW = HOP = SAMPLE_RATE  # samples of a BSS Eval window, and between the starts of two
 BLOCK = 1 << 16  # samples of a transform when correlations are summed up
-FRAME = 4_410  # samples of a frame in which a true stem sounds or is silent
+FRAME = 4_410  # samples of a frame for leakage
 SILENCE = 1e-6  # mean square (-60 dB) below which a true stem counts as silent
-QUIET_FRAMES = 10  # a second of silence at least, or leakage isn't measured
-TINY = 1e-20  # energy that turns a perfect answer into 200 dB or more instead of infinity
+QUIET_FRAMES = 10  # leakage needs at least one second of silence
+ENERGY_FLOOR = 1e-20  # limits a perfect score to 200 dB or more, instead of infinity
 
 BSS_EVAL = ("sdr", "isr", "sir", "sar")
 
 
 class Truth:
-    """The true stems of a song, (stems, channels, samples), none of them silent, against which any system is scored."""
+    """The true stems of a song, against which any system is scored.
+
+    stems: (stems, channels, samples), none of them silent.
+    """
 
     def __init__(self, stems: Audio) -> None:
         self.stems = stems.astype(np.float64)
@@ -39,7 +43,17 @@ class Truth:
         self._flat = self.stems.reshape(-1, self.samples)
 
     def bss_eval(self, estimates: Audio) -> dict[str, Real]:
-        """Estimates of the same shape to the four ratios, each (stems, windows); NaN where anything is silent."""
+        """BSS Eval v4 ratios per window.
+
+        Parameters
+        ----------
+        estimates
+            (stems, channels, samples), in the order of the true stems.
+
+        Returns
+        -------
+        By name in BSS_EVAL: (stems, windows) float64 in dB, NaN for windows in which any signal is silent.
+        """
         size = min(WINDOW, self.samples)
         points = scipy.fft.next_fast_len(size + TAPS - 1, real=True)
         own, every = (scipy.fft.rfft(taps, points) for taps in self._filters(estimates))
@@ -54,9 +68,9 @@ class Truth:
         return dict(zip(BSS_EVAL, ratios, strict=True))
 
     def _filters(self, estimates: Audio) -> tuple[Real, Real]:
-        """Filters that explain estimates by their own stem and by every stem.
+        """Filters that explain the estimates by their own stem, and by all stems.
 
-        Shapes (stems, channels in, channels out, TAPS) and (stems estimated, stems * channels in, channels out, TAPS).
+        Shapes: (stems, channels in, channels out, TAPS) and (stems estimated, stems * channels in, channels out, TAPS).
         """
         flat = estimates.reshape(-1, self.samples)
         right = lagged(self._flat, flat).transpose(0, 2, 1).reshape(-1, len(flat))
@@ -72,7 +86,10 @@ class Truth:
 
     @cached_property
     def _gram(self) -> Real:
-        """Inner products of all delayed stems: (stems * channels * TAPS) squared, of Toeplitz blocks."""
+        """Inner products of all delayed stems.
+
+        A square matrix of stems * channels * TAPS rows, made of Toeplitz blocks.
+        """
         r = lagged(self._flat, self._flat)
         count = len(r)
         return np.block([[scipy.linalg.toeplitz(r[p, q], r[q, p]) for q in range(count)] for p in range(count)])
@@ -82,17 +99,28 @@ class Truth:
         return _factor(self._gram)
 
     def project(self, estimates: Audio) -> Real:
-        """Least-squares gains: estimate i is nearest to the sum over j of result[i, j] * stem j. (stems, stems)."""
+        """Project estimates, (stems, channels, samples), onto the true stems by least squares.
+
+        Returns (stems, stems) float64: estimate i is closest to the sum over j of result[i, j] * stem j.
+        """
         true, estimate = (signals.reshape(len(signals), -1).astype(np.float64) for signals in (self.stems, estimates))
         gains: Real = scipy.linalg.lstsq(true @ true.T, true @ estimate.T)[0].T
         return gains
 
     def global_figures(self, estimates: Audio) -> dict[str, Real]:
-        """Figures over the whole song, each (stems,).
+        """Figures over the whole song.
 
-        sdr: the true stem against all that differs from it. si_sdr: the same, the level being free. sir: by
-        projection on the true stems, the part that is the own stem against the part that is others. bleed: that
-        part of others against the own true stem.
+        sdr: the true stem against the error. si_sdr: the same at the best level. sir: by projection onto the true
+        stems, the stem's own part against the part of the others. bleed: that part of the others against the true stem.
+
+        Parameters
+        ----------
+        estimates
+            (stems, channels, samples), in the order of the true stems.
+
+        Returns
+        -------
+        By name: (stems,) float64 in dB.
         """
         gains = self.project(estimates)
         energy = (self.stems**2).sum(axis=(1, 2))
@@ -102,32 +130,51 @@ class Truth:
         scale = (self.stems * estimates).sum(axis=(1, 2)) / energy
         scaled_error = ((estimates - scale[:, None, None] * self.stems) ** 2).sum(axis=(1, 2))
         return {
-            "sdr": decibels(energy, error),
-            "sir": decibels(np.diag(gains) ** 2 * energy, bleed),
-            "si_sdr": decibels(scale**2 * energy, scaled_error),
-            "bleed": decibels(bleed, energy),
+            "sdr": ratio_db(energy, error),
+            "sir": ratio_db(np.diag(gains) ** 2 * energy, bleed),
+            "si_sdr": ratio_db(scale**2 * energy, scaled_error),
+            "bleed": ratio_db(bleed, energy),
         }
 
 
 def leakage(mixture: Audio, true: Audio, estimate: Audio) -> float | None:
-    """Level of an estimate while its true stem is silent, against the mixture at those times; None: never silent.
+    """Level of an estimate while its true stem is silent, relative to the mixture at those times.
 
-    All (channels, samples).
+    Parameters
+    ----------
+    mixture, true, estimate
+        (channels, samples).
+
+    Returns
+    -------
+    dB, or None if the stem is silent for less than a second while the mixture is not.
     """
     powers = [_frame_power(signal) for signal in (mixture, true, estimate)]
     silent = (powers[1] < SILENCE) & (powers[0] >= SILENCE)
     if silent.sum() < QUIET_FRAMES:
         return None
-    return float(decibels(powers[2][silent].sum(), powers[0][silent].sum()))
+    return float(ratio_db(powers[2][silent].sum(), powers[0][silent].sum()))
 
 
-def decibels(signal: Real | float, noise: Real | float) -> Real:
-    """Ratio of two energies in dB, never infinite."""
-    return np.asarray(10 * np.log10((signal + TINY) / (noise + TINY)))
+def ratio_db(signal: Real | float, noise: Real | float) -> Real:
+    """Ratio of two energies, of any equal shape (or scalars), as float64 in dB; always finite."""
+    return np.asarray(decibels((signal + ENERGY_FLOOR) / (noise + ENERGY_FLOOR)), np.float64)
 
 
 def lagged(first: Real, second: Audio | Real) -> Real:
-    """Sums over n of first[p, n] * second[q, n + lag], as (p, q, lag), lag from 0 to TAPS - 1."""
+    """Cross-correlations at lags 0 to TAPS - 1.
+
+    Parameters
+    ----------
+    first
+        (p, samples) float64.
+    second
+        (q, samples).
+
+    Returns
+    -------
+    (p, q, TAPS) float64: sums over n of first[p, n] * second[q, n + lag].
+    """
     points = BLOCK // 2 + 1
     spectrum = np.zeros((len(first), len(second), points), np.complex128)
     for a, b in _blocks(first, second):
@@ -136,7 +183,7 @@ def lagged(first: Real, second: Audio | Real) -> Real:
 
 
 def _blocks(first: Real, second: Audio | Real) -> Iterator[tuple[Complex, Complex]]:
-    """Spectra of adjoining parts of `first`, and of parts of `second` that reach TAPS - 1 samples further."""
+    """Spectra of adjoining blocks of `first`, and of blocks of `second` that reach TAPS - 1 samples further."""
     size = BLOCK - TAPS + 1
     for start in range(0, first.shape[-1], size):
         yield (
@@ -146,10 +193,10 @@ def _blocks(first: Real, second: Audio | Real) -> Iterator[tuple[Complex, Comple
 
 
 def _factor(gram: Real) -> tuple[Real, bool]:
-    """Cholesky factor of a matrix that may be singular (a mono stem, a silent channel).
+    """Cholesky factor of a matrix that may be singular (mono stems, silent channels).
 
-    A white floor is raised only as far as it must be: it keeps directions that hold no energy, and so explain
-    nothing, from being divided by zero.
+    White noise is added, only as much as needed, so that directions without energy, which explain nothing, cause no
+    division by zero.
     """
     floor = float(np.finfo(np.float64).eps)
     while True:
@@ -160,7 +207,7 @@ def _factor(gram: Real) -> tuple[Real, bool]:
 
 
 def _ratios(true: Complex, estimate: Complex, own: Complex, every: Complex, points: int) -> Real:
-    """The four ratios of a window from spectra; true and estimate (stems, channels, bins). Returns (4, stems)."""
+    """The four ratios of one window, (4, stems), from spectra: true and estimate are (stems, channels, bins)."""
     by_own = np.einsum("jdf,jdcf->jcf", true, own)
     by_every = np.einsum("pf,jpcf->jcf", true.reshape(-1, true.shape[-1]), every)
     pairs = (
@@ -169,11 +216,11 @@ def _ratios(true: Complex, estimate: Complex, own: Complex, every: Complex, poin
         (by_own, by_every - by_own),
         (by_every, estimate - by_every),
     )
-    return np.stack([decibels(_energy(signal, points), _energy(noise, points)) for signal, noise in pairs])
+    return np.stack([ratio_db(_energy(signal, points), _energy(noise, points)) for signal, noise in pairs])
 
 
 def _energy(spectrum: Complex, points: int) -> Real:
-    """Energy per stem of (stems, channels, bins) half spectra of so many points (Parseval)."""
+    """Energy per stem of half spectra, (stems, channels, bins), of `points` points, by Parseval's theorem."""
     power = (spectrum.real**2 + spectrum.imag**2).sum(axis=1)
     mirrored = power[:, 1 : (points + 1) // 2].sum(axis=-1)
     energy: Real = (power.sum(axis=-1) + mirrored) / points
@@ -181,12 +228,12 @@ def _energy(spectrum: Complex, points: int) -> Real:
 
 
 def _sounds(signals: Audio | Real) -> bool:
-    """Whether every signal of (stems, channels, samples) holds anything."""
+    """Whether none of the signals, (stems, channels, samples), is silent."""
     return bool(signals.any(axis=(1, 2)).all())
 
 
 def _frame_power(signal: Audio) -> Real:
-    """Mean square per whole frame of (channels, samples)."""
+    """Mean square of each complete frame of (channels, samples)."""
     whole = signal.shape[-1] // FRAME * FRAME
     power: Real = np.square(signal[:, :whole], dtype=np.float64).reshape(len(signal), -1, FRAME).mean(axis=(0, 2))
     return power

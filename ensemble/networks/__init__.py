@@ -1,1 +1,1 @@
-"""The networks, and the one door to ONNX Runtime."""
+"""The separation networks, and the only access to ONNX Runtime."""

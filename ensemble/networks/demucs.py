@@ -1,41 +1,37 @@
-"""HTDemucs: the network as waveforms in, waveforms out (Rouard, Massa and Défossez 2023).
+"""HTDemucs, waveforms in and out (Rouard, Massa and Défossez 2023, "Hybrid Transformers for Music Source Separation").
 
-The exported graph has no Fourier transform: a spectral branch takes and gives complex spectra as real channels, a time
-branch takes and gives waveforms, and their sum is the answer.
+The exported graph contains no Fourier transform: its spectral branch takes and returns complex spectra as real
+channels, its time branch takes and returns waveforms, and the sum of both is the estimate.
 """
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ensemble.networks.runtime import Session
-from ensemble.stft import HOP, N_FFT, Audio, Spectrum, istft, stft
+from ensemble.stft import HOP, N_FFT, Audio, Reader, Spectrum, istft, stft
 
 PAD = HOP // 2 * 3  # samples reflected before the transform, so that frames and hops align
-TRIM = 2  # frames dropped at both ends, which hold nothing but padding
+TRIM = 2  # frames of mere padding, dropped at both ends
 NORM = np.float32(1 / math.sqrt(N_FFT))  # the network was trained on a unitary transform
-Reader = Callable[[int, int], Audio]
-"""read(start, stop) -> (channels, stop - start), a new array, zeros outside the song."""
-
-SILENCE = 1e-8  # keeps silence from being divided by zero
+SILENCE = 1e-8  # avoids division by zero on silence
 
 
 @dataclass(frozen=True, slots=True)
 class Level:
-    """Mean and standard deviation of a whole song's mono mix, to which Demucs normalises its input."""
+    """Mean and standard deviation of a whole song's mono mix, by which Demucs' input is normalised."""
 
     mean: float
     std: float
 
 
 class Demucs:
-    """(2, segment) float32 -> (sources, 2, segment) float32, at the song's own level. Sources as in the table.
+    """Separate segments: (2, segment) float32 -> (sources, 2, segment) float32, at the song's own level.
 
-    The reference adds the song's mean to every source, so that their sum holds an offset several times over. Ours swing
-    around zero: an offset is in none of them.
+    The reference implementation adds the song's mean to every source, so their sum contains the offset several times.
+    Here sources are centred on zero: the offset is in none of them.
     """
 
     def __init__(self, session: Session, level: Level) -> None:
@@ -45,7 +41,7 @@ class Demucs:
         self.wave_out, self.spectrum_out = _by_rank(session.outputs, 4, 5)
 
     def __call__(self, segment: Audio) -> Audio:
-        """Separate one segment."""
+        """Separate one segment, (2, segment) float32, into (sources, 2, segment) float32."""
         wave = (segment - self.mean) / self.scale
         answer = self.session.named({self.wave_in: wave[None], self.spectrum_in: to_channels(analyse(wave))[None]})
         spectra = from_channels(answer[self.spectrum_out][0])
@@ -54,7 +50,21 @@ class Demucs:
 
 
 def centred(read: Reader, samples: int, mean: float) -> Reader:
-    """Wrap a reader so that before and after the song there is its mean, which normalises to the zeros Demucs knows."""
+    """Wrap a reader so that it returns the song's mean outside the song, which normalises to zero.
+
+    Parameters
+    ----------
+    read
+        read(start, stop) -> (channels, stop - start).
+    samples
+        Length of the song.
+    mean
+        Mean of its mono mix.
+
+    Returns
+    -------
+    A reader of the same shape.
+    """
 
     def padded(start: int, stop: int) -> Audio:
         audio = read(start, stop)
@@ -66,7 +76,17 @@ def centred(read: Reader, samples: int, mean: float) -> Reader:
 
 
 def analyse(wave: Audio) -> Spectrum:
-    """(channels, samples) -> (channels, N_FFT / 2, ceil(samples / HOP)), in Demucs' framing."""
+    """Transform a waveform in Demucs' framing.
+
+    Parameters
+    ----------
+    wave
+        (channels, samples) float32.
+
+    Returns
+    -------
+    (channels, N_FFT / 2, ceil(samples / HOP)) complex64.
+    """
     samples = wave.shape[-1]
     right = PAD + math.ceil(samples / HOP) * HOP - samples
     padded = np.pad(wave, ((0, 0), (PAD, right)), mode="reflect")
@@ -74,7 +94,19 @@ def analyse(wave: Audio) -> Spectrum:
 
 
 def synthesise(spectra: Spectrum, samples: int) -> Audio:
-    """Invert analyse for (..., N_FFT / 2, frames); the dropped bin and frames are taken as zero."""
+    """Inverse of analyse; the bin and the frames that it drops are taken as zero.
+
+    Parameters
+    ----------
+    spectra
+        (..., N_FFT / 2, frames) complex64.
+    samples
+        Length of the result.
+
+    Returns
+    -------
+    (..., samples) float32.
+    """
     still = [(0, 0)] * (spectra.ndim - 2)
     padded = np.pad(spectra, [*still, (0, 1), (TRIM, TRIM)])
     length = math.ceil(samples / HOP) * HOP + 2 * PAD
@@ -82,16 +114,26 @@ def synthesise(spectra: Spectrum, samples: int) -> Audio:
 
 
 def to_channels(spectrum: Spectrum) -> NDArray[np.float32]:
-    """(channels, bins, frames) complex -> (2 * channels, bins, frames): real and imaginary part of each in turn."""
+    """Complex spectra as real channels, the real and imaginary part of each channel in turn.
+
+    Parameters
+    ----------
+    spectrum
+        (channels, bins, frames) complex64.
+
+    Returns
+    -------
+    (2 * channels, bins, frames) float32.
+    """
     parts = np.stack([spectrum.real, spectrum.imag], axis=1)
     return parts.reshape(-1, *spectrum.shape[1:])
 
 
 def from_channels(parts: NDArray[np.float32]) -> Spectrum:
-    """(sources, 2 * channels, bins, frames) -> (sources, channels, bins, frames) complex."""
+    """Inverse of to_channels: (sources, 2 * channels, bins, frames) -> (sources, channels, bins, frames) complex64."""
     return parts[:, 0::2] + np.complex64(1j) * parts[:, 1::2]
 
 
 def _by_rank(nodes: dict[str, list[int]], *ranks: int) -> list[str]:
-    """Names differ from one exporter to the next; the ranks of the two branches don't."""
+    """Names of the tensors of these ranks. Exporters differ in names, but not in the ranks of the two branches."""
     return [next(name for name, shape in nodes.items() if len(shape) == rank) for rank in ranks]

@@ -1,7 +1,7 @@
-"""Attention as one kernel: a pass over ONNX graphs before they are run.
+"""Fused attention: a pass over ONNX graphs before they run.
 
-Exporters write attention as product, softmax, product, and what stands between them, (heads, queries, keys), is the
-largest tensor of a transformer. ONNX Runtime's MultiHeadAttention gives the same numbers without ever holding it.
+Exporters write attention as product, softmax, product. The intermediate (heads, queries, keys) is the largest tensor of
+a transformer. ONNX Runtime's MultiHeadAttention computes the same result without ever storing it.
 """
 
 from collections import Counter
@@ -26,7 +26,7 @@ class Attention:
 
 
 def fuse_attention(model: onnx.ModelProto) -> int:
-    """Replace every attention in the model, in place; returns how many there were."""
+    """Replace all attentions in the model, in place, and return their number."""
     found = _attentions(model.graph)
     gone = {node.output[0] for attention in found for node in (attention.scores, attention.softmax)}
     fused = {attention.product.output[0]: _fused(attention) for attention in found}
@@ -60,12 +60,12 @@ def _attentions(graph: onnx.GraphProto) -> list[Attention]:
 
 
 def _producer(node: NodeProto | None, op_type: str, producer: dict[str, NodeProto]) -> NodeProto | None:
-    """What makes the first input of a node of that type."""
+    """The node that makes the first input of a node of that type."""
     return producer.get(node.input[0]) if node is not None and node.op_type == op_type else None
 
 
 def _fused(attention: Attention) -> list[NodeProto]:
-    """One head, and all heads as a batch, so that the pass need not know how many there are."""
+    """Nodes that compute one head, with all heads as a batch, so that the pass need not know their number."""
     names = (f"fusion.{attention.softmax.output[0]}.{n}" for n in count())
     nodes: list[NodeProto] = []
 

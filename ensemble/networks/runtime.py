@@ -1,4 +1,4 @@
-"""The only door to ONNX Runtime: sessions, where they run, threads and memory."""
+"""The only access to ONNX Runtime: sessions, devices, threads and memory."""
 
 import ctypes.util
 import os
@@ -18,12 +18,12 @@ Tensor = NDArray[np.float32]
 
 CUDA, CPU = "CUDAExecutionProvider", "CPUExecutionProvider"
 PROVIDER_NAMES = {CUDA: "CUDA", CPU: "CPU"}
-QUIET = 3  # errors only: a missing GPU is an answer here, not a fault
+QUIET = 3  # log errors only: a missing GPU is no reason for warnings
 _loading = Lock()
 
 
 class Session:
-    """A loaded network. provider says where it runs: "CUDA" or "CPU"."""
+    """A loaded network. provider: where it runs, "CUDA" or "CPU". inputs, outputs: shapes by name."""
 
     def __init__(self, path: Path) -> None:
         self._session = ort.InferenceSession(_prepared(path), _options(), providers=_providers())
@@ -32,16 +32,29 @@ class Session:
         self.outputs = {node.name: node.shape for node in self._session.get_outputs()}
 
     def run(self, **tensors: Tensor) -> dict[str, Tensor]:
-        """Evaluate the network; arrays by name in and out."""
+        """Evaluate the network on arrays passed by input name.
+
+        Returns arrays by output name. All are float32, of the shapes (as in `inputs` and `outputs`) of the network.
+        """
         return self.named(tensors)
 
     def named(self, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Evaluate with names that are no Python identifiers."""
+        """Evaluate the network on a dict of arrays, for names that are no Python identifiers.
+
+        Parameters
+        ----------
+        tensors
+            float32 arrays by name, of the shapes (as in `inputs`) that the network takes.
+
+        Returns
+        -------
+        float32 arrays by name, of the shapes (as in `outputs`) that the network returns.
+        """
         return dict(zip(self.outputs, self._session.run(list(self.outputs), tensors), strict=True))
 
 
 def session(path: Path) -> Session:
-    """The session of a file, loaded once a process, whoever asks meanwhile. Call it after any fork: it owns threads."""
+    """The session of a file, loaded once per process and thread-safe. Call it after any fork: sessions own threads."""
     with _loading:
         return _loaded(path)
 
@@ -52,7 +65,7 @@ def _loaded(path: Path) -> Session:
 
 
 def cores() -> int:
-    """Processors that this process may use; a container often has fewer than the machine."""
+    """Number of processors that this process may use. A container often has fewer than the machine."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
@@ -68,12 +81,12 @@ def _options() -> ort.SessionOptions:
     options.log_severity_level = QUIET
     options.intra_op_num_threads = cores()
     options.inter_op_num_threads = 1
-    # Threads that spin while they wait take the processor from the web server and from other jobs.
+    # Threads that spin while they wait would take processor time from the web server and from other jobs.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    # Softmax leaves numbers too small for float32's normal form; counting with those costs a sixth of htdemucs' time.
+    # Softmax produces denormal numbers; calculating with them costs a sixth of htdemucs' time.
     options.add_session_config_entry("session.set_denormal_as_zero", "1")
-    # Plans of memory made ahead (pattern, reuse of fixed shapes) and blocked (NCHWc) convolutions, which reorder whole
-    # tensors, keep far more alive than is needed: with them htdemucs peaks at 5.0 GB, without, at 0.8, as fast.
+    # Memory plans (pattern, reuse) and blocked (NCHWc) convolutions, which reorder whole tensors, keep far more tensors
+    # alive than needed: htdemucs peaks at 5.0 GB with them and at 0.8 GB without, at the same speed.
     options.enable_mem_pattern = False
     options.enable_mem_reuse = False
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
@@ -81,7 +94,7 @@ def _options() -> ort.SessionOptions:
 
 
 def _providers() -> list[str]:
-    """CUDA first where there is a driver and the build knows it; asking for it elsewhere only logs errors."""
+    """CUDA first where a driver exists and this build supports it; requesting it elsewhere only logs errors."""
     if CUDA in ort.get_available_providers() and ctypes.util.find_library("cuda"):
         ort.preload_dlls()
         return [CUDA, CPU]

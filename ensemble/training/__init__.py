@@ -1,1 +1,1 @@
-"""Training of our own networks. Nothing that separates imports it."""
+"""Trains the project's own networks. Nothing that separates imports it."""

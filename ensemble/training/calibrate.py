@@ -1,9 +1,9 @@
-"""Masks that are as sure as they deserve to be: python -m ensemble.training.calibrate FILE --valid DIR -o FILE.
+"""Calibrate the masks of a trained network: python -m ensemble.training.calibrate FILE --valid DIR -o FILE.
 
-Masks that were learnt from other music are too sure of themselves and expect each stem as loud as it was there. A
-temperature (Guo et al. 2017) and an offset for each stem are fitted on the validation songs and folded into the last
-layers of the best weights of a checkpoint of train.py. Those are so few numbers that they hardly learn the songs; what
-they gain on songs that they weren't fitted on is told.
+Masks learnt from one kind of music are overconfident on another and expect its balance of stems. A temperature (Guo et
+al. 2017, "On Calibration of Modern Neural Networks") and an offset per stem are fitted on the validation songs and
+built into the last layers of the best weights of a checkpoint of train.py. So few parameters hardly overfit; the
+command prints the gain on held-out songs.
 """
 
 import argparse
@@ -22,17 +22,17 @@ from ensemble.stft import stft
 from ensemble.training.network import Unmix, pool
 from ensemble.training.train import BAND_WIDTHS, Plan, Run, nothing, scores
 
-EVERY = 4  # frames of which one is fitted on
-ROUNDS = 20  # of the optimiser; it has settled by then
-LEAST = 1e-6  # of a mask, whose logarithm is taken
+EVERY = 4  # use every fourth frame
+ROUNDS = 20  # of the optimiser, which has converged by then
+LEAST = 1e-6  # value of a mask before the logarithm
 
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """What a network says of a song, and what decides how good that is; all of it by bands.
+    """A network's answer for a song, and the quantities that its quality depends on, by band.
 
-    logits (stems, 2, BANDS, frames), power (2, BANDS, frames) of the mixture, and of each stem that the song has, by
-    its number, the share of it in the mixture, Re(X* S), shaped as power, and its whole energy.
+    logits: (stems, 2, BANDS, frames). power: (2, BANDS, frames), of the mixture. stems: for each stem of the song, by
+    number, its share in the mixture Re(X* S), shaped as power, and its energy.
     """
 
     logits: Tensor
@@ -42,17 +42,17 @@ class Answers:
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """The logits of masks times `temperature` plus `offsets`, one for each stem."""
+    """Masks whose logits are multiplied by `temperature` and shifted by an offset per stem."""
 
     temperature: Tensor
     offsets: Tensor
 
     def masks(self, logits: Tensor) -> Tensor:
-        """(stems, 2, BANDS, frames)."""
+        """Calibrated masks, (stems, 2, BANDS, frames), from logits of that shape."""
         return (logits * self.temperature + self.offsets[:, None, None, None]).softmax(0)
 
-    def fold_into(self, network: Unmix) -> None:
-        """Make the network answer so by itself."""
+    def bake_into(self, network: Unmix) -> None:
+        """Change the weights of the network so that its own masks are calibrated."""
         with torch.no_grad():
             for head, offset in zip(network.decode, self.offsets, strict=True):
                 head.weight.mul_(self.temperature)
@@ -60,7 +60,7 @@ class Calibration:
 
 
 def answers(network: Unmix, plan: Plan, song: Song) -> Answers:
-    """Those of every EVERYth frame."""
+    """Run the network on a song and collect every EVERYth frame."""
     mixture, truth = song.load()
     spectrum = torch.from_numpy(stft(mixture))
     power = pool(spectrum.abs().square())
@@ -76,7 +76,10 @@ def answers(network: Unmix, plan: Plan, song: Song) -> Answers:
 
 
 def quality(listed: Sequence[Answers], calibrations: Sequence[Calibration]) -> Tensor:
-    """The SDR in dB, its mean over the songs of each stem, and then over the stems; each song has its calibration."""
+    """Mean SDR in dB over the songs of each stem, then over stems, as a tensor of shape ().
+
+    Each song has its own calibration.
+    """
     found: dict[int, list[Tensor]] = {}
     for song, calibration in zip(listed, calibrations, strict=True):
         masks = calibration.masks(song.logits)
@@ -88,7 +91,7 @@ def quality(listed: Sequence[Answers], calibrations: Sequence[Calibration]) -> T
 
 
 def fit(listed: Sequence[Answers]) -> Calibration:
-    """The calibration of best quality."""
+    """Find the calibration of best quality."""
     stems = len(listed[0].logits)
     temperature, offsets = torch.ones((), requires_grad=True), torch.zeros(stems, requires_grad=True)
     calibration = Calibration(temperature, offsets)
@@ -105,20 +108,20 @@ def fit(listed: Sequence[Answers]) -> Calibration:
 
 
 def unseen(listed: Sequence[Answers]) -> float:
-    """What calibration gains in dB of quality if every song has that which was fitted on the others."""
+    """Gain in quality in dB if each song uses the calibration fitted on the others."""
     plain = Calibration(torch.ones(()), torch.zeros(len(listed[0].logits)))
     others = [fit([*listed[:number], *listed[number + 1 :]]) for number in range(len(listed))]
     return float(quality(listed, others) - quality(listed, [plain] * len(listed)))
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Calibrate, and say what it gains. Returns the exit status."""
+    """Calibrate a checkpoint, print the gain, and return the exit status."""
     parser = argparse.ArgumentParser(
         prog="python -m ensemble.training.calibrate", description=(__doc__ or "").splitlines()[0]
     )
-    parser.add_argument("checkpoint", type=Path, metavar="FILE", help="of python -m ensemble.training.train")
+    parser.add_argument("checkpoint", type=Path, metavar="FILE", help="checkpoint of python -m ensemble.training.train")
     parser.add_argument("--valid", type=Path, required=True, metavar="DIR", help="songs: SONG/mixture.flac, STEM.flac")
-    parser.add_argument("-o", "--output", type=Path, required=True, metavar="FILE", help="a checkpoint to export")
+    parser.add_argument("-o", "--output", type=Path, required=True, metavar="FILE", help="the calibrated checkpoint")
     arguments = parser.parse_args(argv)
     try:
         calibrate(Run.load(arguments.checkpoint), songs(arguments.valid, "folder")).save(arguments.output)
@@ -129,21 +132,21 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def calibrate(run: Run, listed: Sequence[Song]) -> Run:
-    """The same run, its best weights calibrated."""
+    """Calibrate the best weights of a run, and return the run."""
     network, plan = run.average, run.plan
     network.load_state_dict(run.best)
-    print(f"doing nothing: {nothing(plan, listed):.2f} dB; so far: {_told(run, listed)}", flush=True)
+    print(f"mixture as every stem: {nothing(plan, listed):.2f} dB; before: {_summary(run, listed)}", flush=True)
     found = [each for each in (answers(network, plan, song) for song in listed) if each.stems]
-    print(f"calibration gains {unseen(found):.2f} dB on songs that it wasn't fitted on", flush=True)
+    print(f"calibration gains {unseen(found):.2f} dB on held-out songs", flush=True)
     calibration = fit(found)
-    calibration.fold_into(network)
+    calibration.bake_into(network)
     numbers = "  ".join(f"{stem} {offset:+.2f}" for stem, offset in zip(plan.stems, calibration.offsets, strict=True))
-    print(f"temperature {calibration.temperature:.2f}  {numbers}\ncalibrated: {_told(run, listed)}", flush=True)
+    print(f"temperature {calibration.temperature:.2f}  {numbers}\ncalibrated: {_summary(run, listed)}", flush=True)
     run.best = network.state_dict()
     return run
 
 
-def _told(run: Run, listed: Sequence[Song]) -> str:
+def _summary(run: Run, listed: Sequence[Song]) -> str:
     return "  ".join(f"{name} {value:.2f}" for name, value in scores(run.average, run.plan, listed).items())
 
 

@@ -1,7 +1,7 @@
-"""What a network is trained on: folders of songs in stems, and excerpts of them chosen by chance.
+"""Training data: folders of songs in stems, and random excerpts of them.
 
-A song is a folder with vocals.flac, drums.flac, ... Decoded once, it lies in the cache as 16-bit samples that are read
-in place.
+A song is a folder with vocals.flac, drums.flac, ... It is decoded once, into 16-bit samples in the cache, which are
+memory-mapped.
 """
 
 import hashlib
@@ -16,32 +16,44 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from ensemble.errors import InvalidAudio, InvalidOption
-from ensemble.evaluation.datasets import SAMPLE_RATE, SUFFIXES, Files, fit, mix, read
+from ensemble.evaluation.datasets import SUFFIXES, Files, fit, mix, read
 from ensemble.registry import STEMS
-from ensemble.stft import Audio
+from ensemble.stft import SAMPLE_RATE, Audio
 
 Samples = NDArray[np.int16]
 
 SPLIT = ("guitar", "piano")
-FULL = 32_767
-ACTIVE = 1e-4  # share of a song's power (-40 dB) from which on a stem counts as heard in a second
-UNTOUCHED = 0.5  # share of excerpts at their own speed
-SEMITONES = 4.0  # most that the others are made higher and faster, or lower and slower
+FULL = 32_767  # of a 16-bit sample
+ACTIVE = 1e-4  # share of the song's power (-40 dB) above which a stem sounds in a second
+UNTOUCHED = 0.5  # share of excerpts at their original speed
+SEMITONES = 4.0  # largest shift, in pitch and speed alike, of the others
 
 
 @dataclass(frozen=True, slots=True)
 class Corpus:
-    """Songs of the same stems, (stems, 2, samples) each.
+    """Songs in the same stems, each (stems, 2, samples) int16.
 
-    heard: for each stem, folder by folder, (song, second) of wherever it is heard.
+    sounding: per stem and folder the (song, second) pairs in which the stem sounds.
     """
 
     songs: list[Samples]
-    heard: list[list[NDArray[np.int64]]]
+    sounding: list[list[NDArray[np.int64]]]
 
     def excerpt(self, samples: int, rng: Generator) -> Audio:
-        """(stems, 2, samples) of one moment in which a stem chosen by chance is heard, in a folder chosen by chance."""
-        folders = self.heard[rng.integers(len(self.heard))]
+        """Draw an excerpt in which a random stem sounds, from a random folder.
+
+        Parameters
+        ----------
+        samples
+            Length of the excerpt.
+        rng
+            Source of randomness.
+
+        Returns
+        -------
+        (stems, 2, samples) float32, -1 to 1.
+        """
+        folders = self.sounding[rng.integers(len(self.sounding))]
         places = folders[rng.integers(len(folders))]
         song, second = places[rng.integers(len(places))]
         speed = 1.0 if rng.random() < UNTOUCHED else 2 ** (rng.uniform(-SEMITONES, SEMITONES) / 12)
@@ -56,31 +68,33 @@ class Corpus:
 
 
 def load(folders: Sequence[Path], stems: Sequence[str], cache: Path) -> Corpus:
-    """Every song below the folders that has one of the stems; all folders count the same, however many songs they hold.
+    """Load the songs below the folders that have any of the stems.
+
+    Folders are drawn equally often, whatever their size.
 
     Raises InvalidOption, InvalidAudio.
     """
     songs: list[Samples] = []
-    heard: list[list[NDArray[np.int64]]] = [[] for _ in stems]
+    sounding: list[list[NDArray[np.int64]]] = [[] for _ in stems]
     for folder in folders:
         places = [place for place in sorted(folder.glob("[!.]*")) if _parts(place, stems)]
         found = [_decoded(place, stems, cache) for place in places]
-        seconds = [_heard(song, place, stems, cache) for song, place in zip(found, places, strict=True)]
-        for number, moments in enumerate(heard):
+        seconds = [_sounding(song, place, stems, cache) for song, place in zip(found, places, strict=True)]
+        for number, moments in enumerate(sounding):
             listed = [
                 (song, at) for song, each in enumerate(seconds, len(songs)) for at in np.flatnonzero(each[number])
             ]
             if listed:
                 moments.append(np.array(listed))
         songs += found
-    for stem, moments in zip(stems, heard, strict=True):
+    for stem, moments in zip(stems, sounding, strict=True):
         if not moments:
             raise InvalidOption(f"No song in {', '.join(map(str, folders))} has {stem}. Give more folders.")
-    return Corpus(songs, heard)
+    return Corpus(songs, sounding)
 
 
 def _parts(folder: Path, stems: Sequence[str]) -> Files:
-    """The files that sum to each stem; guitar and piano belong to `other` where they aren't asked for."""
+    """The files that sum to each stem. Guitar and piano belong to `other` unless they are requested."""
     parts: Files = {}
     for path in sorted(folder.glob("*")):
         if path.suffix in SUFFIXES and path.stem in STEMS:
@@ -90,13 +104,13 @@ def _parts(folder: Path, stems: Sequence[str]) -> Files:
 
 
 def _decoded(folder: Path, stems: Sequence[str], cache: Path) -> Samples:
-    """(stems, 2, samples), from the cache where it is there."""
+    """A song as (stems, 2, samples), from the cache if possible."""
     path = _cached(folder, stems, cache, "npy")
     if not path.exists():
         audio = {stem: mix([read(file) for file in files]) for stem, files in _parts(folder, stems).items()}
         samples = max(each.shape[-1] for each in audio.values())
         if samples < SAMPLE_RATE:
-            raise InvalidAudio(f"{folder} is shorter than a second. Take it out.")
+            raise InvalidAudio(f"{folder} is shorter than a second. Remove it.")
         silence = np.zeros((2, samples), np.float32)
         song = np.stack([fit(audio.get(stem, silence), samples) for stem in stems])
         _save(path, (song / max(1.0, np.abs(song).max()) * FULL).round().astype(np.int16))
@@ -104,9 +118,9 @@ def _decoded(folder: Path, stems: Sequence[str], cache: Path) -> Samples:
     return decoded
 
 
-def _heard(song: Samples, folder: Path, stems: Sequence[str], cache: Path) -> NDArray[np.bool_]:
-    """(stems, seconds): whether a stem is heard in a second."""
-    path = _cached(folder, stems, cache, "heard.npy")
+def _sounding(song: Samples, folder: Path, stems: Sequence[str], cache: Path) -> NDArray[np.bool_]:
+    """Whether each stem sounds in each second: (stems, seconds)."""
+    path = _cached(folder, stems, cache, "sounding.npy")
     if not path.exists():
         seconds = song.shape[-1] // SAMPLE_RATE
         power = np.stack([
@@ -114,12 +128,12 @@ def _heard(song: Samples, folder: Path, stems: Sequence[str], cache: Path) -> ND
             for second in range(seconds)
         ], axis=1)  # fmt: skip
         _save(path, power > max(1.0, ACTIVE * power.sum(axis=0).mean()))
-    heard: NDArray[np.bool_] = np.load(path)
-    return heard
+    sounding: NDArray[np.bool_] = np.load(path)
+    return sounding
 
 
 def _cached(folder: Path, stems: Sequence[str], cache: Path, suffix: str) -> Path:
-    """Where something of a song lies: a name that changes with the files, the stems and their order."""
+    """Path of cached data of a song. Its name depends on the files, the stems and their order."""
     files = [path for parts in _parts(folder, stems).values() for path in parts]
     state = [str(folder.resolve()), *stems, *(str(path.stat().st_mtime_ns) for path in files)]
     return cache / f"{folder.name}-{hashlib.sha256('|'.join(state).encode()).hexdigest()[:8]}.{suffix}"
@@ -134,7 +148,7 @@ def _save(path: Path, array: NDArray[np.generic]) -> None:
 
 
 def made_up(folder: Path, seconds: int = 8) -> Path:
-    """Two songs of tones and noise, which show in seconds whether a network learns at all. Returns the folder."""
+    """Write two songs of tones and noise that show within seconds whether a network learns. Returns the folder."""
     time = np.arange(seconds * SAMPLE_RATE) / SAMPLE_RATE
     for number, pitch in enumerate((1.0, 1.3)):
         rng = np.random.default_rng(number)

@@ -1,9 +1,9 @@
-"""Real music to train on: python -m ensemble.training.gather DIR [--sung SONG... [--only-sung]].
+"""Collect real music for training: python -m ensemble.training.gather DIR [--sung SONG... [--only-sung]].
 
-Takes the free songs that songs.toml names out of packages of Debian, and songs of one's own in which somebody sings,
-cuts the loudest part out of each and separates it by the preset `default`. Every song becomes a folder of drums.flac,
-bass.flac, other.flac and, if it was sung, vocals.flac. Separators take synthesisers and lead guitars for singers: what
-they call vocals where nobody sings stays in other.
+Takes the free songs listed in songs.toml from Debian packages, and sung songs of your own, cuts out the loudest part of
+each and separates it with the preset `default`. Every song becomes a folder of drums.flac, bass.flac, other.flac and,
+if sung, vocals.flac. Separators mistake synthesisers and lead guitars for singers, so the "vocals" of instrumentals
+stay in other.
 """
 
 import argparse
@@ -21,13 +21,13 @@ from tqdm import tqdm
 
 from ensemble import registry
 from ensemble.errors import InvalidOption, SeparationError
-from ensemble.evaluation.datasets import SAMPLE_RATE, read
+from ensemble.evaluation.datasets import read
 from ensemble.evaluation.evaluate import separator
-from ensemble.stft import Audio
+from ensemble.stft import SAMPLE_RATE, Audio
 
 SONGS = Path(__file__).with_name("songs.toml")
 SECONDS = 36
-LEVEL_DB, PEAK = -17.0, 0.99  # RMS of every excerpt, if its peaks allow
+LEVEL_DB, PEAK = -17.0, 0.99  # RMS of every excerpt, unless its peaks would clip
 ARCHIVES = (".pk3", ".zip")
 
 Stems = tuple[str, ...]
@@ -38,20 +38,22 @@ SUNG: Stems = ("vocals", *PLAYED)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Make the folders that aren't there yet. Returns the exit status."""
+    """Create the missing folders. Returns the exit status."""
     parser = argparse.ArgumentParser(
         prog="python -m ensemble.training.gather", description=(__doc__ or "").splitlines()[0]
     )
     parser.add_argument("folder", type=Path, metavar="DIR")
-    parser.add_argument("--sung", type=Path, nargs="+", default=[], metavar="SONG", help="songs with a singer")
-    parser.add_argument("--only-sung", action="store_true", help="take no song out of a package")
-    parser.add_argument("--packages", type=Path, default=Path("data/packages"), metavar="DIR", help="kept there")
-    parser.add_argument("--seconds", type=int, default=SECONDS, help="of each song")
+    parser.add_argument("--sung", type=Path, nargs="+", default=[], metavar="SONG", help="songs with vocals")
+    parser.add_argument("--only-sung", action="store_true", help="use no songs from packages")
+    parser.add_argument(
+        "--packages", type=Path, default=Path("data/packages"), metavar="DIR", help="where packages are kept"
+    )
+    parser.add_argument("--seconds", type=int, default=SECONDS, help="length of an excerpt (default: 36)")
     parser.add_argument(
         "--bleed",
         choices=registry.bleeds(),
         default=registry.DEFAULT_BLEED,
-        help="off is less work (default: %(default)s)",
+        help="bleed setting; off is faster (default: %(default)s)",
     )
     arguments = parser.parse_args(argv)
     try:
@@ -72,7 +74,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def free_songs(packages: Path, scratch: Path) -> Iterator[Path]:
-    """The songs of songs.toml, unpacked. Packages that aren't there are fetched. Raises InvalidOption."""
+    """Unpack the songs of songs.toml, downloading missing packages. Raises InvalidOption."""
     packages.mkdir(parents=True, exist_ok=True)
     for name, row in tomllib.loads(SONGS.read_text()).items():
         place = scratch / name
@@ -88,14 +90,14 @@ def free_songs(packages: Path, scratch: Path) -> Iterator[Path]:
 
 
 def package(name: str, packages: Path) -> Path:
-    """The file of a package of Debian. Raises InvalidOption."""
+    """The file of a Debian package, downloaded if missing. Raises InvalidOption."""
     if not list(packages.glob(f"{name}_*.deb")):
         run("apt-get", "download", name, cwd=packages)
     return next(packages.glob(f"{name}_*.deb"))
 
 
 def run(*command: str, cwd: Path | None = None) -> None:
-    """Run a tool of Debian. Raises InvalidOption with its complaint."""
+    """Run a Debian tool. Raises InvalidOption with its error message."""
     try:
         subprocess.run(command, cwd=cwd, check=True, capture_output=True, text=True)
     except FileNotFoundError as error:
@@ -105,7 +107,19 @@ def run(*command: str, cwd: Path | None = None) -> None:
 
 
 def loudest(song: Audio, seconds: int) -> Audio:
-    """The loudest so many whole seconds of (2, samples), at LEVEL_DB."""
+    """Cut out the loudest whole seconds of a song and bring them to LEVEL_DB.
+
+    Parameters
+    ----------
+    song
+        (2, samples) float32 at SAMPLE_RATE.
+    seconds
+        Length of the excerpt.
+
+    Returns
+    -------
+    (2, seconds * SAMPLE_RATE) float32, or less if the song is shorter; peaks are at most PEAK.
+    """
     power = np.add.reduceat(np.square(song).sum(axis=0), np.arange(0, song.shape[-1], SAMPLE_RATE))
     sums = np.convolve(power, np.ones(min(seconds, len(power))), "valid")
     start = int(sums.argmax()) * SAMPLE_RATE
@@ -115,14 +129,28 @@ def loudest(song: Audio, seconds: int) -> Audio:
 
 
 def divided(mixture: Audio, separate: Separate, stems: Stems) -> dict[str, Audio]:
-    """(2, samples) of each of the stems, and of `other`, which is whatever they leave."""
+    """Separate a mixture, and assign what is left by the named stems to `other`.
+
+    Parameters
+    ----------
+    mixture
+        (2, samples) float32.
+    separate
+        Function from the mixture to stems by name.
+    stems
+        Names to keep.
+
+    Returns
+    -------
+    (2, samples) float32 by name.
+    """
     found = separate(mixture)
     kept = {stem: found[stem] for stem in stems}
     return kept | {"other": mixture - np.sum(list(kept.values()), axis=0)}
 
 
 def write(folder: Path, stems: dict[str, Audio]) -> None:
-    """One file per stem; the folder appears when all are there."""
+    """Write one FLAC file per stem, (2, samples). The folder appears once all files are complete."""
     part = folder.with_name(f".{folder.name}")
     part.mkdir(parents=True, exist_ok=True)
     for name, audio in stems.items():

@@ -1,7 +1,7 @@
-"""Our own Open-Unmix as a PyTorch module: one recurrent network for all stems, which reads bands and answers masks.
+"""SoundScape's own Open-Unmix as a PyTorch module: one recurrent network for all stems, from bands to masks.
 
-It differs from the official one (Stöter et al. 2019) where that costs time or data: the stems share one encoder and
-one recurrent part and have a head each; bins become wider bands towards high frequencies; the input is logarithmic; and
+It differs from the official network (Stöter et al. 2019) where that costs time or data: the stems share the encoder and
+the recurrent layers and have one head each; bands become wider towards high frequencies; the input is logarithmic; and
 the masks of a bin sum to one.
 """
 
@@ -15,13 +15,11 @@ from ensemble.networks.draft import BANDS, EDGES, WIDTHS
 
 FLOOR = 1e-4  # power per bin that counts as silence, 160 dB below a full-scale sine
 LAYERS = 3
-CLASS = "ensemble.training.network.Unmix"  # as checkpoints name it
+CLASS = "ensemble.training.network.Unmix"  # its name in checkpoints
 
 
 class Unmix(nn.Module):
-    """Magnitudes (batch, 2, BINS, frames) of a mixture -> masks (batch, stems, 2, frames, BANDS), which sum to one, and
-    what its recurrent layers make of each frame, (frames, batch, hidden), which the detector reads.
-    """
+    """Masks for the magnitudes of mixtures, and the activations of the recurrent layers, which the detector uses."""
 
     def __init__(self, stems: int, hidden: int) -> None:
         super().__init__()
@@ -33,29 +31,43 @@ class Unmix(nn.Module):
         self.decode = nn.ModuleList(nn.Linear(hidden, 2 * BANDS) for _ in range(stems))
 
     def forward(self, mixture: Tensor) -> tuple[Tensor, Tensor]:
-        """Bins above the last band share its mask."""
+        """Masks and activations. Bins above the last band share its mask.
+
+        Parameters
+        ----------
+        mixture
+            Magnitudes, (batch, 2, BINS, frames) float32, 0 or more.
+
+        Returns
+        -------
+        Masks, (batch, stems, 2, frames, BANDS), which sum to one over the stems, and activations, (frames, batch,
+        hidden).
+        """
         masks, hidden = self.listen(pool(mixture.square()))
         return masks.transpose(-1, -2), hidden  # frames first, as spectra lie in memory
 
     def masks(self, power: Tensor) -> Tensor:
-        """Mean power per bin of the bands, (batch, 2, BANDS, frames), to masks (batch, stems, 2, BANDS, frames)."""
+        """Masks, (batch, stems, 2, BANDS, frames), from the mean power per bin of bands, (batch, 2, BANDS, frames)."""
         return self.listen(power)[0]
 
     def listen(self, power: Tensor) -> tuple[Tensor, Tensor]:
-        """The same, and what the recurrent layers make of it."""
+        """Masks as of `masks`, and the activations, (frames, batch, hidden), from power, (batch, 2, BANDS, frames)."""
         x = (power + FLOOR).log().permute(3, 0, 1, 2).flatten(2)  # (frames, batch, features)
         x = torch.tanh(self._normed(self.encoded, self.encode(self._normed(self.scale, x))))
         hidden = self.lstm(x)[0]
         x = torch.relu(self._normed(self.mixed, self.mix(torch.cat([x, hidden], -1))))
         heads = [head(part) for head, part in zip(self.decode, x.split(self.hidden, -1), strict=True)]
         logits = torch.stack(heads).unflatten(-1, (2, BANDS))  # (stems, frames, batch, 2, BANDS)
-        # A softmax written out: ONNX Runtime is four times as slow at one over the first axis.
+        # A softmax written out: ONNX Runtime's takes four times as long over the first axis.
         likely = (logits - logits.amax(0)).exp()
         return (likely / likely.sum(0)).permute(2, 0, 3, 4, 1), hidden
 
     @staticmethod
     def _normed(norm: nn.BatchNorm1d, x: Tensor) -> Tensor:
-        """A batch norm over frames and batch. Written out in use, where it is constant and sizes can't be traced."""
+        """Batch norm over frames and batch.
+
+        Written out for inference, where it is constant and sizes can't be traced.
+        """
         if norm.training:
             learning: Tensor = norm(x.flatten(0, 1)).unflatten(0, x.shape[:2])
             return learning
@@ -64,7 +76,7 @@ class Unmix(nn.Module):
 
 
 def pool(values: Tensor, edges: Sequence[int] = EDGES, widths: Sequence[int] = WIDTHS) -> Tensor:
-    """(..., BINS, frames) to the mean over each band, (..., BANDS, frames)."""
+    """Mean over each band: (..., BINS, frames) to (..., BANDS, frames)."""
     parts = [
         values[..., start:stop, :].unflatten(-2, ((stop - start) // width, width)).mean(-2)
         for (start, stop), width in zip(pairwise(edges), widths, strict=True)

@@ -1,11 +1,11 @@
-"""Train our own Open-Unmix (network.py): python -m ensemble.training.train CORPUS... --valid DIR -o FILE.
+"""Train SoundScape's own Open-Unmix (network.py): python -m ensemble.training.train CORPUS... --valid DIR -o FILE.
 
-Excerpts of songs in stems are transformed once and mixed anew several times: as they were played, then with the stems
-of other songs, at other levels, sides exchanged, some left out. The loss is the metric: the SDR of each stem in dB,
-whose error is computed band by band, since a band has one mask. What is kept is a moving average of the weights.
+Excerpts of songs in stems are transformed once and remixed several times: first as recorded, then with stems of other
+songs, at other levels, with swapped channels, and some left out. The loss is the metric itself, the SDR of each stem in
+dB; its error is computed band by band, since each band has one mask. The result is a moving average of the weights.
 
-Every step draws its chance from the seed and its own number, so that a run that was killed and resumed from its file
-gives what an uninterrupted one gives.
+The randomness of a step depends only on the seed and the step's number, so a run that is killed and resumed gives the
+same result as an uninterrupted one.
 """
 
 import argparse
@@ -25,23 +25,23 @@ from torch import Tensor, nn
 from ensemble.errors import InvalidOption, SeparationError
 from ensemble.evaluation.datasets import Song, songs
 from ensemble.evaluation.evaluate import FOUR, targets
-from ensemble.evaluation.metrics import decibels
+from ensemble.evaluation.metrics import ratio_db
 from ensemble.networks.draft import BAND_OF_BIN, EDGES, WIDTHS, masked
 from ensemble.stft import HOP, N_FFT, Audio, stft
 from ensemble.training import corpus
 from ensemble.training.corpus import Corpus
 from ensemble.training.network import CLASS, Unmix, pool
 
-MIXES = 4  # of each batch of excerpts; the first is as played
-RATE, CLIP = 1e-3, 5.0  # of Adam, to begin with; largest norm of a gradient
-AVERAGE = 0.999  # how much of the moving average a step keeps
+MIXES = 4  # of each batch of excerpts; the first is as recorded
+RATE, CLIP = 1e-3, 5.0  # initial learning rate of Adam; largest norm of a gradient
+AVERAGE = 0.999  # decay of the moving average of weights
 SPREAD = 4.0, 4.0  # dB, standard deviation of the level of a stem, and of the mixture
 DROPPED = 0.1  # share of stems left out
-NEAR = 1e-3  # of the mixture's energy (-30 dB): errors below don't matter, and silent stems have a finite SDR
+NEAR = 1e-3  # of the mixture's energy (-30 dB): smaller errors are ignored, and silent stems have a finite SDR
 CHECK = 300.0  # seconds of processor time between two validations
 SMOKE = 40  # steps
 
-SPARSE = (1, 1, 2, 8)  # of the bins between two edges, one in so many is learnt from
+SPARSE = (1, 1, 2, 8)  # between two edges, learn from every so manyth bin
 SAMPLED = torch.cat([torch.arange(*edges, step) for edges, step in zip(pairwise(EDGES), SPARSE, strict=True)])
 SAMPLED_EDGES = [int(torch.searchsorted(SAMPLED, edge)) for edge in EDGES]
 SAMPLED_WIDTHS = [width // step for width, step in zip(WIDTHS, SPARSE, strict=True)]
@@ -52,9 +52,10 @@ State = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a run is made of; kept in its file. frames: of an excerpt, 3 seconds. batch: excerpts of a step.
+    """Parameters of a run, stored in its checkpoint.
 
-    levels: dB that each stem is raised by, where a corpus has it quieter than the songs it is meant for.
+    frames: of an excerpt, 3 seconds. batch: excerpts per step. levels: gain of each stem in dB, for a corpus whose
+    balance differs from that of the songs it is meant for.
     """
 
     stems: tuple[str, ...]
@@ -66,7 +67,7 @@ class Plan:
 
 
 class Run:
-    """A network in training: weights, their average, the optimiser, and how far it has come."""
+    """A network in training: weights, their average, the optimiser, and the progress."""
 
     def __init__(self, plan: Plan, device: str = "cpu") -> None:
         self.plan, self.device, self.step, self.seconds = plan, device, 0, 0.0
@@ -79,7 +80,7 @@ class Run:
         self.history: list[dict[str, float]] = []
 
     def train(self, source: Corpus) -> Iterator[float]:
-        """One step after the other, for ever; yields the loss in dB."""
+        """Train without end, yielding the loss of each step in dB."""
         spectra, drawn = torch.empty(0), -1
         while True:
             number = self.step // MIXES
@@ -89,7 +90,7 @@ class Run:
             yield self.learn(mixed(spectra, rng, self.plan.levels, as_played=self.step % MIXES == 0))
 
     def excerpts(self, source: Corpus, rng: np.random.Generator) -> Tensor:
-        """(batch, stems, 2, real and imaginary, SAMPLED, frames): the spectra of so many excerpts."""
+        """Spectra of a batch of excerpts, (batch, stems, 2, real and imaginary, SAMPLED, frames) float32."""
         samples = (self.plan.frames - 1) * HOP + N_FFT
         audio = np.stack([source.excerpt(samples, rng) for _ in range(self.plan.batch)])
         waves = torch.from_numpy(audio).to(self.device)
@@ -99,7 +100,7 @@ class Run:
         return parts.unflatten(0, waves.shape[:3]).contiguous()
 
     def learn(self, stems: Tensor) -> float:
-        """One step on the spectra of stems, shaped as of excerpts. Returns the loss."""
+        """Make one step on the spectra of stems, shaped as by `excerpts`. Returns the loss in dB."""
         self.network.train()
         mixture = stems.sum(1, keepdim=True)
         energy, shared, own = power(mixture, mixture)[:, 0], power(mixture, stems), power(stems, stems)
@@ -109,17 +110,14 @@ class Run:
         nn.utils.clip_grad_norm_(self.network.parameters(), CLIP)
         self.optimiser.step()
         self.step += 1
-        self._follow()
-        return float(loss.detach())
-
-    def _follow(self) -> None:
         keep = min(AVERAGE, self.step / (self.step + 10))
         for mean, value in zip(self.average.state_dict().values(), self.network.state_dict().values(), strict=True):
             if mean.is_floating_point():
                 mean.lerp_(value, 1 - keep)
+        return float(loss.detach())
 
     def validate(self, listed: Sequence[Song], loss: float) -> dict[str, float]:
-        """Put a row into the history, and the weights aside if they are the best so far."""
+        """Append a validation to the history, and keep the weights if they are the best so far."""
         row = {"step": self.step, "minutes": self.seconds / 60, "loss": loss, **scores(self.average, self.plan, listed)}
         if row["mean"] >= max((earlier["mean"] for earlier in self.history), default=-np.inf):
             self.best = {name: value.clone() for name, value in self.average.state_dict().items()}
@@ -128,12 +126,12 @@ class Run:
 
     @property
     def stale(self) -> int:
-        """Validations since the best."""
+        """Number of validations since the best one."""
         means = [row["mean"] for row in self.history]
         return len(means) - 1 - int(np.argmax(means)) if means else 0
 
     def save(self, path: Path) -> None:
-        """Replace the file at once."""
+        """Write the checkpoint, replacing the file atomically."""
         part = path.with_name(f".{path.name}.part")
         path.parent.mkdir(parents=True, exist_ok=True)
         torch.save({
@@ -146,7 +144,7 @@ class Run:
 
     @classmethod
     def load(cls, path: Path, device: str = "cpu") -> "Run":
-        """Go on where a run was saved. Numbers only: nothing in the file is executed."""
+        """Resume from a checkpoint. It is read as numbers only: nothing in it is executed."""
         kept = torch.load(path, map_location=device, weights_only=True)
         run = cls(Plan(**kept["plan"]), device)
         run.network.load_state_dict(kept["network"])
@@ -157,7 +155,23 @@ class Run:
 
 
 def mixed(spectra: Tensor, rng: np.random.Generator, levels: Sequence[float] = (), *, as_played: bool) -> Tensor:
-    """New examples of the stems of a batch, (batch, stems, 2, ...): levels, sides, omissions, neighbours."""
+    """Remix a batch of stems: levels, swapped channels, omissions, neighbours.
+
+    Parameters
+    ----------
+    spectra
+        (batch, stems, 2, ...) float32.
+    rng
+        Source of randomness.
+    levels
+        Gain of each stem in dB.
+    as_played
+        Whether the stems of an example come from the same excerpt.
+
+    Returns
+    -------
+    (batch, stems, 2, ...) float32.
+    """
     batch, stems = spectra.shape[:2]
     order = [np.arange(batch) if as_played else rng.permutation(batch) for _ in range(stems)]
     level = rng.normal(0, SPREAD[0], (batch, stems)) + rng.normal(0, SPREAD[1], (batch, 1))
@@ -176,9 +190,23 @@ def power(first: Tensor, second: Tensor) -> Tensor:
 
 
 def distortion(masks: Tensor, energy: Tensor, shared: Tensor, own: Tensor) -> Tensor:
-    """Minus the mean SDR in dB of masked mixtures, all (batch, stems, 2, BANDS, frames) but energy, which has no stems.
+    """Negative mean SDR of masked mixtures in dB.
 
-    With one mask m for the bins of a band, the energy of m X - S is m^2 |X|^2 - 2 m Re(X* S) + |S|^2, summed over them.
+    With one mask m for the bins of a band, the energy of m X - S is the sum over them of m^2 |X|^2 - 2 m Re(X* S) +
+    |S|^2.
+
+    Parameters
+    ----------
+    masks
+        (batch, stems, 2, BANDS, frames), 0 to 1.
+    energy
+        |X|^2, (batch, 2, BANDS, frames).
+    shared, own
+        Re(X* S) and |S|^2, shaped as the masks.
+
+    Returns
+    -------
+    A scalar.
     """
     weight = BAND_WIDTHS.to(masks.device)
     error = (masks.square() * energy[:, None] - 2 * masks * shared + own) * weight
@@ -187,11 +215,11 @@ def distortion(masks: Tensor, energy: Tensor, shared: Tensor, own: Tensor) -> Te
     return 10 * ratio.log10().mean()
 
 
-# How good it is
+# Validation
 
 
 def scores(network: Unmix, plan: Plan, listed: Sequence[Song]) -> dict[str, float]:
-    """Mean SDR over songs of each stem, and `mean` over them."""
+    """Mean SDR over songs of each stem in dB, and their `mean`."""
     found: dict[str, list[float]] = {stem: [] for stem in plan.stems}
     for song in listed:
         mixture, truth = song.load()
@@ -204,7 +232,7 @@ def scores(network: Unmix, plan: Plan, listed: Sequence[Song]) -> dict[str, floa
 
 
 def separated(network: Unmix, mixture: Audio) -> Audio:
-    """(stems, 2, samples)."""
+    """Separate a song, (2, samples) float32, into (stems, 2, samples) float32."""
     spectrum = stft(mixture)
     device = network.encode.weight.device
     with torch.no_grad():
@@ -213,12 +241,12 @@ def separated(network: Unmix, mixture: Audio) -> Audio:
 
 
 def sdr(true: Audio, estimate: Audio) -> float:
-    """Of a whole song, in dB."""
-    return float(decibels(np.square(true, dtype=np.float64).sum(), np.square(estimate - true, dtype=np.float64).sum()))
+    """SDR in dB of a whole song; both (channels, samples)."""
+    return float(ratio_db(np.square(true, dtype=np.float64).sum(), np.square(estimate - true, dtype=np.float64).sum()))
 
 
 def nothing(plan: Plan, listed: Sequence[Song]) -> float:
-    """The mean SDR of the mixture itself, taken as every stem."""
+    """Mean SDR in dB of the mixture itself, taken as every stem."""
     found: dict[str, list[float]] = {stem: [] for stem in plan.stems}
     for song in listed:
         mixture, truth = song.load()
@@ -228,29 +256,29 @@ def nothing(plan: Plan, listed: Sequence[Song]) -> float:
     return float(np.mean([np.mean(values) for values in found.values() if values]))
 
 
-# The command
+# Command line
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Train, or go on."""
+    """Start or resume a training run. Returns the exit status."""
     parser = argparse.ArgumentParser(
         prog="python -m ensemble.training.train", description=(__doc__ or "").splitlines()[0]
     )
     parser.add_argument("corpus", type=Path, nargs="*", metavar="DIR", help="folders of songs: SONG/STEM.flac")
-    parser.add_argument(
-        "--valid", type=Path, metavar="DIR", help="songs that only measure: SONG/mixture.flac, STEM.flac"
-    )
-    parser.add_argument("-o", "--output", type=Path, metavar="FILE", help="the checkpoint; gone on with if it is there")
+    parser.add_argument("--valid", type=Path, metavar="DIR", help="validation songs: SONG/mixture.flac, STEM.flac")
+    parser.add_argument("-o", "--output", type=Path, metavar="FILE", help="the checkpoint; resumed if it exists")
     parser.add_argument("--stems", nargs="+", default=list(FOUR), metavar="STEM")
     parser.add_argument("--hidden", type=int, default=256, help="width of the network (default: 256)")
-    parser.add_argument("--levels", type=float, nargs="+", default=[], metavar="DB", help="to raise each stem by")
+    parser.add_argument("--levels", type=float, nargs="+", default=[], metavar="DB", help="gain of each stem")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--rate", type=float, help="of learning from now on: lower it where nothing is gained any more")
-    parser.add_argument("--minutes", type=float, default=60.0, help="of processor time, after which to stop")
-    parser.add_argument("--patience", type=int, default=12, help="stop after so many validations without gain")
-    parser.add_argument("--threads", type=int, help="of the processor (default: all)")
-    parser.add_argument("--cache", type=Path, default=Path("data/stems"), metavar="DIR", help="decoded songs")
-    parser.add_argument("--smoke", action="store_true", help="a minute on two made-up songs: does the loss fall?")
+    parser.add_argument("--rate", type=float, help="learning rate from now on; lower it when progress stops")
+    parser.add_argument("--minutes", type=float, default=60.0, help="processor time to spend (default: 60)")
+    parser.add_argument("--patience", type=int, default=12, help="stop after N validations without gain", metavar="N")
+    parser.add_argument("--threads", type=int, help="number of threads (default: all)")
+    parser.add_argument("--cache", type=Path, default=Path("data/stems"), metavar="DIR", help="cache of decoded songs")
+    parser.add_argument(
+        "--smoke", action="store_true", help="train for a minute on two synthetic songs and check that the loss falls"
+    )
     arguments = parser.parse_args(argv)
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
@@ -265,19 +293,19 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def train(arguments: argparse.Namespace) -> None:
-    """Until the time is up, or nothing is gained any more; saved at every validation."""
+    """Train until the time is up or nothing is gained, saving at every validation."""
     if not (arguments.corpus and arguments.valid and arguments.output):
-        raise InvalidOption("Training needs folders of songs, --valid DIR and -o FILE. Or try --smoke.")
+        raise InvalidOption("Training needs folders of songs, --valid DIR and -o FILE; or use --smoke.")
     device = "cuda" if torch.cuda.is_available() else "cpu"
     if len(arguments.levels) not in (0, len(arguments.stems)):
-        raise InvalidOption(f"--levels wants one for each of {', '.join(arguments.stems)}.")
+        raise InvalidOption(f"--levels needs one value for each of {', '.join(arguments.stems)}.")
     plan = Plan(tuple(arguments.stems), arguments.hidden, arguments.seed, levels=tuple(arguments.levels))
     run = Run.load(arguments.output, device) if arguments.output.exists() else Run(plan, device)
     if arguments.rate:
         run.optimiser.param_groups[0]["lr"] = arguments.rate
     source = corpus.load(arguments.corpus, run.plan.stems, arguments.cache)
     listed = songs(arguments.valid, "folder")
-    print(f"{len(source.songs)} songs; doing nothing: {nothing(run.plan, listed):.2f} dB", flush=True)
+    print(f"{len(source.songs)} songs; mixture as every stem: {nothing(run.plan, listed):.2f} dB", flush=True)
     end, losses, checked = run.seconds + 60 * arguments.minutes, list[float](), run.seconds
     began, before = time.process_time(), run.seconds
     for loss in run.train(source):
@@ -293,8 +321,8 @@ def train(arguments: argparse.Namespace) -> None:
 
 
 def smoke() -> int:
-    """Two made-up songs, a small network, a few steps; 0 if the loss fell."""
-    torch.set_num_threads(1)  # so little at once is slower on more
+    """Train a small network on two synthetic songs for a few steps. Returns 0 if the loss fell."""
+    torch.set_num_threads(1)  # more threads are slower on so little data
     with tempfile.TemporaryDirectory() as folder:
         source = corpus.load([corpus.made_up(Path(folder, "songs"))], FOUR, Path(folder, "cache"))
         run = Run(Plan(FOUR, hidden=32, frames=24, batch=4))

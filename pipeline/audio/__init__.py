@@ -1,1 +1,1 @@
-"""Audio files in and out."""
+"""Reading and writing of audio files."""

@@ -1,9 +1,9 @@
-"""Audio files in, by PyAV (ffmpeg inside the wheel): decode, downmix, resample.
+"""Decoding of audio files with PyAV (ffmpeg inside the wheel), downmixing and resampling.
 
-Any channel count up to 64 becomes stereo by one rule: mono goes to both sides at full level; stereo stays; with more
-channels those on the left go left and those on the right go right, the front ones at full level, surround, wide and
-height channels 3 dB lower; those in the middle go to both sides 3 dB lower; low-frequency effects channels are left out
-(ITU-R BS.775, continued to 22.2). Channels of unknown place alternate left and right at full level.
+Up to 64 channels become stereo by one rule: mono is copied to both channels; stereo is kept; with more channels, left
+ones go left and right ones go right, front channels at full level, surround, wide and height channels 3 dB lower;
+centre channels go to both sides 3 dB lower; low-frequency effects channels are dropped (ITU-R BS.775, extended to
+22.2). Channels of unknown position alternate between left and right at full level.
 """
 
 import errno
@@ -34,7 +34,7 @@ from pipeline.audio.recording import CHANNELS, SAMPLE_RATE, Audio, Recording
 from pipeline.audio.resampling import remainder, resampled
 
 MINUS_3_DB = np.sqrt(0.5)
-# By ffmpeg's names of channels.
+# Gains to (left, right) by ffmpeg's names of channels.
 PLACES = (
     dict.fromkeys(("FL", "FLC", "DL", "BIL"), (1, 0))
     | dict.fromkeys(("FR", "FRC", "DR", "BIR"), (0, 1))
@@ -45,16 +45,16 @@ PLACES = (
 )
 UNKNOWN_PLACES = ((1, 0), (0, 1))  # alternating
 NO_PLACE = "NONE"
-UNKNOWN_SIZE = 0xFFFFFFFF  # what a recorder writes that streams
-MISSING = 0.05  # of the length a file claims; less is an encoder's rounding
-INCOMPLETE = "The file {} and is incomplete. Everything up to there was used."
+UNKNOWN_SIZE = 0xFFFFFFFF  # written by recorders that stream
+MISSING = 0.05  # of the claimed length; a smaller gap is an encoder's rounding
+INCOMPLETE = "The file {} and is incomplete. Everything up to that point was used."
 
 
 def decode(source: Path, target: Path, max_seconds: float = float("inf")) -> Iterator[Recording]:
-    """Decode `source` to raw float32 in `target`, yielding the growing Recording about once a second of audio.
+    """Decode `source` to raw float32 in `target`, yielding the growing Recording about once per second of audio.
 
-    Raises InvalidAudio: no audio, damaged beyond use, not finite, or longer than max_seconds. What can still be used,
-    if only in part, is used, with a warning.
+    Usable audio of a damaged file is used, with a warning. Raises InvalidAudio if there is no audio, if it is damaged
+    beyond use or not finite, or if it is longer than max_seconds.
     """
     try:
         require_content(source)
@@ -72,13 +72,16 @@ def decode(source: Path, target: Path, max_seconds: float = float("inf")) -> Ite
 
 
 def native(source: Path) -> Iterator[Audio]:
-    """The song that `decode` resamples, as (2, n) blocks of about a second at its own sample rate."""
+    """The song at its own sample rate, before `decode` resamples it, in blocks of about a second, (2, n) float32."""
     with open_audio(source) as container:
         yield from _native(container, audio_stream(container), [0])
 
 
 def remainder_of(source: Path | None, source_rate: int, rate: int) -> Iterator[Audio]:
-    """What files at `rate`, Hz, can hold of a song and RATE can't (see `resampling`); no blocks if that is nothing."""
+    """Blocks, (2, n) float32, of what files at `rate`, Hz, can contain and SAMPLE_RATE can't; none if that is nothing.
+
+    See `resampling`.
+    """
     if source is None or SAMPLE_RATE in (source_rate, rate):
         return iter(())
     return remainder(native(source), source_rate, rate)
@@ -94,7 +97,7 @@ def _decode(container: Any, recording: Recording, max_seconds: float) -> Iterato
 
 
 def _store(container: Any, stream: Any, recording: Recording, max_seconds: float) -> Generator[Recording, None, int]:
-    """Write everything that can be decoded; returns how many packets could not."""
+    """Write everything that can be decoded. Returns the number of damaged packets."""
     damaged = [0]
     recording.source_rate = stream.rate
     with recording.path.open("wb") as file:
@@ -121,9 +124,9 @@ def _counted(blocks: Iterator[Audio], recording: Recording) -> Iterator[Audio]:
 
 
 def _frames(container: Any, stream: Any, damaged: list[int]) -> Iterator[Audio]:
-    """Stereo frames (2, n) at the stream's own rate; packets that don't decode are counted and left out."""
+    """Stereo frames, (2, n), at the stream's own rate. Damaged packets are counted and skipped."""
     claimed = channel_places(stream)
-    to_float = av.AudioResampler(format="flt")  # interleaved: PyAV reads past the end of 8 planes and more
+    to_float = av.AudioResampler(format="flt")  # interleaved, because PyAV reads past the end of 8 or more planes
     for packet in container.demux(stream):
         try:
             frames = packet.decode()
@@ -138,7 +141,7 @@ def _frames(container: Any, stream: Any, damaged: list[int]) -> Iterator[Audio]:
 
 
 def _unpadded(frames: Iterator[Audio], samples: int) -> Iterator[Audio]:
-    """Leave out what the last frame has beyond so many samples: padding, of which in MP4 only the edit list tells."""
+    """Cut the last frame at `samples`: the rest is padding, which only the edit list of an MP4 reveals."""
     before, end = 0, np.zeros((CHANNELS, 0), np.float32)
     for frame, following in pairwise(chain(frames, [end])):
         yield frame if following.size or before >= samples else frame[:, : samples - before]
@@ -151,12 +154,24 @@ def _convert(to_float: Any, frame: AudioFrame) -> list[AudioFrame]:
         return list(to_float.resample(frame))
     except ValueError as error:
         raise InvalidAudio(
-            "This file changes its sample rate or channels on the way. Export it again as one WAV or FLAC."
+            "This file changes its sample rate or channels midway. Export it again as one WAV or FLAC."
         ) from error
 
 
 def to_stereo(audio: Audio, places: list[str]) -> Audio:
-    """(channels, n) to (2, n) by the rule at the top of this file. places: ffmpeg's channel names."""
+    """Downmix to stereo by the rule at the top of this file.
+
+    Parameters
+    ----------
+    audio
+        (channels, n) float32.
+    places
+        ffmpeg's channel names.
+
+    Returns
+    -------
+    (2, n) float32.
+    """
     if len(places) == 1:
         return np.repeat(audio, CHANNELS, axis=0)
     if len(places) == CHANNELS:
@@ -166,7 +181,7 @@ def to_stereo(audio: Audio, places: list[str]) -> Audio:
 
 
 def _batches(frames: Iterator[Audio]) -> Iterator[Audio]:
-    """Join short frames to about a second, to spare calls."""
+    """Join short frames to blocks of about a second, to reduce the number of calls."""
     batch: list[Audio] = []
     for frame in frames:
         batch.append(frame)
@@ -181,7 +196,7 @@ def _check_finite(audio: Audio, before: int) -> None:
     bad = ~np.isfinite(audio).all(axis=0)
     if bad.any():
         raise InvalidAudio(
-            "This file holds values that are no sound (not a number, or infinite) at "
+            "This file contains invalid samples (not a number, or infinite) at "
             f"{clock((before + bad.argmax()) / SAMPLE_RATE)}. A plug-in may have failed there; export it again."
         )
 
@@ -191,11 +206,11 @@ def _warn(recording: Recording, claimed: float, damaged: int) -> None:
     if claimed - seconds > max(1.0, MISSING * claimed):
         recording.warnings.append(INCOMPLETE.format(f"says it lasts {clock(claimed)} but ends after {clock(seconds)}"))
     if damaged:
-        recording.warnings.append(f"{damaged} damaged places in the file were left out.")
+        recording.warnings.append(f"{damaged} damaged places in the file were skipped.")
 
 
 def _cut_wav(source: Path) -> bool:
-    """Whether a WAV is shorter than its first bytes say, which ffmpeg passes over. 0 and the greatest: not known."""
+    """Whether a WAV is shorter than its header claims, which ffmpeg ignores. 0 and the largest size mean unknown."""
     with source.open("rb") as file:
         tag, size = struct.unpack("<4sI", file.read(8).ljust(8, b"\0"))
     return bool(tag == b"RIFF" and source.stat().st_size < size < UNKNOWN_SIZE)

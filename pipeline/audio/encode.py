@@ -1,4 +1,4 @@
-"""Audio files out, by PyAV (ffmpeg inside the wheel)."""
+"""Encoding of audio files with PyAV (ffmpeg inside the wheel)."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,9 +17,10 @@ from pipeline.options import SOURCE
 
 @dataclass(frozen=True, slots=True)
 class Coding:
-    """How a file type is written. full_scale: of the integers that samples become; None keeps floats.
+    """How a file type is written.
 
-    rates: the sample rates, Hz, that its players can be trusted with; none: any up to HIGHEST_RATE.
+    full_scale: of integer samples; None keeps floats. rates: sample rates in Hz that its players support reliably;
+    empty: any up to HIGHEST_RATE.
     """
 
     muxer: str
@@ -32,7 +33,7 @@ class Coding:
 
 
 EVERYDAY_RATES = (SAMPLE_RATE, 48_000)
-HIGHEST_RATE = 655_350  # Hz, the greatest that FLAC can hold
+HIGHEST_RATE = 655_350  # Hz, FLAC's limit
 
 CODINGS = {
     ("wav", "16"): Coding("wav", "pcm_s16le", "s16", 2**15),
@@ -44,30 +45,30 @@ CODINGS = {
     ("mp3-v0", "float"): Coding(
         "mp3", "libmp3lame", "fltp", rates=EVERYDAY_RATES, options={"flags": "+qscale", "global_quality": "0"}
     ),
-    # Noise in place of what sounds like it, which AAC may write, would be missed where stems are added up.
+    # Without perceptual noise substitution: stems with substituted noise would no longer add up.
     ("m4a", "float"): Coding("mp4", "aac", "fltp", bit_rate=256_000, rates=EVERYDAY_RATES, options={"aac_pns": "0"}),
     ("opus", "float"): Coding("ogg", "libopus", "flt", bit_rate=192_000, rates=(48_000,)),
 }
 
 
 def coding(format: str, bits: str) -> Coding:
-    """The coding of a format; where it has no such sample format, its best one."""
+    """The coding of a format; if it doesn't support this sample format, its best one."""
     best = "24" if format == "flac" else "float"
     return CODINGS.get((format, bits)) or CODINGS[format, best]
 
 
 def suffix(format: str) -> str:
-    """How the name of a file of that format ends: mp3 for mp3-v0."""
+    """File name suffix of a format: mp3 for mp3-v0."""
     return format.partition("-")[0]
 
 
 def clips(format: str, bits: str) -> bool:
-    """Whether samples beyond +-1 would be lost in this format."""
+    """Whether the format loses samples beyond +-1."""
     return coding(format, bits) != CODINGS["wav", "float"]
 
 
 def output_rate(format: str, asked: str, source_rate: int) -> int:
-    """The sample rate, Hz, of a file of that format: as in Options, or the nearest of the same family that it can have.
+    """Sample rate of a file in Hz: as in Options, or the nearest of the same family that the format supports.
 
     Multiples of 8 kHz become 48 kHz, everything else 44.1 kHz.
     """
@@ -80,11 +81,11 @@ def output_rate(format: str, asked: str, source_rate: int) -> int:
 
 
 class Encoder:
-    """Writes (2, n) float32 blocks to an audio file. A context manager; the file is whole once it is left.
+    """Writes blocks, (2, n) float32, to an audio file. A context manager; the file is complete when it exits.
 
-    rate: Hz, of the blocks and of the file: one that `output_rate` gives for the format.
-    An open file is left open. tags are written as far as the format takes them. What a codec puts before and after the
-    sound is marked in the file, so that a player gives back as many samples as were written, and each at its place.
+    rate: of the blocks and of the file in Hz, as output_rate gives for the format. tags are written as far as the
+    format supports them. Padding that a codec adds before and after the sound is declared in the file, so that players
+    return the very samples that were written. An open file passed as `target` stays open.
     """
 
     def __init__(
@@ -97,7 +98,7 @@ class Encoder:
             tagging.write(self._container, tags)
 
     def write(self, audio: Audio) -> None:
-        """Append (2, n)."""
+        """Append a block, (2, n) float32."""
         self._sound.write(audio)
 
     def __enter__(self) -> "Encoder":
@@ -111,7 +112,7 @@ class Encoder:
 
 
 def output(target: Path | IO[bytes], muxer: str, rate: int) -> Any:
-    """A container to write, as our files at that rate need it."""
+    """Open a container for writing with the options that our files need."""
     options = {
         "wav": {"rf64": "auto"},  # beyond 4 GiB
         "mp4": {"brand": "M4A ", "movie_timescale": str(rate)},  # the edit list cuts to the sample, not the millisecond
@@ -121,7 +122,7 @@ def output(target: Path | IO[bytes], muxer: str, rate: int) -> Any:
 
 
 class Sound:
-    """One stream of (2, n) float32 blocks at `rate`, Hz, in a container that is being written."""
+    """A stream of blocks, (2, n) float32 at `rate`, Hz, in a container that is being written."""
 
     def __init__(self, container: Any, coding: Coding, rate: int) -> None:
         self._container, self._coding, self._rate = container, coding, rate
@@ -132,7 +133,7 @@ class Sound:
         self._written = 0
 
     def write(self, audio: Audio) -> None:
-        """Append (2, n)."""
+        """Append a block, (2, n) float32."""
         if not audio.size:
             return
         frame = AudioFrame.from_ndarray(self._samples(audio), format=self._coding.layout, layout="stereo")
@@ -141,7 +142,7 @@ class Sound:
         self._container.mux(self._stream.encode(frame))
 
     def finish(self) -> None:
-        """Write what the codec still holds back."""
+        """Write what the codec still buffers."""
         self._container.mux(self._stream.encode(None))
 
     def _samples(self, audio: Audio) -> NDArray[Any]:

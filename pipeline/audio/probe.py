@@ -1,8 +1,8 @@
-"""Whether a file is a song that can be separated, found out in a moment, before it is decoded. Light: no NumPy.
+"""A quick check whether a file is a song that can be separated, before it is decoded. Imports no NumPy.
 
-`python -m pipeline.audio.probe FILE MAX_SECONDS` answers in JSON: {"seconds": what the file claims, 0 if unknown} or
-{"refused": why}. It limits its own memory and processor time first, so that a web server can let it look at the files
-of strangers: what a decoder written in C makes of them may cost this process, and no other.
+`python -m pipeline.audio.probe FILE MAX_SECONDS` answers in JSON: {"seconds": claimed length, 0 if unknown} or
+{"refused": reason}. It limits its own memory and processor time first, so that a web server can let it open files of
+strangers: a crash of the C decoder ends this process and no other.
 """
 
 import json
@@ -17,12 +17,12 @@ import av
 from ensemble.errors import InvalidAudio
 
 MIN_SECONDS = 1.0
-MAX_CHANNELS = 64  # that ffmpeg's resampler takes
-MEMORY = 2 * 2**30  # bytes of addresses, most of which are never used
+MAX_CHANNELS = 64  # limit of ffmpeg's resampler
+MEMORY = 2 * 2**30  # bytes of address space, most of which is never used
 PROCESSOR_SECONDS = 10
-# Containers of sound only: playlists and image sequences could make an upload read other files of the server.
+# Sound containers only: playlists and image sequences could make an upload read other files of the server.
 DEMUXERS = "wav,w64,mp3,flac,ogg,mov,matroska,aac,aiff,asf,caf,ac3,eac3,au,avi,ape,wv,tta,amr,mpeg,mpegts,flv,dsf"
-ESTIMATED = {"aac", "ac3", "amr", "eac3", "mp3"}  # those whose length ffmpeg may have to guess by their first bit rate
+ESTIMATED = {"aac", "ac3", "amr", "eac3", "mp3"}  # formats whose length ffmpeg may estimate from the first bit rate
 
 EMPTY = "This file is empty. Choose the song itself, or export it again."
 UNREADABLE = (
@@ -35,10 +35,10 @@ TOO_SHORT = "This file is shorter than a second. Choose a longer one."
 
 
 def probe(source: Path, max_seconds: float) -> float:
-    """Seconds that the file claims to last, 0 if it claims nothing.
+    """Length in seconds that the file claims, 0 if unknown.
 
-    Raises InvalidAudio if it can't be read, lasts less than a second, or, as far as that is known without decoding all
-    of it, longer than max_seconds.
+    Raises InvalidAudio if it can't be read, is shorter than a second, or is longer than max_seconds, as far as that can
+    be determined without decoding all of it.
     """
     require_content(source)
     try:
@@ -64,12 +64,12 @@ def require_content(source: Path) -> None:
 
 
 def open_audio(source: Path) -> Any:
-    """A container to read. Raises FFmpegError."""
+    """Open a container for reading. Raises FFmpegError."""
     return av.open(str(source), metadata_errors="ignore", options={"format_whitelist": DEMUXERS})
 
 
 def audio_stream(container: Any) -> Any:
-    """The stream that is the song. Raises InvalidAudio."""
+    """The first audio stream of a container. Raises InvalidAudio."""
     stream = next(iter(container.streams.audio), None)
     if stream is None or not stream.rate:
         raise InvalidAudio(NO_AUDIO)
@@ -77,11 +77,11 @@ def audio_stream(container: Any) -> Any:
 
 
 def channel_places(stream: Any) -> list[str]:
-    """ffmpeg's names of the places of the channels, in the file's order. Raises InvalidAudio.
+    """ffmpeg's names of the channels' positions, in the file's order. Raises InvalidAudio.
 
-    An order of the file's own, as in many an AIFF, CAF or MOV, is taken from the decoder: with each frame PyAV 18 frees
-    what that order is kept in, and the process dies of it. Read here once and replaced at once, it is freed once.
-    Call it before the first frame is decoded.
+    Call it before the first frame is decoded. A custom order, as in some AIFF, CAF and MOV files, is replaced in the
+    decoder: PyAV 18 frees its memory with each frame, which crashes the process. Read and replaced once, it is freed
+    once.
     """
     layout = stream.codec_context.layout
     places = [channel.name for channel in layout.channels]
@@ -95,19 +95,19 @@ def channel_places(stream: Any) -> list[str]:
 
 
 def claimed_seconds(container: Any, stream: Any) -> float:
-    """How long the file says it is; 0 if it doesn't."""
+    """Length in seconds according to the file, 0 if unknown."""
     if stream.duration and stream.time_base:
         return float(stream.duration * stream.time_base)
     return float(container.duration or 0) / av.time_base
 
 
 def too_long(max_seconds: float) -> str:
-    """What to say of a longer song."""
-    return f"This song is longer than {clock(max_seconds)}, the longest that is taken here. Cut it in parts."
+    """The message for a song that is too long."""
+    return f"This song is longer than {clock(max_seconds)}, the limit here. Cut it into parts."
 
 
 def clock(seconds: float) -> str:
-    """A time as people write it: 0:07, 3:25, 1:02:03."""
+    """Format a time as people write it: 0:07, 3:25, 1:02:03."""
     minutes, rest = divmod(int(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
@@ -119,7 +119,7 @@ def _require_sound(container: Any, stream: Any) -> None:
     stream.codec_context.thread_count = 1
     seconds = 0.0
     for packet in container.demux(stream):
-        with suppress(av.error.FFmpegError):  # a damaged place, which decoding leaves out
+        with suppress(av.error.FFmpegError):  # a damaged place, which decoding skips
             seconds += sum(frame.samples / frame.sample_rate for frame in packet.decode())
         if seconds >= MIN_SECONDS:
             return
@@ -127,7 +127,7 @@ def _require_sound(container: Any, stream: Any) -> None:
 
 
 def _outlasts(source: Path, max_seconds: float) -> bool:
-    """Whether there is more than so many seconds in the file, counted without decoding."""
+    """Whether the file is longer than max_seconds, counted without decoding."""
     seconds = 0.0
     with open_audio(source) as container:
         stream = audio_stream(container)
@@ -149,7 +149,7 @@ def _limit_this_process() -> None:
 
 
 def main(source: str, max_seconds: str) -> None:
-    """Answer on the standard output."""
+    """Print the answer as JSON."""
     _limit_this_process()
     try:
         answer: dict[str, Any] = {"seconds": probe(Path(source), float(max_seconds))}

@@ -1,27 +1,27 @@
-"""Sound as the pipeline holds it: a decoded song on disk."""
+"""A decoded song on disk."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ensemble.errors import SeparationError, disk_is_full
+from ensemble.stft import SAMPLE_RATE, Audio
 from pipeline.audio.tags import Tags
 
-Audio = NDArray[np.float32]
+__all__ = ["BYTES_PER_FRAME", "CHANNELS", "SAMPLE_RATE", "Audio", "Recording", "disk_full", "interleaved"]
 
-SAMPLE_RATE = 44_100  # Hz, of everything after decoding
 CHANNELS = 2
 BYTES_PER_FRAME = 4 * CHANNELS
 
 
 @dataclass
 class Recording:
-    """A decoded song on disk, interleaved float32 at RATE. mean, std: of its mono mix; energy, peak: of both sides.
+    """A decoded song on disk: interleaved stereo float32 at SAMPLE_RATE.
 
-    source: the file it was decoded from, of source_samples frames at source_rate, Hz; None for what was never a file.
+    mean, std: of its mono mix. energy, peak: of both channels. source: the file it was decoded from, with
+    source_samples frames at source_rate, Hz; None if there was no file.
     """
 
     path: Path
@@ -38,7 +38,7 @@ class Recording:
 
     @property
     def origin(self) -> tuple[int, int]:
-        """Frames and sample rate, Hz, of the file it was decoded from."""
+        """Frames and sample rate, Hz, of the source file."""
         return self.source_samples or self.samples, self.source_rate
 
     @property
@@ -53,7 +53,7 @@ class Recording:
         return float(np.sqrt(max(spread, 0.0) / max(self.samples - 1, 1)))
 
     def read(self, start: int, stop: int) -> Audio:
-        """Samples start to stop as (2, stop - start); zeros before the beginning and after the end."""
+        """Read samples start to stop, (2, stop - start) float32, with zeros outside the song."""
         first, last = max(start, 0), min(stop, self.samples)
         audio = np.zeros((CHANNELS, stop - start), np.float32)
         if first < last:
@@ -63,7 +63,7 @@ class Recording:
         return audio
 
     def append(self, audio: Audio, file: Any) -> None:
-        """Write (2, n) to the open file and keep count."""
+        """Write a block, (2, n) float32, to the open file and update the statistics."""
         interleaved(audio).tofile(file)
         mono = audio.mean(axis=0, dtype=np.float64)
         self.samples += audio.shape[1]
@@ -74,12 +74,12 @@ class Recording:
 
 
 def interleaved(audio: Audio) -> Audio:
-    """(channels, n) to (n, channels), contiguous."""
+    """Interleave channels: (channels, n) to (n, channels) float32, contiguous."""
     return np.ascontiguousarray(audio.T, dtype=np.float32)
 
 
 def disk_full(error: OSError, folder: Path) -> SeparationError:
-    """What to say when writing failed."""
+    """The error to raise after a failed write to a folder."""
     if disk_is_full(error):
         return SeparationError(f"The disk of {folder} is full. Make room there and try again.")
     return SeparationError(f"Could not write to {folder}: {error.strerror or error}.")

@@ -1,9 +1,9 @@
-"""Sound at other sample rates than the pipeline's own, and what the pipeline's rate cannot hold.
+"""Conversion between sample rates, and the part of a song that the pipeline's own rate loses.
 
-Separation runs at RATE; files are written at the upload's own sample rate. Resampling is linear, so stems that add up
-to the mixture at RATE do so at any other rate. What is lost on the way to RATE, mostly sound above 22.05 kHz, is the
-`remainder`: the upload at the target rate minus its RATE version brought to the same rate. One file takes it in
-(`carrier`), and then all files together are the upload itself.
+Songs are separated at SAMPLE_RATE and written at the upload's own rate. Resampling is linear, so stems that sum to the
+mixture at SAMPLE_RATE do so at any other rate. What SAMPLE_RATE loses, mostly sound above 22.05 kHz, is the
+`remainder`: the upload at the target rate minus its SAMPLE_RATE version at that rate. One file takes it in (`carrier`),
+so that all files together are the upload itself.
 """
 
 from collections.abc import Collection, Iterable, Iterator
@@ -16,9 +16,9 @@ from pipeline.options import RESIDUAL
 
 
 class Resampler:
-    """Resamples a stream of (2, n) float32 blocks from one rate to another, Hz, by soxr's very high quality.
+    """Resamples a stream of blocks, (2, n) float32, from `rate` to `target`, Hz, with soxr's very high quality.
 
-    Its output is not late, and as long in all as the input lasts, to a sample. Equal rates pass through.
+    The output has no delay and the duration of the input, to the sample. Equal rates pass through.
     """
 
     def __init__(self, rate: int, target: int) -> None:
@@ -26,21 +26,21 @@ class Resampler:
         self._passes = rate == target
 
     def __call__(self, audio: Audio, last: bool = False) -> Audio:
-        """Take in (2, n) and give back the (2, m) that are ready; all of them with the last block."""
+        """Take a block, (2, n) float32, and return what is ready, (2, m); all of it with the last block."""
         if self._passes:
             return audio
         return np.asarray(self._stream.resample_chunk(interleaved(audio), last=last).T)
 
 
-class Reader:
-    """Reads a stream of (2, n) blocks any number of frames at a time. After its end comes silence."""
+class StreamReader:
+    """Reads a stream of blocks, (2, n), in pieces of any size. Silence follows its end."""
 
     def __init__(self, blocks: Iterable[Audio]) -> None:
         self._blocks = iter(blocks)
         self._held = silence(0)
 
     def read(self, frames: int) -> Audio:
-        """The next (2, frames)."""
+        """Read the next frames, (2, frames) float32."""
         pieces, missing = [self._held], frames - self._held.shape[1]
         while missing > 0:
             block = next(self._blocks, None)
@@ -51,30 +51,42 @@ class Reader:
         return audio[:, :frames]
 
     def skip(self, frames: int) -> None:
-        """Leave out so many frames, without ever holding all of them."""
+        """Skip frames without holding all of them in memory."""
         for start in range(0, frames, SAMPLE_RATE):
             self.read(min(SAMPLE_RATE, frames - start))
 
 
 def silence(frames: int) -> Audio:
-    """(2, frames) zeros."""
+    """Create silence: zeros, (2, frames) float32."""
     return np.zeros((CHANNELS, frames), np.float32)
 
 
 def frames_at(rate: int, source_frames: int, source_rate: int) -> int:
-    """Length in frames at `rate` of a song of so many frames at its own rate."""
+    """Length in frames at `rate` of a song of source_frames at source_rate, Hz."""
     return round(source_frames * rate / source_rate)
 
 
 def resampled(blocks: Iterable[Audio], source_rate: int, rate: int) -> Iterator[Audio]:
-    """(2, n) blocks at source_rate as blocks at `rate`."""
+    """Resample a stream of blocks, (2, n) float32, from source_rate to `rate`, Hz."""
     resampler = Resampler(source_rate, rate)
     for block, last in _marked(blocks):
         yield resampler(block, last)
 
 
 def remainder(blocks: Iterable[Audio], source_rate: int, rate: int) -> Iterator[Audio]:
-    """What is lost of (2, n) blocks at source_rate on the way through RATE, as (2, n) blocks at `rate`."""
+    """The part of a signal that is lost on the way through SAMPLE_RATE.
+
+    Parameters
+    ----------
+    blocks
+        (2, n) float32 at source_rate.
+    source_rate, rate
+        Hz.
+
+    Yields
+    ------
+    Blocks, (2, n) float32, at `rate`.
+    """
     whole, down, up = Resampler(source_rate, rate), Resampler(source_rate, SAMPLE_RATE), Resampler(SAMPLE_RATE, rate)
     direct, through = silence(0), silence(0)
     for audio, last in _marked(blocks):
@@ -86,12 +98,12 @@ def remainder(blocks: Iterable[Audio], source_rate: int, rate: int) -> Iterator[
 
 
 def _marked(blocks: Iterable[Audio]) -> Iterator[tuple[Audio, bool]]:
-    """Each block and False, then an empty one and True."""
+    """Yield each block with False, then an empty block with True."""
     for block in blocks:
         yield block, False
     yield silence(0), True
 
 
 def carrier(names: Collection[str]) -> str:
-    """Which of these files takes the remainder in: `residual`, or where there is none `other`, which always comes."""
+    """The file that takes in the remainder: `residual`, or else `other`, which is always delivered."""
     return RESIDUAL if RESIDUAL in names else "other"

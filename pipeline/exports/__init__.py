@@ -1,1 +1,1 @@
-"""Files made from separated stems: mixes, single stems, NI Stems."""
+"""Exports of separated songs: mixes, single stems, archives, NI Stems."""

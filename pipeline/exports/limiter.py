@@ -1,9 +1,8 @@
-"""The player's look-ahead limiter: nothing leaves it beyond the ceiling, and what stays below leaves it unchanged.
+"""The player's look-ahead limiter: nothing exceeds the ceiling, and quieter sound passes unchanged.
 
-The arithmetic is the player's (webapp/static/webapp/audio/nodes/limiter.js), frame by frame the same, and both are
-tested against the same numbers (tests/vectors/mix.json). For each frame: the gain that brings the louder channel to
-the ceiling; the least of it over the look-ahead; its rise held to RELEASE; a mean over the look-ahead, so that it
-never steps.
+The algorithm equals the player's (webapp/static/webapp/audio/nodes/limiter.js) frame by frame; both are tested against
+tests/vectors/mix.json. Per frame: the gain that brings the louder channel down to the ceiling; its minimum over the
+look-ahead; recovery limited to RELEASE; and a mean over the look-ahead, which removes steps.
 """
 
 from collections.abc import Iterable, Iterator
@@ -15,13 +14,25 @@ from scipy.ndimage import minimum_filter1d
 
 from pipeline.audio.recording import CHANNELS, Audio
 
-CEILING = 1.0  # greatest amplitude that leaves it
-LOOKAHEAD = 0.005  # seconds by which sound is late in it; the player's 220 frames at 44.1 kHz
-RELEASE = 30.0  # dB per second, how fast the gain comes back
+CEILING = 1.0  # largest output amplitude
+LOOKAHEAD = 0.005  # seconds of delay; 220 frames at 44.1 kHz, as in the player
+RELEASE = 30.0  # recovery of the gain in dB per second
 
 
 def limited(blocks: Iterable[Audio], rate: int) -> Iterator[Audio]:
-    """The blocks (2, n) at `rate`, Hz, limited, as long in all, and not late."""
+    """Limit a stream and compensate the delay.
+
+    Parameters
+    ----------
+    blocks
+        (2, n) float32.
+    rate
+        Hz.
+
+    Yields
+    ------
+    Blocks, (2, n) float32, from -CEILING to CEILING and of the same total length.
+    """
     limiter = Limiter(rate)
     late = limiter.lookahead
     for block in chain(blocks, [np.zeros((CHANNELS, late), np.float32)]):
@@ -31,11 +42,11 @@ def limited(blocks: Iterable[Audio], rate: int) -> Iterator[Audio]:
 
 
 class Limiter:
-    """Limits a stream at `rate`, Hz, block by block."""
+    """Limits a stream at `rate`, Hz, block by block, with a delay of `lookahead` frames."""
 
     def __init__(self, rate: int) -> None:
-        self.lookahead = 2 * round(LOOKAHEAD * rate / 2)  # frames; even, for a minimum around a middle
-        self._window = self.lookahead + 1  # frames of the minimum and the mean: from arrival to leaving, both included
+        self.lookahead = 2 * round(LOOKAHEAD * rate / 2)  # frames; even, so that the minimum has a centre
+        self._window = self.lookahead + 1  # frames of the minimum and the mean: from input to output, both included
         self._rise = RELEASE / rate  # dB per frame
         self._sound = np.zeros((CHANNELS, self.lookahead), np.float32)
         self._required = np.zeros(self.lookahead)
@@ -43,7 +54,7 @@ class Limiter:
         self._gains = np.ones(self.lookahead)
 
     def process(self, audio: Audio) -> Audio:
-        """What came in `lookahead` frames earlier, (2, n) as the block that comes in."""
+        """Take a block, (2, n) float32, and return as many limited frames, (2, n), `lookahead` frames late."""
         samples = audio.shape[1]
         sound = np.concatenate([self._sound, audio], axis=1)
         gain = self._gain(np.abs(audio).max(axis=0).astype(np.float64))
@@ -51,7 +62,7 @@ class Limiter:
         return np.asarray(sound[:, :samples] * gain, np.float32)
 
     def _gain(self, peak: NDArray[np.float64]) -> NDArray[np.float64]:
-        """For the frames that go out while these come in."""
+        """Gains of the frames that leave while these arrive."""
         required = np.concatenate([self._required, 20 * np.log10(CEILING / np.maximum(peak, CEILING))])
         self._required = required[peak.size :]
         least = minimum_filter1d(required, self._window)[self.lookahead // 2 :][: peak.size]
@@ -61,7 +72,10 @@ class Limiter:
         return np.asarray((sums[self._window :] - sums[: -self._window]) / self._window)
 
     def _rising(self, least: NDArray[np.float64]) -> NDArray[np.float64]:
-        """The least gain, dB, rising no faster than RELEASE: in coordinates that rise with it, the least so far."""
+        """Limit the recovery of the gain, in dB, to RELEASE.
+
+        A running minimum in coordinates that rise at that rate.
+        """
         rise = self._rise * np.arange(least.size + 1)
         held = np.minimum.accumulate(np.concatenate([[self._held], least]) - rise) + rise
         self._held = float(held[-1])

@@ -1,8 +1,8 @@
-"""NI Stems (.stem.mp4): the mix and four stems in one MP4 file, for decks and programs that play stems.
+"""NI Stems (.stem.mp4): the mix and four stems in one MP4 file, for DJ software and decks that play stems.
 
-Five AAC tracks, the mix first and alone switched on, so that an ordinary player plays the song; then drums, bass, other
-and vocals. What they are called, and the mastering that a deck may put on their sum, stands as JSON in a box named
-`stem` in the file's user data. Whatever else the song has goes into `other`, so that the four add up to the mix.
+The file has five AAC tracks. The mix comes first and is the only enabled one, so that an ordinary player plays the
+song; then drums, bass, other and vocals. Their names, and the mastering that a deck may apply to their sum, are JSON in
+a box named `stem` in the file's user data. All further stems go into `other`, so that the four sum to the mix.
 """
 
 import json
@@ -15,6 +15,7 @@ from typing import IO, Any
 import numpy as np
 
 from ensemble.errors import InvalidOption
+from ensemble.levels import gain_db
 from pipeline.audio import tags as tagging
 from pipeline.audio.encode import Sound, coding, output
 from pipeline.audio.recording import Audio
@@ -22,7 +23,7 @@ from pipeline.audio.tags import Tags
 from pipeline.exports.song import UNITY, Song
 
 COLOURS = {"drums": "#E07A2F", "bass": "#8B6CF0", "other": "#7B8696", "vocals": "#E0518D"}  # in the file's order
-# Switched off: the sum is the song as it is. Decks want the numbers all the same, these are usual.
+# Disabled, since the sum is the song itself. Decks expect the numbers anyway; these are common values.
 MASTERING = {
     "compressor": {
         "enabled": False, "input_gain": 0.5, "output_gain": 0.5, "threshold": 0, "ratio": 3, "attack": 0.003,
@@ -34,9 +35,10 @@ HEADER = 8  # bytes of a box's size and name
 
 
 def write(song: Song, target: Path, tags: Tags, on_progress: Callable[[float], None] = lambda _: None) -> float:
-    """Write a separated song; returns by how many dB all tracks were lowered alike, so that none clips.
+    """Write a separated song as NI Stems. on_progress(done) goes from 0 to 1.
 
-    on_progress(0..1). Raises InvalidOption where one of the four stems is missing.
+    Returns the number of dB by which all tracks were lowered to avoid clipping. Raises InvalidOption if one of the four
+    stems is missing.
     """
     missing = [stem for stem in COLOURS if stem not in song.stems]
     if missing:
@@ -56,11 +58,11 @@ def write(song: Song, target: Path, tags: Tags, on_progress: Callable[[float], N
             sound.finish()
     with target.open("r+b") as file:
         _describe(file)
-    return float(20 * np.log10(loudest))
+    return float(gain_db(loudest))
 
 
 def _blocks(song: Song) -> Iterator[tuple[float, Audio]]:
-    """The tracks, a segment at a time, as (5, 2, samples); before them how much of the song that completes."""
+    """The tracks segment by segment, (5, 2, n) float32, each preceded by the share of the song that it completes."""
     rest = [stem for stem in song.stems if stem == "other" or stem not in COLOURS]
     tracks = [song.stems, *(rest if stem == "other" else [stem] for stem in COLOURS)]
     segments = zip(*(song.mixed(dict.fromkeys(names, UNITY)) for names in tracks), strict=True)
@@ -69,13 +71,13 @@ def _blocks(song: Song) -> Iterator[tuple[float, Audio]]:
 
 
 def description() -> dict[str, Any]:
-    """What the box says of the four stems."""
+    """The JSON of the `stem` box."""
     stems = [{"name": stem.capitalize(), "color": colour} for stem, colour in COLOURS.items()]
     return {"mastering_dsp": MASTERING, "version": 1, "stems": stems}
 
 
 def _describe(file: IO[bytes]) -> None:
-    """Put the `stem` box into the user data of an MP4 file that ends with its index, `moov`."""
+    """Insert the `stem` box into the user data of an MP4 file that ends with its index, `moov`."""
     start, moov = _last_box(file)
     box = _box(b"stem", json.dumps(description()).encode())
     at = _child(moov, b"udta")
@@ -101,7 +103,7 @@ def _last_box(file: IO[bytes]) -> tuple[int, bytes]:
 
 
 def _child(box: bytes, name: bytes) -> int:
-    """Where in a box a box of that name begins."""
+    """Position of a child box of that name."""
     at = HEADER
     while box[at + 4 : at + HEADER] != name:
         at += struct.unpack_from(">I", box, at)[0]

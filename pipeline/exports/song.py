@@ -1,4 +1,4 @@
-"""A separated song as exports read it: any weighted sum of its stems, at any sample rate, some seconds at a time."""
+"""A separated song as a source for exports: any weighted sum of its stems, at any sample rate, block by block."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pipeline.audio.decode import remainder_of
 from pipeline.audio.encode import output_rate
 from pipeline.audio.recording import CHANNELS, SAMPLE_RATE, Audio
-from pipeline.audio.resampling import Reader, Resampler, carrier, frames_at, silence
+from pipeline.audio.resampling import Resampler, StreamReader, carrier, frames_at, silence
 from pipeline.options import SOURCE
 from pipeline.playback import segments
 from pipeline.playback.segments import Index
@@ -22,7 +22,7 @@ UNITY = np.eye(CHANNELS, dtype=np.float32)
 class Song:
     """A complete folder of segments, read at `rate`, Hz.
 
-    upload: the file the song came as, which holds what the segments' own rate can't; only read where that matters.
+    upload: the uploaded file, which contains what the segments' sample rate can't; read only where that matters.
     """
 
     directory: Path
@@ -34,30 +34,47 @@ class Song:
     def open(
         cls, directory: Path, upload: Path | None = None, format: str = "wav", sample_rate: str = SOURCE
     ) -> "Song":
-        """For files of a format, with sample_rate as in Options. Raises FileNotFoundError if it isn't complete."""
+        """Open a song for files of a format, with sample_rate as in Options.
+
+        Raises FileNotFoundError if it is incomplete.
+        """
         index = segments.index(directory)
         return cls(directory, index, upload, output_rate(format, sample_rate, index.source_rate))
 
     @property
     def stems(self) -> list[str]:
-        """What it consists of; all together are the song."""
+        """Its stems, which sum to the song."""
         return self.index.stems
 
     @property
     def frames(self) -> int:
-        """Length at `rate`."""
+        """Length in frames at `rate`."""
         return frames_at(self.rate, *self.index.source)
 
     def mixed(
         self, lanes: Mapping[str, NDArray[np.float32]] | str, start: int = 0, stop: int | None = None
     ) -> Iterator[Audio]:
-        """The sum of stems, each times its (2, 2) matrix, or one stem as it is, from frame `start` to `stop`.
+        """Sum stems from frame `start` to `stop`.
 
-        Yields a (2, n) float32 block for each segment. Raises FileNotFoundError for a stem that isn't there.
+        Parameters
+        ----------
+        lanes
+            (2, 2) float32 pan matrices by stem, or the name of one stem to be read as it is.
+        start, stop
+            Frames at `rate`; by default the whole song.
+
+        Yields
+        ------
+        A block per segment, (2, n) float32.
+
+        Raises
+        ------
+        FileNotFoundError
+            A stem doesn't exist.
         """
         lanes = {lanes: UNITY} if isinstance(lanes, str) else lanes
         stop = self.frames if stop is None else stop
-        # From a whole second, with one more for the resampler to settle; its ratio is exact only for the usual rates.
+        # Begin at a whole second, one early so that the resampler settles. This is exact for the usual rates only.
         second = max(0, start // self.rate - 1) if self.rate % 25 == 0 else 0
         rest, resampler, at = self._remainder(lanes, second), Resampler(SAMPLE_RATE, self.rate), second * self.rate
         for number, first in enumerate(self.index.starts):
@@ -66,7 +83,7 @@ class Song:
                 continue
             audio = resampler(self._segment(lanes, number)[:, skipped:], last=number == len(self.index.starts) - 1)
             if number == len(self.index.starts) - 1:
-                audio = Reader([audio]).read(self.frames - at)
+                audio = StreamReader([audio]).read(self.frames - at)
             audio = audio + rest.read(audio.shape[1])
             yield audio[:, max(start - at, 0) : max(stop - at, 0)]
             at += audio.shape[1]
@@ -78,10 +95,10 @@ class Song:
             audio += matrix @ segments.load(self.directory, name, number, self.index.gain)
         return audio
 
-    def _remainder(self, lanes: Mapping[str, NDArray[np.float32]], second: int) -> Reader:
-        """What the carrier's lane adds to the sum, from that second on."""
+    def _remainder(self, lanes: Mapping[str, NDArray[np.float32]], second: int) -> StreamReader:
+        """The carrier's share of the remainder, from that second on."""
         name = carrier(self.stems)
         upload = self.upload if name in lanes else None
-        reader = Reader(lanes[name] @ lost for lost in remainder_of(upload, self.index.source_rate, self.rate))
+        reader = StreamReader(lanes[name] @ lost for lost in remainder_of(upload, self.index.source_rate, self.rate))
         reader.skip(second * self.rate)
         return reader

@@ -1,7 +1,7 @@
-"""Another tempo and pitch for a mix, by the stretcher that the player uses (Signalsmith Stretch), in bounded memory.
+"""Time-stretching and pitch-shifting of a mix with the player's library (Signalsmith Stretch), in constant memory.
 
-The library stretches only what it is given whole. So the song goes through it in windows that overlap; where two meet,
-the next is shifted by up to 10 ms to where it resembles the one before, and they are cross-faded.
+The library only processes complete signals, so the song goes through it in overlapping windows. Where two meet, the
+later one is shifted by up to 10 ms to match the earlier one, and they are cross-faded.
 """
 
 from collections.abc import Iterable, Iterator
@@ -15,14 +15,17 @@ from numpy.typing import NDArray
 
 from pipeline.audio.recording import CHANNELS, Audio
 
-TONALITY = 8000  # Hz: above it, timbre is kept rather than shifted; as in the player
-SILENCE = 1e-9  # energy below which nothing is like anything
-SEED = 1  # the library chooses phases by chance; the same mix gives the same file
+TONALITY = 8000  # Hz, above which timbre is preserved rather than shifted; as in the player
+SILENCE = 1e-9  # energy below which similarity is meaningless
+SEED = 1  # of the library's random phases, so that the same mix gives the same file
 
 
 @dataclass(frozen=True, slots=True)
 class Lengths:
-    """Frames of a window from one join to the next, its margins (the library needs to settle), a fade, a shift."""
+    """Lengths in frames.
+
+    window: between two joins. margin: in which the library settles. fade: of a cross-fade. lag: the largest shift.
+    """
 
     window: int
     margin: int
@@ -31,14 +34,29 @@ class Lengths:
 
     @classmethod
     def at(cls, rate: int) -> "Lengths":
-        """30, 0.5, 0.05 and 0.01 seconds."""
+        """Lengths of 30, 0.5, 0.05 and 0.01 seconds."""
         return cls(30 * rate, rate // 2, rate // 20, rate // 100)
 
 
 def stretched(blocks: Iterable[Audio], samples: int, tempo: float, pitch: float, rate: int) -> Iterator[Audio]:
-    """The (2, n) blocks at `rate`, `samples` in all, at another tempo (1: as they are) and pitch (semitones).
+    """Change tempo and pitch of a stream. The library blocks all other threads, so it runs in a separate process.
 
-    Yields round(samples / tempo) frames in all. Computed in a process of its own: the library lets no other thread run.
+    Parameters
+    ----------
+    blocks
+        (2, n) float32.
+    samples
+        Their total length.
+    tempo
+        1 keeps the tempo, 2 doubles it.
+    pitch
+        Semitones.
+    rate
+        Hz.
+
+    Yields
+    ------
+    Blocks, (2, n) float32, round(samples / tempo) frames in total.
     """
     lengths = Lengths.at(rate)
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process:
@@ -48,7 +66,7 @@ def stretched(blocks: Iterable[Audio], samples: int, tempo: float, pitch: float,
 
 
 def _windows(blocks: Iterable[Audio], lengths: Lengths) -> Iterator[Audio]:
-    """The song between margins of silence, in windows whose first frames are a window's length apart."""
+    """The song between margins of silence, in overlapping windows that start one window length apart."""
     silence = np.zeros((CHANNELS, lengths.margin), np.float32)
     whole = lengths.window + 2 * lengths.margin
     held = silence
@@ -62,7 +80,7 @@ def _windows(blocks: Iterable[Audio], lengths: Lengths) -> Iterator[Audio]:
 
 
 def _stretch(audio: Audio, tempo: float, pitch: float, rate: int) -> Audio:
-    # Here, because only the process that stretches needs it.
+    # Imported here, because only the separate process needs it.
     from python_stretch.Signalsmith import Stretch  # noqa: PLC0415
 
     stretch = Stretch(SEED)
@@ -73,7 +91,7 @@ def _stretch(audio: Audio, tempo: float, pitch: float, rate: int) -> Audio:
 
 
 def _joined(windows: Iterable[Audio], samples: int, tempo: float, lengths: Lengths) -> Iterator[Audio]:
-    """Stretched windows put together, without margins."""
+    """Join stretched windows, without their margins."""
     total, written = round(samples / tempo), 0
     fade, lag = lengths.fade, lengths.lag
     before: Audio | None = None
@@ -93,7 +111,7 @@ def _joined(windows: Iterable[Audio], samples: int, tempo: float, lengths: Lengt
 
 
 def _lag(before: Audio, around: Audio) -> int:
-    """By how much to shift what follows, to be most like what was before: (2, fade) in its surroundings."""
+    """The shift that makes the following window most similar to `before`, (2, fade), within its surroundings."""
     likeness = sum(np.correlate(offered, wanted, "valid") for offered, wanted in zip(around, before, strict=True))
     alike = np.ones(before.shape[1], np.float32)
     energy = sum(np.convolve(offered**2, alike, "valid") for offered in around)
@@ -103,7 +121,7 @@ def _lag(before: Audio, around: Audio) -> int:
 
 
 def _crossfade(before: Audio, after: Audio) -> NDArray[np.float32]:
-    """From one to the other at even loudness, however alike they are: both (2, n)."""
+    """Cross-fade two signals, (2, n), at constant loudness, however similar they are."""
     power = float(np.sqrt(np.square(before, dtype=np.float64).sum() * np.square(after, dtype=np.float64).sum()))
     alike = float(np.vdot(before, after)) / power if power else 1.0
     coming = (np.arange(before.shape[1]) + 0.5) / before.shape[1]

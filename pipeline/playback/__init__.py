@@ -1,1 +1,1 @@
-"""What the player fetches: segments, peaks, pictures."""
+"""Files for the player: segments, peaks, spectrograms."""

@@ -1,8 +1,8 @@
-"""Stems for players: short FLAC segments and waveform peaks, written while the song is still being separated.
+"""Segments for the player: short FLAC files and waveform peaks, written while the song is still being separated.
 
-A segment can be decoded alone and holds an exact number of samples, so that players join them without a gap. Stems that
-were folded into `other` are kept as well: with them another choice of stems needs no separation. So is the song itself,
-to be played where its stems are not ready and to be compared with them.
+Each segment decodes by itself to an exact number of samples, so that players join segments without gaps. Stems that
+were merged into `other` are kept too, so that another selection of stems needs no new separation. So is the song
+itself, to be played while its stems are not ready, and for comparison.
 """
 
 import json
@@ -20,24 +20,24 @@ from pipeline.audio.encode import Encoder
 from pipeline.audio.recording import CHANNELS, SAMPLE_RATE, Audio, Recording
 from pipeline.options import RESIDUAL, STEMS
 
-SEGMENT = 220_500  # samples: 5 s, less than what the first network finishes at first, so that it is heard at once
-HEADROOM = 4.0  # times the song's peak: a stem up to so loud isn't clipped
-QUIETEST = 2.0**-16  # peak below which a song is not raised further: nothing but noise of the recorder is there
-SAMPLES_PER_PEAK = 441  # 100 peaks a second
-FULL = 127  # of a peak's signed byte
+SEGMENT = 220_500  # samples: 5 s, less than the first network's first block, so that playback starts at once
+HEADROOM = 4.0  # stems are stored without clipping up to so many times the song's peak
+QUIETEST = 2.0**-16  # peak below which a song is not amplified further: it is mere recording noise
+SAMPLES_PER_PEAK = 441  # 100 peaks per second
+FULL = 127  # full scale of a peak's signed byte
 INDEX = "index.json"
-UNHEARD = "unheard"  # where the sound of stems that come as silence is kept
-ORIGINAL = "original"  # the folder of the song itself
-WORK = (INDEX, *STEMS, RESIDUAL, UNHEARD)  # what mixes, files and other choices of stems are made of
+UNHEARD = "unheard"  # folder for the sound of stems that are delivered as silence
+ORIGINAL = "original"  # folder of the song itself
+WORK = (INDEX, *STEMS, RESIDUAL, UNHEARD)  # the input of exports and of another selection of stems
 
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """A finished piece of the song: samples start to stop of total.
+    """A finished block of the song: samples start to stop of total.
 
-    stems: (2, stop - start) each, what a player plays, RESIDUAL last. folded: stems whose sound is in `other` already.
-    gain: what segments are stored lower by and players must raise; source: frames and rate (Hz) of the upload. Both are
-    the same throughout a song.
+    stems: (2, stop - start) float32 each, as played, RESIDUAL last. merged: stems whose sound is already part of
+    `other`. gain: factor by which segments are stored quieter and players must amplify them. source: frames and rate
+    (Hz) of the upload. Gain and source are constant throughout a song.
     """
 
     start: int
@@ -50,12 +50,22 @@ class Block:
 
 
 def gain_of(peak: float) -> float:
-    """The gain for a song with that peak: a power of two, so that quiet songs make good use of 24 bits too."""
+    """The storage gain for a song with this peak: a power of two, so that quiet songs use all 24 bits too."""
     return float(HEADROOM * 2.0 ** np.ceil(np.log2(max(peak, QUIETEST))))
 
 
 def peaks(audio: Audio) -> NDArray[np.int8]:
-    """Least and greatest value of both channels in each SAMPLES_PER_PEAK samples: (peaks, 2), 127 for full scale."""
+    """Waveform peaks for display.
+
+    Parameters
+    ----------
+    audio
+        (channels, samples) float32.
+
+    Returns
+    -------
+    (peaks, 2) int8: minimum and maximum over all channels in each SAMPLES_PER_PEAK samples, 127 for full scale.
+    """
     short = -audio.shape[1] % SAMPLES_PER_PEAK
     windows = np.pad(audio, ((0, 0), (0, short))).reshape(audio.shape[0], -1, SAMPLES_PER_PEAK)
     ends = np.stack([windows.min(axis=(0, 2)), windows.max(axis=(0, 2))], axis=1)
@@ -63,7 +73,10 @@ def peaks(audio: Audio) -> NDArray[np.int8]:
 
 
 class SegmentWriter:
-    """Cuts blocks to <directory>/<stem>/<number>.flac and peaks.i8; index.json at the end. A context manager."""
+    """Cuts blocks into <directory>/<stem>/<number>.flac and peaks.i8, and writes index.json at the end.
+
+    A context manager.
+    """
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
@@ -73,7 +86,7 @@ class SegmentWriter:
         self._index = Index(0, HEADROOM, [], [], SEGMENT)
 
     def write(self, block: Block) -> int:
-        """Add a block of every stem; returns how many segments of each are complete."""
+        """Add a block of all stems. Returns the number of complete segments per stem."""
         source = block.source or (block.total, SAMPLE_RATE)
         self._index = Index(block.total, block.gain, [*block.stems], [*block.merged], SEGMENT, *source)
         for stem, audio in (block.stems | block.merged).items():
@@ -83,7 +96,7 @@ class SegmentWriter:
         return self._written
 
     def close(self) -> int:
-        """Write what is left as a shorter segment; returns how many segments there are of each stem."""
+        """Write the rest as a shorter segment. Returns the number of segments per stem."""
         if any(audio.shape[1] for audio in self._pending.values()):
             self._flush(SEGMENT)
         for file in self._peaks.values():
@@ -115,7 +128,7 @@ class SegmentWriter:
 
 
 def write_original(directory: Path, recording: Recording) -> int:
-    """Write the song itself to <directory>/original as stems are written, with the same gain; returns its segments."""
+    """Write the song itself to <directory>/original, in the same form as stems. Returns the number of segments."""
     folder, gain = directory / ORIGINAL, gain_of(recording.peak)
     folder.mkdir(parents=True, exist_ok=True)
     starts = range(0, recording.samples, SEGMENT)
@@ -129,10 +142,11 @@ def write_original(directory: Path, recording: Recording) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Index:
-    """What a folder of segments holds, once it is complete: samples in all, and gain and stems as in Block.
+    """The content of a complete folder of segments; gain, stems and merged as in Block.
 
-    What is among both stems and folded is silent. segment: samples of each; songs from before it was noted have 10 s.
-    source_samples, source_rate: of the upload; songs from before they were noted (0) are taken to be at RATE.
+    A stem that is both in `stems` and in `merged` is silent. total: samples of the song. segment: samples of each
+    segment; the default is that of the first songs, which did not store it. source_samples, source_rate: of the upload;
+    0 means that it is at SAMPLE_RATE.
     """
 
     total: int
@@ -144,7 +158,7 @@ class Index:
     source_rate: int = SAMPLE_RATE
 
     def save(self, directory: Path) -> None:
-        """Write it."""
+        """Write the index to a folder."""
         (directory / INDEX).write_text(json.dumps(asdict(self)), "utf-8")
 
     @property
@@ -159,14 +173,14 @@ class Index:
 
 
 def index(directory: Path) -> Index:
-    """What the folder holds. Raises FileNotFoundError if it isn't complete."""
+    """Read the index of a folder. Raises FileNotFoundError if the folder is incomplete."""
     return Index(**json.loads((directory / INDEX).read_text("utf-8")))
 
 
 def replay(directory: Path) -> Iterator[Block]:
-    """The song as it was separated: blocks of every stem, those folded into `other` taken out of it again.
+    """The song as it was separated: blocks of every stem by itself, with merged stems taken out of `other` again.
 
-    Stems are the written ones to 24 bits. Raises FileNotFoundError if not complete.
+    Stems are exact to 24 bits. Raises FileNotFoundError if the folder is incomplete.
     """
     found = index(directory)
     for number, start in enumerate(found.starts):
@@ -178,10 +192,10 @@ def replay(directory: Path) -> Iterator[Block]:
         yield Block(start, stop, found.total, stems, gain=found.gain, source=found.source)
 
 
-def fold(directory: Path, names: Collection[str], silent: Collection[str] = ()) -> None:
-    """Put stems of a complete folder into its `other`; the silent ones of them still come, as silence.
+def merge_into_other(directory: Path, names: Collection[str], silent: Collection[str] = ()) -> None:
+    """Merge stems of a complete folder into its `other`; those of them in `silent` are still delivered, as silence.
 
-    Whoever plays meanwhile hears one or the other.
+    A player meanwhile gets either version.
     """
     found = index(directory)
     drawn = []
@@ -212,12 +226,12 @@ def _separated(directory: Path, stem: str) -> Path:
 
 
 def segment(folder: Path, number: int) -> Path:
-    """The file of a segment of a stem."""
+    """The file of a stem's segment."""
     return folder / f"{number:05d}.flac"
 
 
 def load(directory: Path, stem: str, number: int, gain: float) -> Audio:
-    """A segment at its true level, (2, samples). Raises FileNotFoundError."""
+    """Read a segment at its true level, (2, samples) float32. Raises FileNotFoundError."""
     with segment(directory / stem, number).open("rb") as file:
         audio, _ = soundfile.read(file, dtype="float32", always_2d=True)
     return np.asarray(audio.T * np.float32(gain))

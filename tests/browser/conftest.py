@@ -34,7 +34,7 @@ REACTION = 15_000.0  # milliseconds within which the page must react
 
 @dataclass(frozen=True)
 class Separated:
-    """A finished job's address, and the cookies of the visitor whose it is."""
+    """A finished job's URL and its owner's cookies."""
 
     url: str
     visitor: "StorageState"
@@ -42,20 +42,19 @@ class Separated:
 
 @dataclass(frozen=True)
 class Seeded:
-    """The id of a job made by `seed.py`, and the cookies of its owner."""
+    """The id of a job that `seed.py` created, and its owner's cookies."""
 
     job: str
     visitor: "StorageState"
 
     @property
     def path(self) -> str:
-        """Of its page."""
         return f"/jobs/{self.job}/"
 
 
 @pytest.fixture(scope="session", autouse=True)
 def browsers_needs() -> None:
-    """Skips say what to do."""
+    """Skip with a message that says what to install."""
     pytest.importorskip("playwright.sync_api", reason="Playwright is not installed: pip install -e '.[test]'")
     if CHROMIUM is None:
         pytest.skip("Chromium is not installed: apt-get install chromium")
@@ -76,14 +75,14 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def site(data: Path) -> Iterator[str]:
-    """Its address while it runs: web server and worker."""
+    """Run web server and worker; the site's URL."""
     with running.serving(data, ["manage.py", "serve"], "healthz") as address:
         yield address
 
 
 @pytest.fixture(scope="session")
 def separated(site: str, data: Path) -> Separated:
-    """A song that was uploaded, and separated, before our eyes."""
+    """A song that was uploaded and separated through the browser."""
     with browser_context() as context:
         page = context.new_page()
         page.goto(site)
@@ -95,38 +94,38 @@ def separated(site: str, data: Path) -> Separated:
 
 
 def seeded(data: Path, seconds: float, stems: list[str], **more: Any) -> Seeded:
-    """A song as if it had been separated, in the site of that data folder. more: see `seed.Wish`. Takes seconds."""
+    """Create a song as if it had been separated. more: see `seed.SongSpec`. Takes seconds."""
     return seed(data, [{"seconds": seconds, "stems": stems} | more])[0]
 
 
-def seed(data: Path, wishes: list[dict[str, Any]]) -> list[Seeded]:
-    """Several songs, each as `seed.Wish` says."""
+def seed(data: Path, specs: list[dict[str, Any]]) -> list[Seeded]:
+    """Create songs as described by `seed.SongSpec`."""
     return [
         Seeded(made["job"], {"cookies": [session_cookie(made["session"])], "origins": []})
-        for made in running.seed(data, wishes)
+        for made in running.seed(data, specs)
     ]
 
 
 @dataclass(frozen=True)
 class Web:
-    """The site and what is in it, by title."""
+    """The site and its songs by title."""
 
     address: str
     songs: dict[str, Seeded]
 
 
 @contextmanager
-def shelf(data: Path, wishes: list[dict[str, Any]], **variables: str) -> Iterator[Web]:
-    """A web server alone, without a worker, in a new data folder that holds these songs. variables: of `serving`."""
+def shelf(data: Path, specs: list[dict[str, Any]], **variables: str) -> Iterator[Web]:
+    """Run a web server without a worker, with these songs in a new data folder. variables: environment variables."""
     for command in (["migrate", "-v0"], ["collectstatic", "-v0", "--noinput"]):
         running.manage(data, *command)
-    songs = dict(zip([wish["title"] for wish in wishes], seed(data, wishes), strict=True))
+    songs = dict(zip([spec["title"] for spec in specs], seed(data, specs), strict=True))
     with running.web(data, **variables) as address:
         yield Web(address, songs)
 
 
 def session_cookie(value: str) -> dict[str, Any]:
-    """As Playwright takes it."""
+    """A session cookie in Playwright's format."""
     return {
         "name": settings.SESSION_COOKIE_NAME, "value": value, "domain": "127.0.0.1", "path": "/",
         "expires": -1, "httpOnly": True, "secure": False, "sameSite": "Lax",
@@ -135,7 +134,7 @@ def session_cookie(value: str) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def song(separated: Separated) -> Iterator["Page"]:
-    """The page of the separated song. Each module has its own: while Playwright runs, other tests have no database."""
+    """The separated song's page. Each module opens its own, because tests have no database while Playwright runs."""
     with browser_context(storage_state=separated.visitor) as context:
         page = context.new_page()
         page.goto(separated.url)
@@ -145,10 +144,10 @@ def song(separated: Separated) -> Iterator["Page"]:
 
 @pytest.fixture
 def mixer(song: "Page") -> Iterator["Page"]:
-    """The page, playing from the beginning, all faders at 0 dB; as it was afterwards."""
+    """The page, playing from the beginning with all faders at 0 dB. Resets the faders afterwards."""
     song.locator("#start").click()
     song.locator("#play").click()
-    wait_for_sound(song, "master", heard=True)
+    wait_for_sound(song, "master", audible=True)
     yield song
     song.keyboard.press("Escape")
     song.evaluate(
@@ -161,14 +160,14 @@ def mixer(song: "Page") -> Iterator["Page"]:
 
 @contextmanager
 def browser_context(**options: Any) -> Iterator["BrowserContext"]:
-    """A visitor's browser, which must meet no error in any script."""
+    """A browser with one visitor, whose scripts must not fail."""
     with chromium() as browser, visit(browser, **options) as context:
         yield context
 
 
 @contextmanager
 def chromium() -> Iterator["Browser"]:
-    """A browser that visitors can share."""
+    """A browser that several visitors can share."""
     from playwright.sync_api import sync_playwright  # noqa: PLC0415  (a part of the test extra)
 
     with sync_playwright() as play:
@@ -179,7 +178,7 @@ def chromium() -> Iterator["Browser"]:
 
 @contextmanager
 def visit(browser: "Browser", **options: Any) -> Iterator["BrowserContext"]:
-    """A visitor's cookies and pages, in which no script must fail."""
+    """A visitor's own cookies and pages, whose scripts must not fail."""
     complaints: list[str] = []
     context = browser.new_context(**options)
     context.set_default_timeout(REACTION)

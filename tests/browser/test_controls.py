@@ -11,7 +11,7 @@ from urllib.parse import urljoin
 import av
 import pytest
 from browser.conftest import Web, chromium, shelf, visit
-from browser.test_stems import show_instead, tell
+from browser.test_stems import send_event, show_instead
 from support import running
 from support.player import STEMS, engine, wait_for_sound
 
@@ -61,7 +61,8 @@ TURNS = """async (wanted) => {
   }
   return [turns, farthest];
 }"""
-TOOLS = ["loop", "in", "out", "tempo", "tempo-reset", "pitch", "pitch-reset", "wider", "fit", "closer", "link", "help"]
+LOOP, SHAPE = ["loop", "in", "out"], ["tempo", "tempo-reset", "pitch", "pitch-reset"]
+TOOLS = [*LOOP, *SHAPE, "zoom-out", "fit", "zoom-in", "link", "help"]
 STRIP = ["spectrum", "mute", "solo", "download", "fader", "pan"]
 # An export that never ends, as the server tells of it.
 ENDLESS = {
@@ -71,7 +72,7 @@ ENDLESS = {
 
 @pytest.fixture(scope="module")
 def web(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Web]:
-    """No worker runs: nothing changes but by what a test does."""
+    """No worker runs, so that only tests change anything."""
     data = tmp_path_factory.mktemp("controls")
     with shelf(data, SONGS) as web:
         running.manage(data, "shell", "-c", MAKE_GUEST)
@@ -80,21 +81,20 @@ def web(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Web]:
 
 @pytest.fixture(scope="module")
 def browser(web: Web) -> Iterator["Browser"]:
-    """One for all tests here: while Playwright runs, other tests have no database."""
+    """Shared by this module, because tests have no database while Playwright runs."""
     with chromium() as browser:
         yield browser
 
 
 @pytest.fixture
 def page(browser: "Browser", web: Web) -> Iterator["Page"]:
-    """A visit of the owner's, who remembers nothing of earlier ones."""
+    """A visit by the owner with empty storage."""
     with visit(browser, storage_state=web.songs["Whole"].visitor, base_url=web.address) as context:
         yield context.new_page()
 
 
 @pytest.fixture
 def mixer(page: "Page", web: Web) -> "Page":
-    """The finished song's."""
     return opened(page, web.songs["Whole"].path)
 
 
@@ -137,9 +137,9 @@ def test_tempo_and_pitch_are_set_and_reset(mixer: "Page") -> None:
     tempo.fill("80")
     pitch.fill("-3")
     assert (engine(mixer, "tempo"), engine(mixer, "pitch")) == (0.8, -3)
-    assert tempo.get_attribute("aria-valuetext") == "80 %"
+    assert tempo.get_attribute("aria-valuetext") == "80%"
     assert pitch.get_attribute("aria-valuetext") == "−3 semitones"
-    mixer.get_by_role("button", name="Tempo back to 100 %").click()
+    mixer.get_by_role("button", name="Reset tempo to 100%").click()
     pitch.press("Backspace")
     assert (engine(mixer, "tempo"), engine(mixer, "pitch")) == (1, 0)
 
@@ -150,7 +150,7 @@ def test_the_limiter_is_seen_working(mixer: "Page") -> None:
         mixer.evaluate("(name) => document.querySelector('#mixer').engine.setLane(name, { db: 24 })", stem)
     mixer.locator("#play").click()
     mixer.wait_for_function("() => Number(document.querySelector('#reduction').ariaValueNow) > 1")
-    assert mixer.get_by_role("meter", name="Lowered by the limiter").get_attribute("aria-valuetext") != "0.0 dB"
+    assert mixer.get_by_role("meter", name="Gain reduction of the limiter").get_attribute("aria-valuetext") != "0.0 dB"
     mixer.get_by_role("button", name="Limiter").click()
     assert engine(mixer, "limiter") is False
     assert not mixer.locator("#reduction").is_visible()
@@ -239,7 +239,7 @@ def test_the_first_loop_is_what_is_in_sight(mixer: "Page") -> None:
 def test_the_original_is_compared_by_key_and_button(mixer: "Page") -> None:
     button = mixer.get_by_role("button", name="Original instead of the mix")
     mixer.locator("#play").click()
-    wait_for_sound(mixer, "master", heard=True)
+    wait_for_sound(mixer, "master", audible=True)
     mixer.keyboard.press("a")
     mixer.wait_for_function("() => document.querySelector('#mixer').engine.sounding === 'original'")
     assert button.get_attribute("aria-pressed") == "true"
@@ -251,7 +251,7 @@ def test_the_original_is_compared_by_key_and_button(mixer: "Page") -> None:
 
 
 def test_zoom_keeps_lanes_in_step_and_the_minimap_moves_them(mixer: "Page") -> None:
-    minimap = mixer.get_by_role("scrollbar", name="Part of the song in sight")
+    minimap = mixer.get_by_role("scrollbar", name="Visible part of the song")
     assert not minimap.is_visible()
     for _ in range(4):
         mixer.keyboard.press("+")
@@ -275,7 +275,7 @@ def test_ctrl_and_wheel_zoom_around_the_pointer(mixer: "Page") -> None:
     mixer.mouse.wheel(0, -200)
     mixer.mouse.wheel(0, -200)
     mixer.keyboard.up("Control")
-    minimap = mixer.get_by_role("scrollbar", name="Part of the song in sight")
+    minimap = mixer.get_by_role("scrollbar", name="Visible part of the song")
     minimap.wait_for()
     start, end = (seconds(each) for each in (minimap.get_attribute("aria-valuetext") or "").split(" to "))
     assert (start + end) / 2 == pytest.approx(SECONDS / 2, abs=1.1)
@@ -292,12 +292,12 @@ def test_a_phone_needs_no_mouse_and_no_keys(browser: "Browser", web: Web) -> Non
         loop = engine(page, "loop")
         assert [loop["start"], loop["end"]] == pytest.approx([SECONDS / 4, 3 * SECONDS / 4], abs=1.5)
         tap(page.get_by_role("button", name="Zoom in"))
-        minimap = page.get_by_role("scrollbar", name="Part of the song in sight")
+        minimap = page.get_by_role("scrollbar", name="Visible part of the song")
         before = int(minimap.get_attribute("aria-valuenow") or 0)
         swipe(page, box(minimap), 0.5, 0.9)
         assert int(minimap.get_attribute("aria-valuenow") or 0) > before
         tap(page.get_by_role("button", name="Play", exact=True))
-        wait_for_sound(page, "master", heard=True)
+        wait_for_sound(page, "master", audible=True)
 
 
 def test_a_spectrogram_covers_its_lane_from_end_to_end(mixer: "Page") -> None:
@@ -336,7 +336,7 @@ def test_a_link_says_it_all_and_wins_over_what_is_remembered(mixer: "Page", web:
     mixer.evaluate("() => document.querySelector('#mixer').engine.setLoop(4.2, 5.8)")
     mixer.get_by_role("slider", name="Tempo").fill("80")
     mixer.get_by_role("button", name="Copy link").click()
-    mixer.get_by_text("Link copied. It opens this mix on every device on which you are logged in").wait_for()
+    mixer.get_by_text("Link copied. It opens this mix on any device where you are logged in").wait_for()
     link = mixer.evaluate("() => navigator.clipboard.readText()")
     assert link.startswith(f"{web.address}{web.songs['Whole'].path}#")
     mixer.get_by_role("button", name="Mute vocals").click()
@@ -377,7 +377,7 @@ def test_the_keys_are_shown_and_leave_the_player_alone(mixer: "Page") -> None:
 
 
 def test_all_works_by_keyboard_alone(mixer: "Page") -> None:
-    """Every control is reached by Tab, in the order in which it is seen."""
+    """Tab reaches every control in visual order."""
     expected = [*TOOLS, "compare", *STRIP * len(STEMS), "start", "play", "position", "master", "limiter"]
     mixer.locator("#loop").focus()
     for control in expected:
@@ -387,7 +387,7 @@ def test_all_works_by_keyboard_alone(mixer: "Page") -> None:
 
 
 def test_the_original_is_there_first_and_the_stems_join_it(page: "Page", web: Web) -> None:
-    """Playing goes on while they come, and what a link says of them holds."""
+    """Playback continues while they arrive, and the mix in a link applies to them."""
     song = web.songs["Half"]
     job = job_of(page, f"{song.path}#mute=drums")
     show_instead(page, job | {"stems": [], "audio": job["audio"] | {"segments_done": 0}})
@@ -395,48 +395,49 @@ def test_the_original_is_there_first_and_the_stems_join_it(page: "Page", web: We
     assert page.locator(".lane").count() == 1
     assert not page.get_by_role("button", name="Original instead of the mix").is_visible()
     page.locator("#play").click()
-    page.get_by_text("you hear the original").wait_for()
-    wait_for_sound(page, "master", heard=True)
+    page.get_by_text("playing the original").wait_for()
+    wait_for_sound(page, "master", audible=True)
     page.wait_for_function("() => document.querySelector('#mixer').engine.position > 0.5")
-    tell(page, job)
+    send_event(page, job)
     page.locator(".lane[data-stem=drums]").wait_for()
     assert engine(page, "state") == "playing"
     page.wait_for_function("() => document.querySelector('#mixer').engine.sounding === 'stems'")
-    wait_for_sound(page, "vocals", heard=True)
+    wait_for_sound(page, "vocals", audible=True)
     assert engine(page, "position") > 0.5
     assert lane(page, "drums")["mute"] is True
     seek(page, 25)
-    page.get_by_text("you hear the original").wait_for()
+    page.get_by_text("playing the original").wait_for()
 
 
 def test_a_draft_is_mixed_and_drawn_until_the_stems_are_there(page: "Page", web: Web) -> None:
-    """What is separated comes in while it plays; what was done at the faders holds."""
+    """Separated stems replace it during playback, and fader settings are kept."""
     song = web.songs["Drafted"]
     job = job_of(page, song.path)
     show_instead(page, job | {"audio": job["audio"] | {"segments_done": 0}})
     opened(page, song.path)
     note = page.locator("#draft")
-    assert note.inner_text().startswith("This is a draft") and note.inner_text().endswith("other holds piano too.")
+    assert note.inner_text().startswith("This is a rough draft")
+    assert note.inner_text().endswith("other also contains piano.")
     page.locator("#play").click()
-    page.get_by_text("you hear a draft").wait_for()
-    wait_for_sound(page, "vocals", heard=True)
+    page.get_by_text("playing a draft").wait_for()
+    wait_for_sound(page, "vocals", audible=True)
     page.locator(".lane.silent[data-stem=piano]").wait_for()
     page.get_by_role("button", name="Mute drums").click()
-    wait_for_sound(page, "drums", heard=False)
-    tell(page, job)
-    page.get_by_text("From 0:20 on this is a draft").wait_for()
+    wait_for_sound(page, "drums", audible=False)
+    send_event(page, job)
+    page.get_by_text("Everything after 0:20 is a rough draft").wait_for()
     page.locator(".lane:not(.silent)[data-stem=piano]").wait_for()
     assert (engine(page, "state"), engine(page, "sounding")) == ("playing", "stems")
-    wait_for_sound(page, "piano", heard=True)
-    wait_for_sound(page, "drums", heard=False)
+    wait_for_sound(page, "piano", audible=True)
+    wait_for_sound(page, "drums", audible=False)
     seek(page, 25)
-    page.get_by_text("you hear a draft").wait_for()
-    tell(page, job | {"audio": job["audio"] | {"draft_done": 0}})
+    page.get_by_text("playing a draft").wait_for()
+    send_event(page, job | {"audio": job["audio"] | {"draft_done": 0}})
     note.wait_for(state="hidden")
 
 
 def job_of(page: "Page", path: str) -> Any:
-    """What the page at that address is told of its job."""
+    """Serve this job to the page at that URL."""
     page.goto(path)
     job = json.loads(page.locator("#job-data").text_content() or "")
     page.goto("about:blank")
@@ -447,7 +448,7 @@ def test_this_mix_is_written_and_saved_by_itself_and_found_again_on_the_next_vis
     mixer.get_by_role("button", name="Mute drums").click()
     mixer.evaluate("() => document.querySelector('#mixer').engine.setLoop(5, 12)")
     mixer.get_by_text("Only the loop, 0:05 to 0:12").wait_for()
-    mixer.locator("#take-coding").select_option("FLAC")
+    mixer.locator("#export-format").select_option("FLAC")
     with mixer.expect_download(timeout=RENDERING) as download:
         mixer.get_by_role("button", name="Export", exact=True).click()
     assert download.value.suggested_filename == "Whole - mix.flac"
@@ -485,18 +486,18 @@ def test_an_export_can_be_cancelled_and_tried_again(mixer: "Page") -> None:
 
 def test_one_stem_is_ordered_without_the_mix(mixer: "Page") -> None:
     mixer.get_by_role("button", name="Mute drums").click()
-    mixer.get_by_label("What").select_option("Bass")
-    mixer.locator("#take-coding").select_option("Opus")
+    mixer.get_by_label("Content").select_option("Bass")
+    mixer.locator("#export-format").select_option("Opus")
     with mixer.expect_request(lambda request: request.method == "POST") as ordered:
         mixer.get_by_role("button", name="Export", exact=True).click()
     assert ordered.value.post_data == "format=opus&what=stem&sample_rate=source&stem=bass"
 
 
 def test_the_format_is_asked_at_the_export_and_remembered(mixer: "Page") -> None:
-    """What everybody can play comes first; a lane's arrow and the form know of each other's choice."""
+    """The most compatible format comes first, and the lanes' menu and the form share the selection."""
     mixer.evaluate("() => localStorage.removeItem('soundscape.format')")
     mixer.reload()
-    assert mixer.locator("#take-coding").evaluate("(list) => list.selectedOptions[0].label") == "MP3, 320 kbit/s"
+    assert mixer.locator("#export-format").evaluate("(list) => list.selectedOptions[0].label") == "MP3, 320 kbit/s"
     mixer.get_by_role("button", name="Export drums").focus()
     mixer.keyboard.press("Enter")
     menu = mixer.get_by_role("group", name="Export Drums as")
@@ -511,12 +512,12 @@ def test_the_format_is_asked_at_the_export_and_remembered(mixer: "Page") -> None
     menu.wait_for(state="hidden")
     assert mixer.evaluate("() => document.activeElement.ariaLabel") == "Export drums"
     mixer.reload()
-    assert mixer.locator("#take-coding").evaluate("(list) => list.selectedOptions[0].label") == "FLAC"
+    assert mixer.locator("#export-format").evaluate("(list) => list.selectedOptions[0].label") == "FLAC"
 
 
 def test_nobody_is_asked_for_a_format_before_an_upload(page: "Page", web: Web) -> None:
     page.goto(web.address)
-    assert page.locator("#wishes").get_by_role("combobox").count() == 2  # stems, bleed removal
+    assert page.locator("#upload-options").get_by_role("combobox").count() == 2  # stems, bleed removal
 
 
 def lane(page: "Page", name: str) -> Any:
@@ -533,7 +534,7 @@ def box(element: "Locator") -> Any:
 
 
 def drag(page: "Page", area: Any, start: float, end: float) -> None:
-    """From one place to another, as shares of the area's width."""
+    """Drag between two positions, as fractions of the area's width."""
     middle = area["y"] + area["height"] / 2
     page.mouse.move(area["x"] + start * area["width"], middle)
     page.mouse.down()
@@ -543,7 +544,7 @@ def drag(page: "Page", area: Any, start: float, end: float) -> None:
 
 
 def swipe(page: "Page", area: Any, start: float, end: float) -> None:
-    """The same with a finger, which the browser may take for scrolling."""
+    """Do the same with a finger, which the browser may interpret as scrolling."""
     finger = page.context.new_cdp_session(page)
     y = area["y"] + area["height"] / 2
     for step in range(11):

@@ -1,4 +1,4 @@
-"""What a device makes of the site: a lock screen and a headset that steer the player, and an app of its own."""
+"""Integration with the device: lock screen and headset control the player, and the site can be installed as an app."""
 
 import base64
 import json
@@ -74,11 +74,11 @@ def page(browser: "Browser", web: Web) -> Iterator["Page"]:
 
 
 def test_the_lock_screen_shows_what_plays(page: "Page", web: Web) -> None:
-    """It needs a media element that plays: the mixer's sound comes from none."""
+    """This needs a media element that plays, and the mixer uses none for its sound."""
     opened(page, web.songs["Covered"].path)
     assert page.evaluate(SHOWN)["playbackState"] == "paused"
     page.locator("#play").click()
-    wait_for_sound(page, "master", heard=True)
+    wait_for_sound(page, "master", audible=True)
     shown = page.evaluate(SHOWN)
     assert (shown["title"], shown["playbackState"]) == ("Covered", "playing")
     [artwork] = shown["artwork"]
@@ -105,7 +105,7 @@ def test_the_lock_screen_follows_a_loop(page: "Page", web: Web) -> None:
 def test_a_headset_and_the_lock_screen_play_pause_and_seek(page: "Page", web: Web) -> None:
     opened(page, web.songs["Plain"].path)
     page.evaluate(PRESS, ["play", {}])
-    wait_for_sound(page, "master", heard=True)
+    wait_for_sound(page, "master", audible=True)
     page.evaluate(PRESS, ["seekto", {"seekTime": 20}])
     assert engine(page, "position") == 20
     page.evaluate(PRESS, ["pause", {}])

@@ -79,7 +79,7 @@ LISTEN = """async ([name, seconds]) => {
 
 @pytest.fixture(scope="module")
 def played(site: str, data: Path, shared: Path) -> Separated:
-    """The song, uploaded, and played while it was separated by a worker that was killed on the way."""
+    """The uploaded song, played while a worker separated it and was killed in between."""
     with browser_context() as context:
         page = context.new_page()
         page.goto(site)
@@ -94,7 +94,7 @@ def played(site: str, data: Path, shared: Path) -> Separated:
 def listen_from_the_beginning(page: "Page") -> None:
     uploaded = time.monotonic()
     page.locator("#play").click(timeout=PATIENCE * 1000)
-    wait_for_sound(page, "master", heard=True)
+    wait_for_sound(page, "master", audible=True)
     print(f"\nfrom the end of the upload to the original: {time.monotonic() - uploaded:.1f} s")
     wait_for(page, f"engine.sounding === 'draft' && engine.levels().master.rms > {AUDIBLE}")
     print(f"from the end of the upload to the draft's first stems: {time.monotonic() - uploaded:.1f} s")
@@ -105,7 +105,7 @@ def listen_from_the_beginning(page: "Page") -> None:
 
 
 def lose_the_worker(page: "Page", data: Path) -> None:
-    """What is finished plays on, the page says what happened, and the rest comes nevertheless."""
+    """What is finished continues to play, the page shows what happened, and the rest is still separated."""
     wait_for(page, "engine.segments.available > 1")
     os.kill(worker_of(data), signal.SIGKILL)
     page.get_by_text("The worker has stopped").first.wait_for(timeout=60_000)
@@ -121,7 +121,7 @@ def test_a_song_plays_while_it_is_separated_and_survives_its_worker(played: Sepa
 
 @pytest.fixture(scope="module")
 def whole(played: Separated) -> Iterator["Page"]:
-    """bypass_csp: the recorder is none of the site's."""
+    """Bypasses the CSP, because the recorder is not one of the site's scripts."""
     with browser_context(storage_state=played.visitor, bypass_csp=True) as context:
         page = context.new_page()
         page.goto(played.url)
@@ -130,11 +130,11 @@ def whole(played: Separated) -> Iterator["Page"]:
 
 
 def test_two_minutes_drift_by_no_sample(whole: "Page") -> None:
-    """Each stem is heard alone by turns; where it is found in its file says by how much it is late."""
+    """Solos each stem in turn and locates it in its file to measure how late it plays."""
     files = {name: stem_file(whole, name) for name in ("vocals", "drums", "bass", "other")}
     whole.evaluate(f"document.querySelector('#mixer').engine.seek({BEGIN})")
     whole.locator("#play").click()
-    wait_for_sound(whole, "master", heard=True)
+    wait_for_sound(whole, "master", audible=True)
     whole.evaluate(RECORD)
     late = [
         lateness(whole.evaluate(LISTEN, [name, STRETCH]), files[name])
@@ -147,12 +147,12 @@ def test_two_minutes_drift_by_no_sample(whole: "Page") -> None:
     assert len(set(known)) == 1
 
 
-def lateness(heard: dict[str, Any], file: Audio) -> int | None:
-    """Samples by which a stem sounds later than the engine says; None where it is silent."""
-    played = np.frombuffer(base64.b64decode(heard["samples"]), np.float32)
+def lateness(rendering: dict[str, Any], file: Audio) -> int | None:
+    """Samples by which a stem plays later than the engine's position; None where it is silent."""
+    played = np.frombuffer(base64.b64decode(rendering["samples"]), np.float32)
     if np.sqrt(np.square(played).mean()) < AUDIBLE:
         return None
-    first = heard["frame"] - SEARCH
+    first = rendering["frame"] - SEARCH
     expected = file[max(first, 0) : first + len(played) + 2 * SEARCH]
     energy = np.concatenate([[0.0], np.cumsum(np.square(expected, dtype=np.float64))])
     around = energy[len(played) :] - energy[: -len(played)]
@@ -161,7 +161,7 @@ def lateness(heard: dict[str, Any], file: Audio) -> int | None:
 
 
 def stem_file(page: "Page", name: str) -> Audio:
-    """The left channel of a stem as it is downloaded."""
+    """The left channel of a downloaded stem."""
     answer = page.request.get(urljoin(page.url, f"stems/{name}/download"))
     audio, _ = soundfile.read(io.BytesIO(answer.body()), dtype="float32", always_2d=True)
     return np.asarray(audio[:, 0])
@@ -191,7 +191,7 @@ def test_ten_minutes_of_six_stems_stay_within_bounded_memory(site: str, data: Pa
 
 
 def worker_of(data: Path) -> int:
-    """Process id of the worker of the site with that data folder."""
+    """Process id of that site's worker."""
     for process in Path("/proc").glob("[0-9]*"):
         try:
             is_worker = b"celery" in (process / "cmdline").read_bytes()
@@ -203,7 +203,7 @@ def worker_of(data: Path) -> int:
 
 
 def wait_for(page: "Page", condition: str) -> None:
-    """Until the engine is so."""
+    """Wait until the engine is in that state."""
     page.wait_for_function(
         f"() => {{ const {{ engine }} = document.querySelector('#mixer'); return {condition}; }}",
         timeout=PATIENCE * 1000,

@@ -1,4 +1,4 @@
-"""Loops, asserted from rendered audio: whatever is done in whatever order, what is looped is heard again and again."""
+"""Loops, with assertions on rendered audio: the loop repeats whatever is done in whatever order."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from browser.conftest import browser_context
-from support.offline import LEAD, LOOKAHEAD, Heard, Player, Song, serve, write_song
+from support.offline import LEAD, LOOKAHEAD, Player, Rendering, Song, serve, write_song
 
 from pipeline.audio.recording import SAMPLE_RATE
 
@@ -33,7 +33,7 @@ def songs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def song(songs: Path) -> Song:
-    """Noise, so that every moment is told from every other."""
+    """A song of noise, so that every moment is unique."""
     noise = np.random.default_rng(3).normal(0, 0.05, (2, round(SECONDS * SAMPLE_RATE))).astype(np.float32)
     return write_song(songs / "noise", {"other": noise})
 
@@ -48,7 +48,7 @@ def player(songs: Path) -> Iterator[Player]:
 
 @dataclass
 class Expected:
-    """Where a player should be: the rule, without an engine."""
+    """Models the expected position, without an engine."""
 
     playing: bool = False
     place: float = 0.0
@@ -105,24 +105,24 @@ class Expected:
         self.place, self.since, self.jumped = place, time + LATE, True
 
     def entered(self, place: float) -> float:
-        """What is behind the loop is left for its start."""
+        """Positions behind the loop move to its start."""
         return self.loop[0] if self.loop and place > self.loop[1] - NEAR else place
 
 
-def rendered(player: Player, song: Song, actions: list[tuple[float, Action]], looks: list[float]) -> Heard:
+def rendered(player: Player, song: Song, actions: list[tuple[float, Action]], looks: list[float]) -> Rendering:
     begin = (0, "setAvailable", song.segments, song.segments)
     looking = [(time, "update") for time in looks]
     return player.render(song, max(looks) + 0.5, begin, *((time, *action) for time, action in actions), *looking)
 
 
-def played(heard: Heard, song: Song, time: float, loop: tuple[float, float] | None) -> float:
-    """The position at that time, once it is sure that just that sounds."""
-    note = heard.at(time)
+def played(rendering: Rendering, song: Song, time: float, loop: tuple[float, float] | None) -> float:
+    """The position at that time, after asserting that exactly that part sounds."""
+    note = rendering.at(time)
     now, place = (round(note[name] * SAMPLE_RATE) for name in ("now", "position"))
     start, stop = place - WINDOW, place
     if loop and start < loop[0] * SAMPLE_RATE < stop:
         start = round(loop[0] * SAMPLE_RATE) + 1
-    sound = heard.audio[:, now - (stop - start) : now]
+    sound = rendering.audio[:, now - (stop - start) : now]
     if note["state"] == "playing" and start > 0:
         np.testing.assert_allclose(sound, song.mixture[:, start:stop], atol=1e-3)
     elif note["state"] != "playing":
@@ -132,7 +132,7 @@ def played(heard: Heard, song: Song, time: float, loop: tuple[float, float] | No
 
 @pytest.mark.parametrize("other", [AHEAD, BACK, DRAG])
 def test_every_order_of_play_in_out_loop_and_another(player: Player, song: Song, other: Action) -> None:
-    """One after the other in one rendering, each from a standstill at the beginning, without a loop."""
+    """Runs them in one rendering, each starting paused at the beginning without a loop."""
     actions: list[tuple[float, Action]] = []
     looks: list[float] = []
     orders = list(permutations([PLAY, IN, OUT, LOOP, other]))
@@ -140,30 +140,30 @@ def test_every_order_of_play_in_out_loop_and_another(player: Player, song: Song,
         actions += [(begin, ("stop",)), (begin, ("setLoop", None))]
         actions += [(begin + step, action) for step, action in zip(STEPS, order, strict=True)]
         looks += [begin + look for look in LOOKS]
-    heard = rendered(player, song, actions, looks)
+    rendering = rendered(player, song, actions, looks)
     model = Expected()
     for moment, action in sorted(actions + [(look, ()) for look in looks], key=lambda each: each[0]):
-        now = heard.at(moment)["now"]
+        now = rendering.at(moment)["now"]
         if action:
             model.act(now, *action)
         else:
             order = orders[int(moment // 5)]
-            assert played(heard, song, moment, model.loop) == pytest.approx(model.at(now), abs=NEAR), order
+            assert played(rendering, song, moment, model.loop) == pytest.approx(model.at(now), abs=NEAR), order
 
 
 IN_AND_OUT = [(1.0, IN), (1.9, OUT)]
 EVERYWHERE = (2.5, 3.4, 4.6, 5.0)  # seconds
 
 
-def stays_in_loop(heard: Heard, tempo: float = 1.0) -> None:
-    """What was set by IN_AND_OUT."""
-    start, end = (heard.at(time)["now"] * tempo for time in (1.0, 1.9))
+def stays_in_loop(rendering: Rendering, tempo: float = 1.0) -> None:
+    """Assert that the loop of IN_AND_OUT plays."""
+    start, end = (rendering.at(time)["now"] * tempo for time in (1.0, 1.9))
     for time in EVERYWHERE:
-        note = heard.at(time)
+        note = rendering.at(time)
         assert note["state"] == "playing"
         assert start - 0.3 < note["position"] < end
         assert (
-            np.sqrt(np.square(heard.audio[:, round((time - 0.1) * SAMPLE_RATE) : round(time * SAMPLE_RATE)]).mean())
+            np.sqrt(np.square(rendering.audio[:, round((time - 0.1) * SAMPLE_RATE) : round(time * SAMPLE_RATE)]).mean())
             > 0.02
         )
 
@@ -173,30 +173,30 @@ def test_a_loop_set_while_it_plays_at_another_tempo_or_pitch(
     player: Player, song: Song, tempo: float, pitch: float
 ) -> None:
     shape = [(0.0, ("setTempo", tempo)), (0.0, ("setPitch", pitch)), (0.0, PLAY)]
-    heard = rendered(player, song, [*shape, *IN_AND_OUT], [*EVERYWHERE])
-    stays_in_loop(heard, tempo)
-    assert heard.at(5.0)["latency"] > 0.05
+    rendering = rendered(player, song, [*shape, *IN_AND_OUT], [*EVERYWHERE])
+    stays_in_loop(rendering, tempo)
+    assert rendering.at(5.0)["latency"] > 0.05
 
 
 def test_a_loop_set_while_the_original_sounds(player: Player, song: Song) -> None:
     first = [(0, "setAvailable", 0, song.segments), (0, "play")]
     look = [(time, "update") for time in EVERYWHERE]
-    heard = player.render(song, 5.5, *first, *((time, *action) for time, action in IN_AND_OUT), *look)
-    assert {heard.at(time)["sounding"] for time in EVERYWHERE} == {"original"}
-    stays_in_loop(heard)
+    rendering = player.render(song, 5.5, *first, *((time, *action) for time, action in IN_AND_OUT), *look)
+    assert {rendering.at(time)["sounding"] for time in EVERYWHERE} == {"original"}
+    stays_in_loop(rendering)
 
 
 def test_a_loop_set_while_the_draft_sounds(player: Player, song: Song, songs: Path) -> None:
     drafted = Song(song.folder, song.stems, write_song(songs / "draft", song.stems))
     first = [(0, "setAvailable", 0, 0, song.segments), (0, "play")]
     look = [(time, "update") for time in EVERYWHERE]
-    heard = player.render(drafted, 5.5, *first, *((time, *action) for time, action in IN_AND_OUT), *look)
-    assert {heard.at(time)["sounding"] for time in EVERYWHERE} == {"draft"}
-    stays_in_loop(heard)
+    rendering = player.render(drafted, 5.5, *first, *((time, *action) for time, action in IN_AND_OUT), *look)
+    assert {rendering.at(time)["sounding"] for time in EVERYWHERE} == {"draft"}
+    stays_in_loop(rendering)
 
 
 def test_a_loop_set_while_it_waits_for_more_of_the_song_plays_on_in_the_loop(player: Player, song: Song) -> None:
-    """One segment is there, the loop ends where it stands."""
+    """Only one segment is available, and the loop ends there."""
     actions = [
         (0, "setAvailable", 1),
         (0, "play"),
@@ -205,47 +205,47 @@ def test_a_loop_set_while_it_waits_for_more_of_the_song_plays_on_in_the_loop(pla
         (7, "update"),
         (9, "update"),
     ]
-    heard = player.render(song, 9.5, *actions)
-    assert heard.at(4)["position"] == pytest.approx(4 - LATE, abs=NEAR)
-    assert [heard.at(time)["state"] for time in (6, 7, 9)] == ["playing"] * 3
-    assert 3.5 < heard.at(7)["position"] < 4.2
+    rendering = player.render(song, 9.5, *actions)
+    assert rendering.at(4)["position"] == pytest.approx(4 - LATE, abs=NEAR)
+    assert [rendering.at(time)["state"] for time in (6, 7, 9)] == ["playing"] * 3
+    assert 3.5 < rendering.at(7)["position"] < 4.2
 
 
 def test_a_loop_plays_although_what_follows_it_is_not_there(player: Player, song: Song) -> None:
     actions = [(0, "setAvailable", 1), (0, "setLoop", 4, 4.95), (0, "seek", 4.6), (0, "play"), (2, "update")]
-    heard = player.render(song, 3, *actions)
-    assert heard.at(2)["state"] == "playing"
-    assert played(heard, song, 2, (4, 4.95)) == pytest.approx(4 + (0.6 + 2 - LATE) % 0.95, abs=NEAR)
+    rendering = player.render(song, 3, *actions)
+    assert rendering.at(2)["state"] == "playing"
+    assert played(rendering, song, 2, (4, 4.95)) == pytest.approx(4 + (0.6 + 2 - LATE) % 0.95, abs=NEAR)
 
 
 def test_play_pressed_behind_the_loop_begins_at_its_start(player: Player, song: Song) -> None:
-    """Also when the song has come to its end there."""
+    """This includes the end of the song."""
     actions = [
         (0, "setAvailable", 3), (0, "setLoop", 2, 4), (0, "seek", 6), (0, "play"),
         (1, "seek", 13.5), (1.25, "update"), (2, "play"), (2.5, "update"),
     ]  # fmt: skip
-    heard = player.render(song, 3, *actions)
-    assert heard.at(0)["position"] == 2
-    assert played(heard, song, 1.25, None) == pytest.approx(13.75 - LATE, abs=NEAR)
-    assert heard.at(2)["position"] == 2
-    assert played(heard, song, 2.5, None) == pytest.approx(2.5 - LATE, abs=NEAR)
+    rendering = player.render(song, 3, *actions)
+    assert rendering.at(0)["position"] == 2
+    assert played(rendering, song, 1.25, None) == pytest.approx(13.75 - LATE, abs=NEAR)
+    assert rendering.at(2)["position"] == 2
+    assert played(rendering, song, 2.5, None) == pytest.approx(2.5 - LATE, abs=NEAR)
 
 
 def test_a_seek_leads_out_of_the_loop_and_nothing_but_the_loop_or_play_back(player: Player, song: Song) -> None:
-    """As in studio programs: whoever clicks behind a loop wants to listen there."""
+    """As in studio software, a click behind the loop plays from there."""
     actions = [
         (0, "setAvailable", 3, 3), (0, "setLoop", 1, 2), (0, "play"), (0.5, "seek", 6), (1, "setOriginal", True),
         (1.5, "setTempo", 1.2), (2, "setTempo", 1), (3, "update"), (4, "setLoop", 1, 2.5), (4.5, "update"),
     ]  # fmt: skip
-    heard = player.render(song, 5, *actions)
-    assert 8 < played(heard, song, 3, None) < 8.7
-    assert heard.at(4)["position"] == 1
-    assert played(heard, song, 4.5, None) == pytest.approx(1.5 - LATE, abs=NEAR)
+    rendering = player.render(song, 5, *actions)
+    assert 8 < played(rendering, song, 3, None) < 8.7
+    assert rendering.at(4)["position"] == 1
+    assert played(rendering, song, 4.5, None) == pytest.approx(1.5 - LATE, abs=NEAR)
 
 
 def test_a_seek_to_the_end_ends_the_song(player: Player, songs: Path) -> None:
-    """Also one of whole segments, after which no segment begins."""
+    """This includes a song of whole segments, after which no segment starts."""
     noise = np.random.default_rng(4).normal(0, 0.05, (2, 5 * SAMPLE_RATE)).astype(np.float32)
     song = write_song(songs / "five", {"other": noise})
-    heard = player.play(song, 2, (0.5, "seek", 5), (1, "update"))
-    assert heard.at(1)["state"] == "ended"
+    rendering = player.play(song, 2, (0.5, "seek", 5), (1, "update"))
+    assert rendering.at(1)["state"] == "ended"

@@ -51,45 +51,45 @@ def test_every_stem_has_a_lane_with_names_a_screen_reader_can_tell(song: "Page")
 
 
 def test_waveforms_are_drawn(song: "Page") -> None:
-    """More rows of pixels than a flat line takes."""
+    """Assert that it has more rows of pixels than a flat line."""
     canvas = song.locator(".lane canvas").first
     assert canvas.evaluate(INKED_ROWS) > 10
 
 
 def test_muting_a_lane_removes_its_signal_and_no_other(mixer: "Page") -> None:
     mixer.get_by_role("button", name="Mute drums").click()
-    wait_for_sound(mixer, "drums", heard=False)
+    wait_for_sound(mixer, "drums", audible=False)
     assert mixer.get_by_role("button", name="Mute drums").get_attribute("aria-pressed") == "true"
-    wait_for_sound(mixer, "master", heard=True)
+    wait_for_sound(mixer, "master", audible=True)
     mixer.get_by_role("button", name="Mute drums").click()
-    wait_for_sound(mixer, "drums", heard=True)
+    wait_for_sound(mixer, "drums", audible=True)
 
 
 def test_solo_leaves_one_lane_and_mute_beats_it(mixer: "Page") -> None:
     mixer.get_by_role("button", name="Solo drums").click()
-    wait_for_sound(mixer, "bass", heard=False)
-    wait_for_sound(mixer, "drums", heard=True)
+    wait_for_sound(mixer, "bass", audible=False)
+    wait_for_sound(mixer, "drums", audible=True)
     mixer.get_by_role("button", name="Mute drums").click()
-    wait_for_sound(mixer, "master", heard=False)
+    wait_for_sound(mixer, "master", audible=False)
 
 
 def test_a_fader_at_the_bottom_is_silence(mixer: "Page") -> None:
     mixer.get_by_role("slider", name="Volume of drums").fill("0")
-    wait_for_sound(mixer, "drums", heard=False)
+    wait_for_sound(mixer, "drums", audible=False)
     assert mixer.get_by_role("slider", name="Volume of drums").get_attribute("aria-valuetext") == "−∞ dB"
 
 
 def test_keys_play_pause_seek_mute_and_solo(mixer: "Page") -> None:
     mixer.keyboard.press("2")
-    wait_for_sound(mixer, "drums", heard=False)
+    wait_for_sound(mixer, "drums", audible=False)
     mixer.keyboard.press("2")
     mixer.keyboard.press("Shift+3")
-    wait_for_sound(mixer, "drums", heard=False)
-    wait_for_sound(mixer, "bass", heard=True)
+    wait_for_sound(mixer, "drums", audible=False)
+    wait_for_sound(mixer, "bass", audible=True)
     mixer.keyboard.press("Space")
     paused_at = engine(mixer, "position")
     assert engine(mixer, "state") == "paused"
-    wait_for_sound(mixer, "master", heard=False)
+    wait_for_sound(mixer, "master", audible=False)
     mixer.keyboard.press("]")
     assert engine(mixer, "position") == pytest.approx(paused_at + 5)
     mixer.keyboard.press("Escape")
@@ -100,7 +100,7 @@ def test_a_click_in_a_waveform_plays_from_there(mixer: "Page") -> None:
     waveform = mixer.locator(".lane").last.locator(".waveform")
     before = time.monotonic()
     waveform.click()  # in its middle
-    wait_for_sound(mixer, "master", heard=True)
+    wait_for_sound(mixer, "master", audible=True)
     late = time.monotonic() - before
     middle = engine(mixer, "duration") / 2
     assert middle - 0.1 <= engine(mixer, "position") <= middle + late + 1
@@ -113,7 +113,7 @@ def test_the_end_of_the_song_ends_it(mixer: "Page") -> None:
 
 
 def test_what_is_heard_is_the_sum_of_the_stems_to_the_sample(song: "Page") -> None:
-    """Segments of five seconds against whole files: a shifted stem or a torn join is tens of dB louder."""
+    """Compares segments with whole files: a shifted stem or a broken join would differ by tens of dB."""
     figures = song.evaluate(COMPARE)
     assert figures["level"] > -40
     assert figures["difference"] < -90
@@ -137,10 +137,10 @@ def test_playing_survives_a_network_that_fails(second: "Page") -> None:
 def test_a_lanes_arrow_offers_its_stem_in_every_format(song: "Page") -> None:
     song.get_by_role("button", name="Export vocals").click()
     menu = song.get_by_role("group", name="Export Vocals as")
-    assert menu.get_by_role("button").all_inner_texts() == song.locator("#take-coding option").all_inner_texts()
+    assert menu.get_by_role("button").all_inner_texts() == song.locator("#export-format option").all_inner_texts()
     with song.expect_download(timeout=RENDERING) as download:
         menu.get_by_role("button", name="WAV, 24-bit").click()
-    assert download.value.suggested_filename == "demo - vocals.wav"
+    assert download.value.suggested_filename == "SoundScape demo - vocals.wav"
     assert menu.is_hidden()
     with av.open(str(download.value.path())) as file:
         frames = sum(frame.samples for frame in file.decode(audio=0))
@@ -165,10 +165,10 @@ def test_the_mix_that_is_taken_along_is_the_mix_that_is_heard(mixer: "Page") -> 
     mixer.get_by_role("slider", name="Volume of other").fill("0")
     mixer.get_by_role("button", name="Mute drums").click()
     mixer.get_by_role("slider", name="Pan of bass").fill("0.4")
-    mixer.locator("#take-coding").select_option("WAV, 32-bit float (for DAWs)")
+    mixer.locator("#export-format").select_option("WAV, 32-bit float (for DAWs)")
     with mixer.expect_download(timeout=RENDERING) as download:
         mixer.get_by_role("button", name="Export", exact=True).click()
-    assert download.value.suggested_filename == "demo - mix.wav"
+    assert download.value.suggested_filename == "SoundScape demo - mix.wav"
     figures = mixer.evaluate(COMPARE_MIX, download.value.url)
     assert figures["length"] == 0
     assert figures["level"] > -40
@@ -176,7 +176,7 @@ def test_the_mix_that_is_taken_along_is_the_mix_that_is_heard(mixer: "Page") -> 
 
 
 def test_an_untouched_mix_is_the_upload(mixer: "Page", data: Path) -> None:
-    mixer.locator("#take-coding").select_option("WAV, 24-bit")
+    mixer.locator("#export-format").select_option("WAV, 24-bit")
     with mixer.expect_download(timeout=RENDERING) as download:
         mixer.get_by_role("button", name="Export", exact=True).click()
     written, _ = soundfile.read(download.value.path(), always_2d=True)
@@ -186,14 +186,14 @@ def test_an_untouched_mix_is_the_upload(mixer: "Page", data: Path) -> None:
 
 
 def test_all_stems_are_taken_along_in_one_archive(song: "Page") -> None:
-    song.get_by_label("What").select_option("All stems (ZIP)")
-    song.locator("#take-coding").select_option("MP3, 320 kbit/s")
+    song.get_by_label("Content").select_option("All stems (ZIP)")
+    song.locator("#export-format").select_option("MP3, 320 kbit/s")
     with song.expect_download(timeout=RENDERING) as download:
         song.get_by_role("button", name="Export", exact=True).click()
-    assert download.value.suggested_filename == "demo.zip"
+    assert download.value.suggested_filename == "SoundScape demo.zip"
     with zipfile.ZipFile(download.value.path()) as archive:
         assert archive.testzip() is None
-        assert {f"demo/demo - {stem}.mp3" for stem in STEMS} <= set(archive.namelist())
+        assert {f"SoundScape demo/SoundScape demo - {stem}.mp3" for stem in STEMS} <= set(archive.namelist())
 
 
 def test_the_page_says_how_the_stems_were_made(song: "Page") -> None:

@@ -1,6 +1,6 @@
-"""Every page for everyone: what a checker of accessibility finds, in the dark and on a phone; and the list of songs.
+"""Accessibility of every page, in dark mode and on a phone; and the list of songs.
 
-The songs are seeded rows and no worker runs, so that nothing changes but by what a test does.
+The songs are seeded rows and no worker runs, so that only tests change anything.
 """
 
 import re
@@ -14,7 +14,7 @@ from browser.conftest import Web, chromium, shelf, visit
 from django.conf import settings
 from support.sounds import silent_wav
 
-from webapp.api.events import LOOK_EVERY
+from webapp.api.events import POLL_INTERVAL
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, FilePayload, Locator, Page, Route
@@ -38,7 +38,7 @@ SHELF: list[dict[str, Any]] = [
     {"title": "Broken tape", "seconds": 1, "stems": ["vocals"], "state": "failed"},
     {"title": "Next in line", "seconds": 1, "stems": ["vocals"], "state": "queued"},
 ]  # fmt: skip
-NEWEST = [wish["title"] for wish in reversed(SHELF)]
+NEWEST = [spec["title"] for spec in reversed(SHELF)]
 # Another listener's, each for one test to change.
 DESK: list[dict[str, Any]] = [
     {"title": title, "seconds": 1, "stems": ["vocals"], "owner": "editor", "state": state}
@@ -85,25 +85,24 @@ UNDER_WAY = """() => {
 
 @pytest.fixture(scope="module")
 def web(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Web]:
-    """A web server alone."""
     if not AXE.is_file():
         pytest.skip("npm packages are not installed: npm ci")
     data = tmp_path_factory.mktemp("pages")
-    wishes = [{"owner": "listener"} | wish for wish in SHELF + DESK]
-    with shelf(data, wishes, SOUNDSCAPE_MAX_UPLOAD_MB="1") as web:
+    specs = [{"owner": "listener"} | spec for spec in SHELF + DESK]
+    with shelf(data, specs, SOUNDSCAPE_MAX_UPLOAD_MB="1") as web:
         yield web
 
 
 @pytest.fixture(scope="module")
 def browser(web: Web) -> Iterator["Browser"]:
-    """One for all tests here: while Playwright runs, other tests have no database."""
+    """Shared by this module, because tests have no database while Playwright runs."""
     with chromium() as browser:
         yield browser
 
 
 @contextmanager
 def open_page(browser: "Browser", web: Web, whose: str = "", **options: Any) -> Iterator["Page"]:
-    """A new tab of a listener, an editor, or somebody without songs."""
+    """Open a tab of a listener, an editor, or somebody without songs."""
     owned = {"listener": SHELF, "editor": DESK}.get(whose)
     cookies = {"storage_state": web.songs[owned[0]["title"]].visitor} if owned else {}
     with visit(browser, base_url=web.address, reduced_motion="reduce", **cookies, **options) as context:
@@ -112,7 +111,7 @@ def open_page(browser: "Browser", web: Web, whose: str = "", **options: Any) -> 
 
 @pytest.fixture
 def home(browser: "Browser", web: Web) -> Iterator["Page"]:
-    """The listener's front page."""
+    """The listener's home page."""
     with open_page(browser, web, "listener") as page:
         page.goto("/")
         yield page
@@ -120,7 +119,7 @@ def home(browser: "Browser", web: Web) -> Iterator["Page"]:
 
 @pytest.fixture
 def desk(browser: "Browser", web: Web) -> Iterator["Page"]:
-    """The editor's."""
+    """The editor's home page."""
     with open_page(browser, web, "editor") as page:
         page.goto("/")
         yield page
@@ -128,7 +127,7 @@ def desk(browser: "Browser", web: Web) -> Iterator["Page"]:
 
 @pytest.fixture
 def empty(browser: "Browser", web: Web) -> Iterator["Page"]:
-    """The front page of somebody new."""
+    """The home page of a new visitor."""
     with open_page(browser, web) as page:
         page.goto("/")
         yield page
@@ -149,12 +148,12 @@ def test_a_page_has_no_barriers(browser: "Browser", web: Web, name: str, scheme:
 @pytest.mark.parametrize("width", WIDTHS)
 @pytest.mark.parametrize("scheme", SCHEMES)
 def test_a_list_in_use_has_no_barriers(browser: "Browser", web: Web, scheme: str, width: int) -> None:
-    """A title being edited, a song just deleted, an upload that failed, a search that finds little."""
+    """Edits a title, deletes a song, fails an upload, and searches."""
     with open_page(browser, web, "listener", color_scheme=scheme, viewport={"width": width, "height": 900}) as page:
         page.route("**/api/v1/jobs/**", lambda route: answer_instead(route, {"DELETE": 204, "POST": 500, "PATCH": 400}))
         page.goto("/")
         page.set_input_files("#files", sound("song.wav", 2000))
-        page.get_by_text("Not uploaded").wait_for()
+        page.get_by_text("Upload failed").wait_for()
         button(page, "Étude 10", "Delete").click()
         button(page, "étude 9", "Rename").click()
         page.keyboard.press("Enter")
@@ -167,7 +166,7 @@ def test_a_list_in_use_has_no_barriers(browser: "Browser", web: Web, scheme: str
 @pytest.mark.parametrize("width", WIDTHS)
 @pytest.mark.parametrize("scheme", SCHEMES)
 def test_a_mixer_in_use_has_no_barriers(browser: "Browser", web: Web, scheme: str, width: int) -> None:
-    """Buttons pressed, a lane muted, a spectrogram drawn, the title being edited; then the list of keys above it."""
+    """Presses buttons, mutes a lane, draws a spectrogram, edits the title, and then opens the list of shortcuts."""
     with open_page(browser, web, "listener", color_scheme=scheme, viewport={"width": width, "height": 900}) as page:
         page.goto(web.songs["Blue in the morning"].path)
         page.locator("#mixer .download").first.wait_for()
@@ -253,7 +252,7 @@ def test_a_deleted_song_comes_back_by_keyboard(desk: "Page", web: Web) -> None:
     count = len(titles(desk))
     button(desk, title, "Delete").press("Enter")
     desk.get_by_text(f"Deleted “{title}”.").wait_for()
-    assert focused(desk) == f"Undo: bring back “{title}”"
+    assert focused(desk) == f"Undo: restore “{title}”"
     assert title not in titles(desk)
     assert desk.locator("#found").inner_text() == f"{count - 1} songs"
     assert status(desk, url) == 404
@@ -265,12 +264,12 @@ def test_a_deleted_song_comes_back_by_keyboard(desk: "Page", web: Web) -> None:
 
 
 def test_undo_waits_for_whoever_is_at_it(desk: "Page") -> None:
-    """Ten seconds and more, and forever for a keyboard that stands on it."""
+    """It stays for a while, and for as long as it has the focus."""
     title = "To be deleted"
     desk.clock.install()
     desk.reload()
     button(desk, title, "Delete").press("Enter")
-    undo = desk.get_by_role("button", name=f"Undo: bring back “{title}”")
+    undo = desk.get_by_role("button", name=f"Undo: restore “{title}”")
     undo.wait_for()
     desk.clock.fast_forward(600_000)
     assert undo.is_visible()
@@ -290,9 +289,9 @@ def test_a_song_deleted_from_its_page_comes_back_at_home(desk: "Page", web: Web)
     visits: list[str] = []
 
     def late(route: "Route") -> None:
-        """The news of the deletion overtakes it, which must not lead home a second time."""
+        """Let the deletion's event arrive first, which must not navigate home a second time."""
         visits.append(route.request.url)
-        time.sleep(2 * LOOK_EVERY)
+        time.sleep(2 * POLL_INTERVAL)
         route.continue_()
 
     desk.goto(web.songs[title].path)
@@ -300,8 +299,8 @@ def test_a_song_deleted_from_its_page_comes_back_at_home(desk: "Page", web: Web)
     desk.get_by_role("button", name="Delete").first.click()
     desk.wait_for_url(f"{web.address}/")
     assert len(visits) == 1
-    desk.get_by_role("button", name=f"Undo: bring back “{title}”").wait_for()
-    assert focused(desk) == f"Undo: bring back “{title}”"
+    desk.get_by_role("button", name=f"Undo: restore “{title}”").wait_for()
+    assert focused(desk) == f"Undo: restore “{title}”"
     desk.keyboard.press("Enter")
     row(desk, title).wait_for()
     row(desk, title).get_by_role("link", name=title, exact=True).click()
@@ -358,7 +357,7 @@ def test_uploads_go_at_once_with_progress_of_their_own_and_can_be_cancelled(empt
     empty.set_input_files("#files", [sound(f"{name}.wav", UPLOAD_LIMIT * 9 // 10) for name in ("one", "two", "three")])
     uploads = empty.locator("#uploads .song")
     empty.wait_for_function(f"() => ({UNDER_WAY})() === 2")
-    assert "Waiting for its turn" in uploads.nth(2).inner_text()
+    assert "Waiting" in uploads.nth(2).inner_text()
     uploads.nth(0).get_by_role("button", name="Cancel").click()
     empty.wait_for_function("() => document.querySelectorAll('#uploads .song').length === 2")
     line.send("Network.emulateNetworkConditions", FAST)
@@ -373,7 +372,7 @@ def test_an_upload_that_fails_says_why_and_is_tried_again(empty: "Page") -> None
     empty.set_input_files("#files", [sound("small.wav", 2000), sound("large.wav", UPLOAD_LIMIT + 1)])
     small, large = (empty.locator("#uploads .song", has_text=name) for name in ("small.wav", "large.wav"))
     small.get_by_text("The server cannot be reached.").wait_for()
-    assert "the most that can be uploaded is 1.0 MB" in large.inner_text()
+    assert "the maximum is 1.0 MB" in large.inner_text()
     assert not large.get_by_role("button", name="Try again").is_visible()
     large.get_by_role("button", name="Dismiss").click()
     empty.unroute("**/api/v1/jobs/")
@@ -395,7 +394,7 @@ def test_the_api_is_looked_at_and_used_in_a_browser(desk: "Page", web: Web) -> N
 
 
 def barriers(page: "Page") -> list[str]:
-    """What the checker complains about."""
+    """Violations that axe finds."""
     page.evaluate(AXE.read_text("utf-8"))
     found: list[str] = page.evaluate(VIOLATIONS)
     return found
@@ -411,12 +410,12 @@ def button(page: "Page", title: str, says: str) -> "Locator":
 
 
 def titles(page: "Page") -> list[str]:
-    """Of the songs that can be seen, from the top."""
+    """Titles of the visible songs, from the top."""
     return [link.inner_text() for link in page.locator("#songs .song:not([hidden]) h3 a").all()]
 
 
 def focused(page: "Page") -> str:
-    """What a screen reader says of what the keyboard is at."""
+    """The accessible name of the focused element."""
     name: str = page.evaluate("document.activeElement.ariaLabel ?? document.activeElement.textContent")
     return name
 
@@ -427,7 +426,7 @@ def status(page: "Page", url: str) -> int:
 
 
 def answer_instead(route: "Route", codes: dict[str, int]) -> None:
-    """Let requests of some methods fare as given, without asking the server."""
+    """Answer requests of some methods with these status codes, without the server."""
     code = codes.get(route.request.method)
     if code is None:
         route.continue_()
@@ -436,5 +435,5 @@ def answer_instead(route: "Route", codes: dict[str, int]) -> None:
 
 
 def sound(name: str, size: int) -> "FilePayload":
-    """A song of so many bytes."""
+    """A silent song of that many bytes."""
     return {"name": name, "mimeType": "audio/wav", "buffer": silent_wav(size - 44)}

@@ -1,4 +1,4 @@
-"""What is drawn of a song along its time: all of a lane is zoomed and scrolled in step, and has no seams."""
+"""Drawings along the time axis: everything in a lane zooms and scrolls together, without seams."""
 
 from collections.abc import Iterator
 from itertools import pairwise
@@ -69,7 +69,7 @@ def places(page: "Page") -> tuple[list[list[float]], float]:
 def test_all_pictures_of_a_lane_show_the_part_of_the_song_that_is_in_sight(
     page: "Page", web: Web, title: str, there: float
 ) -> None:
-    """Where it is heard, what is a draft yet and what is not there at all."""
+    """Covers the timeline of a detection, drafts, and what is not available yet."""
     opened(page, web.songs[title].path)
     page.wait_for_function("() => document.querySelector('.lane[data-stem=drums] .timeline canvas').width === 42")
     for key, seek in (("", 0), ("+", 0), ("+", 30), ("0", 0)):

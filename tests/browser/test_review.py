@@ -1,4 +1,4 @@
-"""The admin's page of a job: what a reviewer hears and sees there."""
+"""A job's page in the admin: what a reviewer hears and sees."""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
@@ -17,7 +17,7 @@ LOGIN = {"DJANGO_SUPERUSER_PASSWORD": "wonderwall-1995"}
 
 @pytest.fixture(scope="module")
 def review(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[Page]":
-    """A reviewer's page of the song."""
+    """The song's page as a reviewer sees it."""
     data = tmp_path_factory.mktemp("review")
     with shelf(data, [SONG, IN_WORK]) as web, browser_context() as context:
         admin = ["createsuperuser", "--noinput", "--username=admin", "--email=a@example.org"]
@@ -68,11 +68,11 @@ def test_a_result_in_work_is_followed_without_a_stream(review: "Page") -> None:
     page.on("request", lambda request: streams.append(request.url) if "/events/" in request.url else None)
     page.goto(review.url.partition("/job/")[0] + "/job/")
     page.get_by_role("link", name="In work").click()
-    page.get_by_text("Separating: 3 of 8 parts").wait_for()
+    page.get_by_text("Separating: 37%").wait_for()
     api = page.evaluate("JSON.parse(document.querySelector('[data-result] script').textContent).api_url")
     job = page.evaluate("async (url) => (await fetch(url)).json()", api)
     page.route(f"**{api}", lambda route: route.fulfill(json=job | {"blocks_done": 5}))
-    page.get_by_text("Separating: 5 of 8 parts").wait_for()
+    page.get_by_text("Separating: 62%").wait_for()
     page.route(f"**{api}", lambda route: route.fulfill(status=404, json={"detail": "Not found."}))
     page.get_by_text("deleted by its owner").wait_for()
     assert streams == []

@@ -1,4 +1,4 @@
-"""Fingers on a phone: a swipe scrolls wherever it begins, and moves a control only sideways."""
+"""Touch: a swipe scrolls wherever it starts, and only a sideways swipe moves a control."""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
@@ -48,7 +48,6 @@ def browser(web: Web) -> Iterator["Browser"]:
 
 @pytest.fixture
 def phone(browser: "Browser", web: Web) -> Iterator["Page"]:
-    """The song's page."""
     song = web.songs["Song"]
     with visit(browser, storage_state=song.visitor, base_url=web.address, **PHONE) as context:
         page = context.new_page()
@@ -58,7 +57,7 @@ def phone(browser: "Browser", web: Web) -> Iterator["Page"]:
 
 
 class Finger:
-    """On the screen of a page."""
+    """A finger on the screen of a page."""
 
     def __init__(self, page: "Page") -> None:
         self._page = page
@@ -73,7 +72,7 @@ class Finger:
         self._send("touchStart", {"x": x, "y": y})
 
     def move(self, x: float, y: float, dx: float, dy: float) -> None:
-        """In ten steps."""
+        """Move in ten steps."""
         for step in range(1, 11):
             self._send("touchMove", {"x": x + dx * step / 10, "y": y + dy * step / 10})
             self._page.wait_for_timeout(15)
@@ -92,7 +91,7 @@ class Finger:
 
 
 def middle(control: "Locator", share: float = 0.5) -> tuple[float, float]:
-    """Of a control that is brought to where there is room for a swipe up and down."""
+    """Centre of a control, after scrolling it to where there is room for vertical swipes."""
     control.evaluate("(control) => control.scrollIntoView({ block: 'center', behavior: 'instant' })")
     box = control.bounding_box()
     assert box
@@ -104,7 +103,7 @@ def scrolled(page: "Page") -> float:
 
 
 def everything(page: "Page") -> "list[Locator]":
-    """All that reacts to being dragged or tapped along its length."""
+    """All controls that react to being dragged or tapped along their length."""
     mixer = page.locator("#mixer")
     controls = mixer.locator("input[type=range], #ruler, .waveform, .timeline, #minimap")
     return [control for control in controls.all() if control.is_visible()]
@@ -112,7 +111,7 @@ def everything(page: "Page") -> "list[Locator]":
 
 @pytest.mark.parametrize(("slant", "loop"), [(0, False), (0.4, True)])
 def test_a_swipe_over_the_mixer_scrolls_and_changes_nothing(phone: "Page", slant: float, *, loop: bool) -> None:
-    """It may begin on whatever lies there, also while the lanes are zoomed and a loop is shown."""
+    """It may start on anything, also while the lanes are zoomed and a loop is shown."""
     if loop:
         phone.evaluate("() => document.querySelector('#mixer').engine.setLoop(0, 40)")
         phone.get_by_role("button", name="Zoom in").click()
@@ -142,7 +141,7 @@ def test_a_touch_alone_moves_no_slider(phone: "Page") -> None:
 
 @pytest.mark.parametrize("name", ["Volume of drums", "Pan of bass", "Master", "Tempo", "Pitch"])
 def test_a_swipe_sideways_moves_a_slider_from_where_it_was(phone: "Page", name: str) -> None:
-    """Wherever on it the finger begins; up and down no longer matter then."""
+    """The finger may start anywhere on it, and vertical movement no longer matters."""
     slider = phone.get_by_role("slider", name=name)
     start = number(slider)
     least, most = (float(slider.get_attribute(end) or "") for end in ("min", "max"))

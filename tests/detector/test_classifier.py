@@ -31,8 +31,8 @@ class TestJudge:
         assert classifier.judge(line(0, 0.9, 0.9, 0.0, 0), 0.6, 0.3).presence == ABSENT
 
     def test_between_the_thresholds_it_is_uncertain(self):
-        heard = classifier.judge(line(*[0.4] * 10), 0.6, 0.3)
-        assert (heard.presence, heard.probability, heard.spans) == (UNCERTAIN, 0.4, ())
+        found = classifier.judge(line(*[0.4] * 10), 0.6, 0.3)
+        assert (found.presence, found.probability, found.spans) == (UNCERTAIN, 0.4, ())
 
     def test_a_long_song_needs_more_than_three_seconds(self):
         assert classifier.judge(np.repeat([0.9, 0.0], [15, 285]), 0.6, 0.3).presence == ABSENT
@@ -85,7 +85,7 @@ class TestListen:
     def test_a_value_a_second_for_each_kind(self, parts):
         found = listen(sum(parts.values()))
         assert found.seconds == SECONDS and tuple(found.stems) == KINDS
-        assert {len(heard.timeline) for heard in found.stems.values()} == {SECONDS}
+        assert {len(row.timeline) for row in found.stems.values()} == {SECONDS}
         assert json.loads(json.dumps(found.as_dict()))["stems"]["drums"]["presence"] in (PRESENT, UNCERTAIN, ABSENT)
 
     def test_drums_alone(self, parts):
@@ -102,13 +102,13 @@ class TestListen:
 
     def test_a_band_with_a_voice_and_without(self, parts, speech):
         band = sum(part for name, part in parts.items() if name != "vocals")
-        heard = listen(band + 2 * speech).stems["vocals"].probability
-        assert listen(band).stems["vocals"].probability < heard - 0.2
+        found = listen(band + 2 * speech).stems["vocals"].probability
+        assert listen(band).stems["vocals"].probability < found - 0.2
 
     def test_speech_counts_as_a_voice(self, speech):
-        heard = listen(speech).stems
-        assert heard["vocals"].presence == PRESENT
-        assert heard["vocals"].probability > max(heard[kind].probability for kind in ("drums", "bass", "guitar"))
+        found = listen(speech).stems
+        assert found["vocals"].presence == PRESENT
+        assert found["vocals"].probability > max(found[kind].probability for kind in ("drums", "bass", "guitar"))
 
     def test_drums_that_come_late(self, parts):
         audio = np.concatenate([parts["guitar"], parts["guitar"] + parts["drums"]], axis=1)
@@ -118,7 +118,7 @@ class TestListen:
     def test_silence_holds_nothing(self):
         found = listen(np.zeros((2, 5 * RATE), np.float32))
         assert found.named(ABSENT) == KINDS
-        assert all(heard.probability == 0 for heard in found.stems.values())
+        assert all(row.probability == 0 for row in found.stems.values())
 
     @pytest.mark.parametrize("name", ["noise", "sine", "click"])
     def test_what_is_no_music_has_no_voice(self, name):
@@ -133,7 +133,7 @@ class TestListen:
     @pytest.mark.parametrize("samples", [1, RATE // 2])
     def test_half_a_second_and_less(self, samples):
         audio = np.random.default_rng(0).normal(0, 0.1, (2, samples)).astype(np.float32)
-        assert all(len(heard.timeline) == 1 for heard in listen(audio).stems.values())
+        assert all(len(row.timeline) == 1 for row in listen(audio).stems.values())
 
     def test_loudness_changes_nothing(self, parts):
         loud, quiet = (listen(gain * parts["drums"]).stems["drums"].probability for gain in (10.0, 0.01))
@@ -143,27 +143,29 @@ class TestListen:
         drums = parts["drums"]
         spectrogram = features.from_array(drums, RATE)
         known = [lambda start, stop: drums[:, start:stop], drums.shape[1]]
-        assert np.abs(classifier.hear_mixture(spectrogram, *known) - classifier.hear(spectrogram)).max() > 0.01
+        assert np.abs(classifier.classify_mixture(spectrogram, *known) - classifier.classify(spectrogram)).max() > 0.01
         monkeypatch.setattr(draft_features, "installed", lambda: False)
-        np.testing.assert_array_equal(classifier.hear_mixture(spectrogram, *known), classifier.hear(spectrogram))
+        np.testing.assert_array_equal(
+            classifier.classify_mixture(spectrogram, *known), classifier.classify(spectrogram)
+        )
 
-    def test_progress_is_told_in_the_thread_that_asked(self, parts):
-        told = []
+    def test_progress_is_reported_in_the_thread_that_asked(self, parts):
+        reported = []
         audio = np.tile(parts["guitar"], 3)
         classifier.listen(
             lambda start, stop: audio[:, start:stop],
             audio.shape[1],
-            lambda done: told.append((done, threading.get_ident())),
+            lambda done: reported.append((done, threading.get_ident())),
         )
-        assert {thread for _, thread in told} == {threading.get_ident()}
-        assert [done for done, _ in told] == sorted({done for done, _ in told})
-        assert told[-1][0] == audio.shape[1]
+        assert {thread for _, thread in reported} == {threading.get_ident()}
+        assert [done for done, _ in reported] == sorted({done for done, _ in reported})
+        assert reported[-1][0] == audio.shape[1]
 
     def test_windows_do_not_depend_on_their_group(self, parts, monkeypatch):
         spectrogram = features.from_array(parts["guitar"], RATE)
-        whole = classifier.hear(spectrogram)
+        whole = classifier.classify(spectrogram)
         monkeypatch.setattr(classifier, "GROUP", 2)
-        np.testing.assert_allclose(classifier.hear(spectrogram), whole, atol=0.25)
+        np.testing.assert_allclose(classifier.classify(spectrogram), whole, atol=0.25)
 
 
 @pytest.mark.usefixtures("tagger")

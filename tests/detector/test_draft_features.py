@@ -1,10 +1,10 @@
-"""What the draft's network hears: powers by mask and band, levels and units by window, the real one on clear sounds."""
+"""What the draft's network sees: powers by mask and band, levels and units by window, the real one on clear sounds."""
 
 import numpy as np
 import pytest
 
 from detector import draft_features
-from detector.draft_features import FAINTEST, FRAMES, HEARD, SAMPLE_RATE, STEMS, UNITS
+from detector.draft_features import FAINTEST, FEATURES, FRAMES, SAMPLE_RATE, STEMS, UNITS
 from ensemble.errors import ModelUnavailable
 from ensemble.networks.draft import BAND_OF_BIN, BANDS
 from ensemble.stft import BINS, HOP
@@ -45,39 +45,39 @@ def test_shares_are_the_powers_of_masked_bins():
 
 
 def test_a_window_has_the_level_and_the_mean_units_of_its_frames():
-    found = np.ones((100, 1 + HEARD), np.float32)
+    found = np.ones((100, 1 + FEATURES), np.float32)
     found[:50, 1], found[50:, 1], found[:, 2] = 0.1, 0.01, 1e-9
     found[:, 1 + len(STEMS) :] = np.random.default_rng(0).uniform(-1, 1, (100, UNITS))
     edge = 50 * draft_features.FRAME
     starts, stops = np.array([0, edge, 0]), np.array([edge, 2 * edge, 2 * edge])
-    heard = draft_features.in_windows([found], starts, stops)
-    np.testing.assert_allclose(heard[:, 0], [-10, -20, 10 * np.log10(0.055)], atol=1e-4)
-    np.testing.assert_allclose(heard[:, 1], FAINTEST)
-    np.testing.assert_allclose(heard[:, 2], 0, atol=1e-6)
+    result = draft_features.in_windows([found], starts, stops)
+    np.testing.assert_allclose(result[:, 0], [-10, -20, 10 * np.log10(0.055)], atol=1e-4)
+    np.testing.assert_allclose(result[:, 1], FAINTEST)
+    np.testing.assert_allclose(result[:, 2], 0, atol=1e-6)
     units = found[:, 1 + len(STEMS) :]
     expected = [part.mean(axis=0) for part in (units[:50], units[50:], units)]
-    np.testing.assert_allclose(heard[:, len(STEMS) :], expected, atol=1e-6)
+    np.testing.assert_allclose(result[:, len(STEMS) :], expected, atol=1e-6)
     for cuts in ([7], [50], [1, 2, 99], list(range(1, 100))):
-        np.testing.assert_allclose(draft_features.in_windows(np.split(found, cuts), starts, stops), heard, atol=1e-5)
+        np.testing.assert_allclose(draft_features.in_windows(np.split(found, cuts), starts, stops), result, atol=1e-5)
 
 
 def test_windows_beyond_the_end_and_silence():
-    found = [np.zeros((4, 1 + HEARD), np.float32)]
-    heard = draft_features.in_windows(found, np.array([0.0, 5.0]), np.array([3.0, 8.0]))
-    assert (heard[:, : len(STEMS)] == FAINTEST).all()
-    assert not heard[:, len(STEMS) :].any()
+    found = [np.zeros((4, 1 + FEATURES), np.float32)]
+    result = draft_features.in_windows(found, np.array([0.0, 5.0]), np.array([3.0, 8.0]))
+    assert (result[:, : len(STEMS)] == FAINTEST).all()
+    assert not result[:, len(STEMS) :].any()
 
 
 @pytest.mark.parametrize("samples", [1, 700, SAMPLE_RATE, FRAMES * HOP, FRAMES * HOP + 1, 2 * FRAMES * HOP + 5000])
 def test_every_moment_of_any_length_has_a_frame(samples):
     audio = np.random.default_rng(0).normal(0, 0.1, (2, samples)).astype(np.float32)
-    told = []
-    found = frames(audio, heard=told.append)
-    assert found.shape[1] == 1 + HEARD
+    reported = []
+    found = frames(audio, on_progress=reported.append)
+    assert found.shape[1] == 1 + FEATURES
     assert samples // HOP <= len(found) <= samples // HOP + 1
     assert np.isfinite(found).all() and (found[:, : 1 + len(STEMS)] >= 0).all()
     assert np.abs(found[:, 1 + len(STEMS) :]).max() <= 1
-    assert told[-1] == samples
+    assert reported[-1] == samples
 
 
 def test_one_channel_is_heard_as_two_alike(parts):

@@ -125,7 +125,7 @@ class TestThresholds:
     def test_a_second_regression_that_changes_nothing(self):
         head = classifier.head()
         rng = np.random.default_rng(0)
-        tagged, drafted = rng.normal(0, 2, (5, 953)), rng.normal(0, 1, (5, draft_features.HEARD))
+        tagged, drafted = rng.normal(0, 2, (5, 953)), rng.normal(0, 1, (5, draft_features.FEATURES))
         same = replace(head, **train.unmixed(len(head.channels)))
         np.testing.assert_allclose(same.mixed(head.evidence(tagged, drafted)), head.odds(tagged), rtol=1e-6)
 
@@ -158,7 +158,7 @@ def loudness_tagger(monkeypatch):
         windows = len(classifier.window_starts(spectrogram))
         return np.full((windows, len(KINDS)), float(spectrogram.rms > 0), np.float32)
 
-    for name in ("hear", "hear_mixture"):
+    for name in ("classify", "classify_mixture"):
         monkeypatch.setattr(classifier, name, hear)
 
 

@@ -97,7 +97,7 @@ def test_a_model_is_fetched_once_and_proven(server, tmp_path):
 
 def test_an_interrupted_download_is_resumed(server, tmp_path):
     server.break_after = 2_000_000
-    with pytest.raises(ModelUnavailable, match="call again"):
+    with pytest.raises(ModelUnavailable, match="try again"):
         download.pull("tiny")
     assert not registry.installed("tiny")
     assert download.pull("tiny").read_bytes() == WEIGHTS
@@ -147,9 +147,9 @@ def test_no_npm(monkeypatch):
 def test_damage_on_the_disk_is_found_before_the_file_is_opened(server):
     path = download.pull("tiny")
     path.write_bytes(WEIGHTS[:-1] + b"!")
-    with pytest.raises(ModelUnavailable, match="damaged") as told:
+    with pytest.raises(ModelUnavailable, match="damaged") as error:
         registry.verified("tiny")
-    assert str(path.parent) not in told.value.message  # whoever uploads a song reads it too
+    assert str(path.parent) not in error.value.message  # whoever uploads a song reads it too
     assert download.pull("tiny").read_bytes() == WEIGHTS
 
 
@@ -188,15 +188,15 @@ def test_the_table_holds_together():
             assert all(weight >= 0 for weight in weights.values())
         for splitter, weight in preset.split.items():
             assert weight >= 0 and {"guitar", "piano", "other"} <= set(registry.model(splitter).stems)
-    assert registry.model("unmix_split").hears == "other"
-    assert all(registry.model(name).hears == "mixture" for row in registry.ensembles().values() for name in row.members)
+    assert registry.model("unmix_split").input == "other"
+    assert all(registry.model(name).input == "mixture" for row in registry.ensembles().values() for name in row.members)
 
 
 def test_what_is_experimental_is_said(capsys):
     assert registry.card("unmix_split").experimental and not registry.card("htdemucs").experimental
     assert command_line.main(["list"]) == 0
     shown = capsys.readouterr().out
-    assert "experimental: its stems come only when they are asked for" in shown.partition("\nunmix_split ")[2]
+    assert "experimental: its stems are separated on request only" in shown.partition("\nunmix_split ")[2]
     assert "htdemucs_6s, unmix_split)" in shown
 
 
@@ -214,7 +214,7 @@ def test_a_model_that_comes_with_the_project(monkeypatch, tmp_path):
     )
     monkeypatch.setattr(registry, "models", lambda: {"own": row})
     assert not registry.installed("own")
-    with pytest.raises(ModelUnavailable, match="install that again"):
+    with pytest.raises(ModelUnavailable, match="reinstall SoundScape"):
         download.pull("own")
     (tmp_path / "own.onnx").write_bytes(WEIGHTS)
     assert registry.installed("own")
@@ -222,5 +222,5 @@ def test_a_model_that_comes_with_the_project(monkeypatch, tmp_path):
     assert registry.card("own").origin == "comes with SoundScape"
     assert not registry.card("own").fetchable
     (tmp_path / "own.onnx").write_bytes(bytes(len(WEIGHTS)))
-    with pytest.raises(ModelUnavailable, match=r"damaged.*install that again"):
+    with pytest.raises(ModelUnavailable, match=r"damaged.*reinstall SoundScape"):
         registry.verified("own")

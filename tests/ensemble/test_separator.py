@@ -20,9 +20,9 @@ FOUR = ("vocals", "drums", "bass", "other")
 SIX = ("drums", "bass", "other", "vocals", "guitar", "piano")
 
 
-def scaled(stems, factors, hears=registry.MIXTURE):
+def scaled(stems, factors, source=registry.MIXTURE):
     """A made-up network: every stem is what it hears times a factor."""
-    model = replace(registry.model("htdemucs"), stems=tuple(stems), segment=5000, hears=hears)
+    model = replace(registry.model("htdemucs"), stems=tuple(stems), segment=5000, input=source)
     return Member(model, lambda mixture: np.stack([np.float32(f) * mixture for f in factors]), "CPU")
 
 
@@ -33,7 +33,7 @@ def networks(monkeypatch):
         "one": scaled(FOUR, [0.4, 0.3, 0.2, 0.1]),
         "two": scaled(FOUR, [0.0, 0.1, 0.4, 0.5]),
         "six": scaled(SIX, [0.2, 0.2, 0.1, 0.2, 0.3, 0.0]),
-        "own": scaled(SPLIT, [0.5, 0.2, 0.3], hears="other"),
+        "own": scaled(SPLIT, [0.5, 0.2, 0.3], source="other"),
     }
     monkeypatch.setattr(registry, "installed", lambda name: name in known)
     monkeypatch.setattr(separator, "load", lambda name, _: known[name])

@@ -87,9 +87,9 @@ def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(monkeypatch, tm
 
 @pytest.mark.parametrize("pitch", sorted({string for chord in demo.CHORDS.values() for string in chord}))
 def test_strings_are_in_tune(pitch):
-    heard = np.abs(np.fft.rfft(demo.string(pitch)[:65536] * np.hanning(65536), 2**20))
+    output = np.abs(np.fft.rfft(demo.string(pitch)[:65536] * np.hanning(65536), 2**20))
     low, high = (round(float(demo.hertz(pitch + off)) / demo.SAMPLE_RATE * 2**20) for off in (-0.5, 0.5))
-    peak = (low + heard[low:high].argmax()) * demo.SAMPLE_RATE / 2**20
+    peak = (low + output[low:high].argmax()) * demo.SAMPLE_RATE / 2**20
     assert 1200 * np.log2(peak / demo.hertz(pitch)) == pytest.approx(0, abs=3)
 
 

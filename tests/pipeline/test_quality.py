@@ -48,7 +48,7 @@ def test_the_residual_is_no_stem_of_its_own(evidence):
     assert found["drums"].bleed_db < -30
 
 
-def test_silence_is_told(evidence):
+def test_silence_is_reported(evidence):
     found = evidence({"vocals": np.zeros((2, SAMPLES), np.float32), "drums": noise(1)})
     assert (found["vocals"].level_db, found["vocals"].peak_db, found["vocals"].clipped) == (FLOOR_DB, FLOOR_DB, 0.0)
     assert found["drums"].level_db == pytest.approx(0, abs=0.01)

@@ -97,17 +97,17 @@ def test_stems_sum_to_the_mixture(separated, song):
 
 def test_the_report_is_complete(separated):
     folder, report, *_ = separated
-    told = json.loads(json.dumps(report.as_dict()))
-    assert told["files"] == {stem: str(folder / f"{stem}.wav") for stem in [*STEMS, "residual"]}
-    assert told["stems"] == STEMS and told["residual"] and told["bleed"] == "light"
-    assert set(told["seconds"]) >= {"decode", "listen", "separate", "encode"}
-    assert set(told["evidence"]) == {"mixture", *STEMS, "residual"}
-    assert all(told["evidence"][stem]["bleed_db"] < 0 for stem in STEMS)
-    assert Report.from_dict(told) == report
-    assert Report.from_dict({name: value for name, value in told.items() if name != "evidence"}).evidence == {}
-    assert told["provider"] in {"CPU", "CUDA"}
-    assert told["models"][0]["sha256"] == registry.model("htdemucs").sha256
-    assert told["samples"] == 9 * RATE and told["sample_rate"] == RATE
+    reported = json.loads(json.dumps(report.as_dict()))
+    assert reported["files"] == {stem: str(folder / f"{stem}.wav") for stem in [*STEMS, "residual"]}
+    assert reported["stems"] == STEMS and reported["residual"] and reported["bleed"] == "light"
+    assert set(reported["seconds"]) >= {"decode", "listen", "separate", "encode"}
+    assert set(reported["evidence"]) == {"mixture", *STEMS, "residual"}
+    assert all(reported["evidence"][stem]["bleed_db"] < 0 for stem in STEMS)
+    assert Report.from_dict(reported) == report
+    assert Report.from_dict({name: value for name, value in reported.items() if name != "evidence"}).evidence == {}
+    assert reported["provider"] in {"CPU", "CUDA"}
+    assert reported["models"][0]["sha256"] == registry.model("htdemucs").sha256
+    assert reported["samples"] == 9 * RATE and reported["sample_rate"] == RATE
 
 
 def test_a_song_at_another_rate_comes_back_at_that_rate(tmp_path, quick):
@@ -229,7 +229,7 @@ def test_cancelling_stops_at_once_and_cleans_up(quick, song, tmp_path):
     assert len(seen) == 1 and not list(tmp_path.iterdir())
 
 
-def test_a_full_disk_is_told_and_may_be_tried_again(quick, song, tmp_path, monkeypatch):
+def test_a_full_disk_is_reported_and_may_be_tried_again(quick, song, tmp_path, monkeypatch):
     def full(*_args, **_keywords):
         raise OSError(28, "No space left on device")
 
@@ -240,7 +240,7 @@ def test_a_full_disk_is_told_and_may_be_tried_again(quick, song, tmp_path, monke
 
 
 @pytest.mark.parametrize(
-    ("wrong", "told"),
+    ("wrong", "message"),
     [
         ({"format": "xyz"}, "wav, flac, mp3, mp3-v0, m4a, opus"),
         ({"preset": "no"}, "default"),
@@ -250,8 +250,8 @@ def test_a_full_disk_is_told_and_may_be_tried_again(quick, song, tmp_path, monke
         ({"max_seconds": 0}, "0"),
     ],
 )
-def test_options_are_checked_at_the_door(wrong, told):
-    with pytest.raises(InvalidOption, match=told):
+def test_options_are_checked_at_the_door(wrong, message):
+    with pytest.raises(InvalidOption, match=message):
         Options(**wrong)
 
 
@@ -320,14 +320,14 @@ def test_command_line_goes_on_after_a_bad_file(quick, song, tmp_path, capsys):
     twin = tmp_path / "other" / song.name
     twin.parent.mkdir()
     shutil.copy(song, twin)
-    out, told = tmp_path / "out", tmp_path / "told" / "report.json"
-    assert command_line.main([str(bad), str(song), str(twin), "-o", str(out), "--report", str(told)]) == 1
+    out, reported = tmp_path / "out", tmp_path / "reported" / "report.json"
+    assert command_line.main([str(bad), str(song), str(twin), "-o", str(out), "--report", str(reported)]) == 1
     shown = capsys.readouterr()
     assert "bad.mp3: failed: This is not an audio file" in shown.err
     assert sorted(path.name for path in out.iterdir() if any(path.iterdir())) == [song.stem, f"{song.stem} (2)"]
-    assert len(json.loads(told.read_text())) == 2
-    assert command_line.main([str(song), "-o", str(out), "--report", str(told)]) == 0
-    assert json.loads(told.read_text())["stems"] == STEMS
+    assert len(json.loads(reported.read_text())) == 2
+    assert command_line.main([str(song), "-o", str(out), "--report", str(reported)]) == 0
+    assert json.loads(reported.read_text())["stems"] == STEMS
 
 
 def test_command_line_refuses_what_is_absent(tmp_path, capsys):

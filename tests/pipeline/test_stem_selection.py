@@ -20,7 +20,7 @@ from pipeline.options import Options, experimental_stems, presets_of, stem_choic
 from pipeline.playback import segments
 from pipeline.playback.segments import SEGMENT, SegmentWriter
 from pipeline.report import Report
-from pipeline.separate import choose_again, reusable, separate_file
+from pipeline.separate import reselect_stems, reusable, separate_file
 from pipeline.stem_selection import Merged
 
 FOUR = ["vocals", "drums", "bass", "other"]
@@ -162,7 +162,7 @@ def test_what_does_not_come_out_stays_in_other(decide, song, tmp_path, asked, mi
     assert {stem.name for stem in report.merged} == set(FOUR) - set(expected)
 
 
-def test_the_detector_is_told_as_soon_as_it_has_listened(decide, song, tmp_path):
+def test_the_detector_is_reported_as_soon_as_it_has_listened(decide, song, tmp_path):
     decide(detection(drums=ABSENT))
     events = []
     separate_file(
@@ -172,9 +172,9 @@ def test_the_detector_is_told_as_soon_as_it_has_listened(decide, song, tmp_path)
         on_detected=lambda stage, detected: events.append((stage, detected.stems["drums"].presence)),
         on_block=lambda block: events.append(tuple(block.stems)),
     )
-    told = list(dict.fromkeys(events))
+    reported = list(dict.fromkeys(events))
     lanes = ("vocals", "bass", "other")
-    assert told == [
+    assert reported == [
         "decode",
         "listen",
         ("mixture", ABSENT),
@@ -257,7 +257,7 @@ def test_without_a_detector_every_stem_comes_and_the_report_says_why(decide, son
     monkeypatch.setattr(registry, "TAGGER", "umxhq")  # known, not installed
     report = separate_file(song, tmp_path / "out")
     assert report.stems == FOUR and report.detected == {}
-    assert any("Nobody listened" in warning and "umxhq" in warning for warning in report.warnings)
+    assert any("not detected" in warning and "umxhq" in warning for warning in report.warnings)
 
 
 def silent_detector(*_):
@@ -295,10 +295,10 @@ def test_a_stem_that_was_asked_for_in_vain_is_put_back_and_named(decide, song, t
     sentence = "No bass could be separated from this song: its sound stays in other."
     first = segmented(song, tmp_path / "1", Options(stems=("bass", "drums")))
     assert shares(first, song) == {"vocals": 0.4, "drums": 0.3, "other": 0.3} and first.warnings == [sentence]
-    segments.fold(tmp_path / "1", ["bass"])
-    second = choose_again(song, tmp_path / "1", first, tmp_path / "2", Options(stems=("drums",)))
+    segments.merge_into_other(tmp_path / "1", ["bass"])
+    second = reselect_stems(song, tmp_path / "1", first, tmp_path / "2", Options(stems=("drums",)))
     assert (second.stems, second.warnings) == (["vocals", "drums", "other"], [])
-    third = choose_again(song, tmp_path / "1", first, tmp_path / "3", Options(stems=("bass",)))
+    third = reselect_stems(song, tmp_path / "1", first, tmp_path / "3", Options(stems=("bass",)))
     assert (third.stems, third.warnings) == (["vocals", "other"], [sentence])
 
 
@@ -333,7 +333,7 @@ def test_a_quiet_song_keeps_its_digits_through_another_choice(decide, tmp_path):
         encoder.write(music(SECONDS) * np.float32(3e-4))
     decide(detection())
     first = segmented(song, tmp_path / "1")
-    second = choose_again(song, tmp_path / "1", first, tmp_path / "2", Options(stems=("vocals",)))
+    second = reselect_stems(song, tmp_path / "1", first, tmp_path / "2", Options(stems=("vocals",)))
     assert second.null_db < -90
     mixture, stems = read(song), [read(path) for path in second.files.values()]
     assert 10 * np.log10(np.square(mixture - sum(stems)).sum() / np.square(mixture).sum()) < -90
@@ -371,7 +371,7 @@ def test_a_model_that_came_since_is_a_reason_to_separate_again(decide, splitters
 def test_a_wish_that_is_over_is_not_warned_of(decide, song, tmp_path):
     decide(detection())
     first = segmented(song, tmp_path / "1", Options(stems=("piano",)))
-    second = choose_again(song, tmp_path / "1", first, tmp_path / "2", Options(stems=("drums",)))
+    second = reselect_stems(song, tmp_path / "1", first, tmp_path / "2", Options(stems=("drums",)))
     assert (len(first.warnings), second.warnings) == (1, [])
 
 
@@ -391,23 +391,23 @@ def joined(folder, stem):
 def test_another_choice_needs_no_separation(decide, song, tmp_path, monkeypatch):
     decide(detection(drums=ABSENT), detection(drums=PRESENT, bass=ABSENT))
     first = segmented(song, tmp_path / "1")
-    segments.fold(tmp_path / "1", ["bass"])
+    segments.merge_into_other(tmp_path / "1", ["bass"])
     assert first.stems == ["vocals", "other"]
     assert first.merged == [Merged("drums", PRESENT, True), Merged("bass", ABSENT, False, empty=True)]
     np.testing.assert_allclose(joined(tmp_path / "1", "other"), 0.6 * read(song), atol=1e-5)
 
     monkeypatch.setattr(module, "Separator", None)
-    told = Report.from_dict(json.loads(json.dumps(first.as_dict())))
+    reported = Report.from_dict(json.loads(json.dumps(first.as_dict())))
     with SegmentWriter(tmp_path / "2") as writer:
         options = Options(stems=("drums",), format="flac", bits="24")
-        second = choose_again(song, tmp_path / "1", told, tmp_path / "2", options, on_block=writer.write)
+        second = reselect_stems(song, tmp_path / "1", reported, tmp_path / "2", options, on_block=writer.write)
         writer.close()
     assert shares(second, song) == {"vocals": 0.4, "drums": 0.3, "other": 0.3}
     assert [stem.name for stem in second.merged] == ["bass"]
     assert second.models == first.models and second.asked == ["drums"]
     np.testing.assert_allclose(joined(tmp_path / "2", "other"), 0.3 * read(song), atol=1e-5)
 
-    third = choose_again(song, tmp_path / "2", second, tmp_path / "3", Options())
+    third = reselect_stems(song, tmp_path / "2", second, tmp_path / "3", Options())
     assert shares(third, song) == {"vocals": 0.4, "other": 0.6}
 
 
@@ -415,7 +415,7 @@ def test_folded_lanes_are_drawn_as_they_sound(decide, song, tmp_path):
     decide(detection(), detection(drums=ABSENT))
     segmented(song, tmp_path / "1")
     assert segments.index(tmp_path / "1").stems == FOUR
-    segments.fold(tmp_path / "1", ["drums"])
+    segments.merge_into_other(tmp_path / "1", ["drums"])
     found = segments.index(tmp_path / "1")
     assert (found.stems, found.merged, found.total) == (["vocals", "bass", "other"], ["drums"], SECONDS * RATE)
     drawn = np.fromfile(tmp_path / "1" / "other" / "peaks.i8", np.int8).reshape(-1, 2)
@@ -423,13 +423,13 @@ def test_folded_lanes_are_drawn_as_they_sound(decide, song, tmp_path):
     assert np.abs(drawn.astype(int) - whole).max() <= 1
 
 
-def test_command_line_tells_what_was_heard_and_folded(decide, song, tmp_path, capsys):
+def test_command_line_tells_what_was_detected_and_merged(decide, song, tmp_path, capsys):
     decide(detection(drums=ABSENT, piano=UNCERTAIN), detection(drums=PRESENT, bass=ABSENT))
     assert command_line.main([str(song), "-o", str(tmp_path / "out")]) == 0
     shown = capsys.readouterr().out
-    assert "heard vocals, bass, guitar" in shown and "perhaps piano" in shown
-    assert "drums was not expected, but is there" in shown and "--stems drums" in shown
-    assert "bass is hardly there" in shown
+    assert "detected vocals, bass, guitar" in shown and "perhaps piano" in shown
+    assert "drums was not expected, but is present" in shown and "--stems drums" in shown
+    assert "bass is barely present" in shown
     assert command_line.main([str(song), "-o", str(tmp_path / "out"), "--stems", "kazoo"]) == 2
     assert "kazoo" in capsys.readouterr().err
 
@@ -439,20 +439,20 @@ def test_vocals_that_nobody_sings_come_as_silence_and_can_be_had_back(decide, so
     first = segmented(song, tmp_path / "1")
     assert shares(first, song) == {"vocals": 0.0, "drums": 0.3, "bass": 0.2, "other": 0.5}
     assert not read(first.files["vocals"]).any() and first.merged == [Merged("vocals", ABSENT, False)]
-    segments.fold(tmp_path / "1", ["vocals"], silent=["vocals"])
+    segments.merge_into_other(tmp_path / "1", ["vocals"], silent=["vocals"])
     assert not joined(tmp_path / "1", "vocals").any()
     assert not np.fromfile(tmp_path / "1" / "vocals" / "peaks.i8", np.int8).any()
     np.testing.assert_allclose(joined(tmp_path / "1", "other"), 0.5 * read(song), atol=1e-5)
 
     assert reusable(tmp_path / "1", first, Options(stems=("vocals", "drums")))
-    second = choose_again(song, tmp_path / "1", first, tmp_path / "2", Options(stems=("vocals", "drums")))
+    second = reselect_stems(song, tmp_path / "1", first, tmp_path / "2", Options(stems=("vocals", "drums")))
     assert shares(second, song) == {"vocals": 0.4, "drums": 0.3, "other": 0.3}
 
 
 @pytest.mark.parametrize(
     ("mixture", "confirmed"), [(UNCERTAIN, ABSENT), (ABSENT, UNCERTAIN), (ABSENT, ABSENT)], ids="-".join
 )
-def test_vocals_are_silenced_when_one_stage_hears_none_and_the_other_none_for_sure(mixture, confirmed):
+def test_vocals_are_silenced_when_one_stage_finds_none_and_the_other_none_for_sure(mixture, confirmed):
     assert stem_selection.silent((), detection(vocals=mixture), detection(vocals=confirmed), LEVELS) == ["vocals"]
 
 
@@ -466,6 +466,6 @@ def test_vocals_are_silenced_when_one_stage_hears_none_and_the_other_none_for_su
         (("vocals",), ABSENT, ABSENT),
     ],
 )
-def test_vocals_are_kept_where_a_stage_hears_them_or_none_is_sure_or_somebody_asked(asked, mixture, confirmed):
+def test_vocals_are_kept_where_a_stage_finds_them_or_none_is_sure_or_somebody_asked(asked, mixture, confirmed):
     detected = confirmed and detection(vocals=confirmed)
     assert stem_selection.silent(asked, detection(vocals=mixture), detected, LEVELS) == []

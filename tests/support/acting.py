@@ -1,4 +1,4 @@
-"""What workers, browsers and clocks do, for tests of the site."""
+"""Helpers for tests of the site that act as workers, browsers and clocks."""
 
 import asyncio
 import base64
@@ -19,7 +19,7 @@ from webapp.models import COVER, DETECTION, LOST_AFTER, ORIGINAL, THUMBNAIL, Job
 from webapp.songs import queue
 from webapp.storage.base import store
 
-HEARD = {"stage": "confirmed", "stems": {"vocals": {"probability": 0.9, "presence": "present"}}}
+DETECTED = {"stage": "confirmed", "stems": {"vocals": {"probability": 0.9, "presence": "present"}}}
 RATE, SECONDS = 44_100, 12  # of the stems of a `real_job`
 PICTURE = base64.b64decode(  # a PNG of one pixel
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNoAAAAggCBd81ytgAAAABJRU5ErkJggg=="
@@ -34,7 +34,7 @@ def claimed(job: Job, worker: str = "w") -> Job:
 
 
 def finish(job: Job, stems: tuple[str, ...] = ("vocals", "drums"), **more: Any) -> None:
-    """Write what a worker would, two segments long, and note it. more: of the report."""
+    """Finish a job with files as a worker writes them, two segments long. more: fields of the report."""
     with store().workplace(job.directory) as publish:
         for stem in stems:
             folder = job.directory / stem
@@ -56,12 +56,12 @@ def finish(job: Job, stems: tuple[str, ...] = ("vocals", "drums"), **more: Any) 
         "models": models,
     } | more
     files = {stem: job.directory / f"{stem}.wav" for stem in stems}
-    done = {"segments_done": 2, "blocks_done": 3, "blocks_total": 3, "detected": HEARD}
+    done = {"segments_done": 2, "blocks_done": 3, "blocks_total": 3, "detected": DETECTED}
     queue.finish(job, report, files, **original, **done)
 
 
 def write_original(job: Job) -> dict[str, Any]:
-    """Write the song itself, as a worker does before the first stem; the fields it then notes."""
+    """Write the mixture as a worker does before the first stem. Returns the fields of the job it then stores."""
     folder = job.directory / ORIGINAL
     folder.mkdir(parents=True)
     for index in range(2):
@@ -73,7 +73,7 @@ def write_original(job: Job) -> dict[str, Any]:
 
 
 def drafted(job: Job, stems: tuple[str, ...] = ("vocals",)) -> None:
-    """Write a draft as a worker does before the first stem, one segment long, and note it."""
+    """Write a draft, one segment long, as a worker does before the first stem, and store that in the job."""
     for stem in stems:
         folder = job.draft / stem
         folder.mkdir(parents=True)
@@ -84,13 +84,13 @@ def drafted(job: Job, stems: tuple[str, ...] = ("vocals",)) -> None:
 
 
 def noise() -> dict[str, Any]:
-    """What the stems of a `real_job` sound like."""
+    """Return the audio of the stems of a `real_job`, each of shape (2, samples)."""
     rng = np.random.default_rng(5)
     return {stem: rng.uniform(-0.9, 0.9, (2, RATE * SECONDS)).astype(np.float32) for stem in ("vocals", "drums")}
 
 
 def decoded(answer: "Answer") -> Any:
-    """The audio in an answer: (2, samples)."""
+    """Decode the audio of a response, of shape (2, samples)."""
     audio, rate = soundfile.read(io.BytesIO(answer.body), dtype="float32")
     assert rate == RATE
     return audio.T
@@ -121,7 +121,7 @@ def run_async(coroutine: Any) -> Any:
 
 
 def silence(worker: str, seconds: float | None = None) -> None:
-    """Make a worker's last sign of life an old one."""
+    """Move a worker's last heartbeat into the past."""
     ago = LOST_AFTER * 2 if seconds is None else timedelta(seconds=seconds)
     Worker.objects.filter(name=worker).update(heartbeat_at=timezone.now() - ago)
 

@@ -1,4 +1,4 @@
-"""A site with a hundred thousand jobs, made by the database itself in seconds."""
+"""Fills a site with a hundred thousand jobs, which the database itself makes in seconds."""
 
 from typing import Any
 
@@ -18,7 +18,7 @@ REVIEW = "CASE WHEN i % 50 = 0 THEN 'pending' ELSE '' END"
 
 
 def crowd(job: Job) -> None:
-    """Copies of a job and its track, each a minute older than the one before. Some failed, some wait for a review."""
+    """Copy a job and its track, each copy a minute older than the one before. Some failed, some await a review."""
     sql = SQLITE if connection.vendor == "sqlite" else POSTGRES
     created, ended = (sql["at"].format(column=name) for name in ("created_at", "finished_at"))
     _copy(job.track, {"id": sql["id"], "title": "'Song ' || i", "created_at": created})

@@ -1,6 +1,6 @@
-"""The player's engine without the site: songs as the worker leaves them, served as plain files, and rendered offline.
+"""The player's engine without the site: song folders served as plain files and rendered offline.
 
-Offline the browser computes the very graph that is heard, as fast as it can, and stops where a test wants to act.
+The browser renders the same audio graph that people hear, as fast as it can, and stops where a test wants to act.
 """
 
 from collections.abc import Iterator
@@ -29,16 +29,16 @@ TOOLS = settings.BASE_DIR / "webapp" / "templates" / "webapp" / "_tools.html"
 LEAD = 1323  # frames from the call of play() at time 0 to the first frame of the song
 LOOKAHEAD = 220  # frames by which the limiter is late
 
-# Acts at the given context times and every few seconds sees to it that all that is needed next is loaded, as it is in
-# real time. What the engine cannot do is done at the mixer's tools. Sends what was heard, float32, left before right;
-# returns what the engine said at each stop.
+# Acts at the given context times, and every few seconds waits until everything needed next is loaded, as in real time.
+# Methods that the engine lacks are called on the mixer's toolbar. Posts the rendering, float32, left before right, and
+# returns a snapshot of the engine at each stop.
 RENDER = f"""async ({{ song, stems, seconds, actions, controls }}) => {{
   const {{ Engine }} = await import('/static/webapp/audio/engine.js');
   const {{ Toolbar }} = await import('/static/webapp/mixer/toolbar.js');
   const loaded = {LOADED};
   const context = new OfflineAudioContext(2, Math.round(seconds * song.rate), song.rate);
   const engine = new Engine(stems, song, context);
-  const notes = [];
+  const snapshots = [];
   document.body.innerHTML = controls;
   const end = new AbortController();
   const tools = new Toolbar(document.body, engine, {{ start: 0, end: engine.duration }}, end.signal);
@@ -54,25 +54,25 @@ RENDER = f"""async ({{ song, stems, seconds, actions, controls }}) => {{
     const windows = [engine.segments, engine.draftSegments, engine.originalSegments];
     const columns = Array.from({{ length: Math.ceil(song.samples / song.segment) }}, (_, index) => index);
     const buffers = windows.flatMap((segments) => columns.flatMap((column) => segments?.column(column) ?? [])).length;
-    notes.push({{ time, now, position, state, sounding, latency, can: canProcess, levels, buffers }});
+    snapshots.push({{ time, now, position, state, sounding, latency, can: canProcess, levels, buffers }});
   }};
   const regular = Array.from({{ length: Math.ceil(seconds / 4) }}, (_, index) => 4 * index);
   for (const time of new Set([...actions.map(([at]) => at), ...regular])) {{
     if (time > 0) void context.suspend(time).then(async () => {{ await step(time); await context.resume(); }});
   }}
   await step(0);
-  const heard = await context.startRendering();
+  const rendering = await context.startRendering();
   await engine.close();
   end.abort();
-  const channels = [0, 1].map((channel) => heard.getChannelData(channel));
-  await fetch('/heard', {{ method: 'POST', body: new Blob(channels) }});
-  return notes;
+  const channels = [0, 1].map((channel) => rendering.getChannelData(channel));
+  await fetch('/rendering', {{ method: 'POST', body: new Blob(channels) }});
+  return snapshots;
 }}"""
 
 
 @dataclass(frozen=True)
 class Song:
-    """A song on disk: its stems, (2, samples) each, and what a page would tell the engine of it. draft: of them."""
+    """A song on disk: its stems, (2, samples) each, and its draft."""
 
     folder: Path
     stems: dict[str, Audio]
@@ -99,37 +99,37 @@ class Song:
         return {"song": song, "stems": stems}
 
     def urls(self) -> dict[str, str]:
-        """Where the segments of each stem are, and those of the original."""
+        """URL templates of the segments of each stem and of the original."""
         return {name: f"/songs/{self.folder.name}/{name}/{{index}}" for name in [*self.stems, "original"]}
 
     @property
     def segments(self) -> int:
-        """Of each stem, and of the original."""
+        """Number of segments of each stem and of the original."""
         return -(-self.mixture.shape[1] // SEGMENT)
 
 
 @dataclass
-class Heard:
-    """What was rendered, (2, frames), and what the engine said of itself at each stop."""
+class Rendering:
+    """The rendered audio, (2, frames), and a snapshot of the engine at each stop."""
 
     audio: Audio
-    notes: list[dict[str, Any]] = field(default_factory=list)
+    snapshots: list[dict[str, Any]] = field(default_factory=list)
 
     def song(self, start: int, stop: int) -> Audio:
-        """What was heard of frames start to stop of a song played from its beginning, not shaped."""
+        """Frames start to stop of a song that was played from its beginning at normal tempo and pitch."""
         return self.audio[:, LEAD + LOOKAHEAD + start : LEAD + LOOKAHEAD + stop]
 
     def cut(self, time: float) -> int:
-        """Frame in which an action of that time is first heard: rendering stops only between blocks of 128 frames."""
+        """First frame in which an action at that time is audible: rendering stops only between blocks of 128 frames."""
         return int(np.ceil(round(self.at(time)["now"] * SAMPLE_RATE, 3))) + LEAD + LOOKAHEAD
 
     def at(self, time: float) -> dict[str, Any]:
-        """What the engine said then."""
-        return next(note for note in self.notes if note["time"] == time)
+        """The snapshot taken at that time."""
+        return next(snapshot for snapshot in self.snapshots if snapshot["time"] == time)
 
 
 def write_song(folder: Path, stems: dict[str, Audio]) -> Song:
-    """Make a song's folder as the worker does."""
+    """Write a song's folder as the worker does."""
     folder.mkdir()
     song = Song(folder, stems)
     mixture = song.mixture
@@ -145,22 +145,22 @@ def write_song(folder: Path, stems: dict[str, Audio]) -> Song:
 
 
 class Player:
-    """A page of a server of plain files, which renders songs."""
+    """A page on a server of plain files that renders songs."""
 
     def __init__(self, page: "Page", server: "Files") -> None:
         self.page = page
         self._server = server
 
-    def render(self, song: Song, seconds: float, *actions: tuple[Any, ...]) -> Heard:
-        """What is heard in `seconds` from the start. actions: (context time, method of engine or tools, values...)."""
-        wish = song.described() | {"seconds": seconds, "actions": [list(action) for action in actions]}
-        wish["controls"] = TOOLS.read_text("utf-8")
-        notes = self.page.evaluate(RENDER, wish)
-        audio = np.frombuffer(self._server.heard, np.float32).reshape(2, -1)
-        return Heard(audio, notes)
+    def render(self, song: Song, seconds: float, *actions: tuple[Any, ...]) -> Rendering:
+        """Render `seconds` from the start. actions: (context time, method of engine or toolbar, values...)."""
+        arguments = song.described() | {"seconds": seconds, "actions": [list(action) for action in actions]}
+        arguments["controls"] = TOOLS.read_text("utf-8")
+        snapshots = self.page.evaluate(RENDER, arguments)
+        audio = np.frombuffer(self._server.rendering, np.float32).reshape(2, -1)
+        return Rendering(audio, snapshots)
 
-    def play(self, song: Song, seconds: float, *actions: tuple[Any, ...]) -> Heard:
-        """As `render`, of a song that is all separated and plays from its beginning."""
+    def play(self, song: Song, seconds: float, *actions: tuple[Any, ...]) -> Rendering:
+        """Render a completely separated song that plays from its beginning."""
         first = [action for action in actions if action[0] == 0]
         later = [action for action in actions if action[0] > 0]
         everything = (0, "setAvailable", song.segments, song.segments)
@@ -168,13 +168,13 @@ class Player:
 
 
 class Files(ThreadingHTTPServer):
-    """Static files as the site serves them, songs, and a place to leave what was heard."""
+    """Serves static files and songs, and receives renderings."""
 
-    heard = b""
+    rendering = b""
 
 
 class Handler(SimpleHTTPRequestHandler):
-    """Maps addresses to folders."""
+    """Maps URLs to folders."""
 
     extensions_map = SimpleHTTPRequestHandler.extensions_map | {".mjs": "text/javascript"}
 
@@ -188,24 +188,24 @@ class Handler(SimpleHTTPRequestHandler):
         return str(settings.BASE_DIR.joinpath("webapp", *parts)) if parts[0] == "static" else str(Path(__file__))
 
     def do_POST(self) -> None:
-        """Keep what was heard."""
+        """Receive a rendering."""
         assert isinstance(self.server, Files)
-        self.server.heard = self.rfile.read(int(self.headers["Content-Length"]))
+        self.server.rendering = self.rfile.read(int(self.headers["Content-Length"]))
         self.send_response(204)
         self.end_headers()
 
     def end_headers(self) -> None:
-        """Allow scripts from files only: the engine must do with a strict policy."""
+        """Allow scripts from files only, because the engine must work with a strict policy."""
         self.send_header("Content-Security-Policy", "script-src 'self' 'wasm-unsafe-eval'")
         super().end_headers()
 
     def log_message(self, *_: object) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
 @contextmanager
 def serve(songs: Path) -> Iterator[Files]:
-    """Serve the songs in a folder, and the site's scripts, from a free port."""
+    """Serve the songs in a folder and the site's scripts on a free port."""
     server = Files(("127.0.0.1", 0), partial(Handler, directory=str(songs)))
     thread = Thread(target=server.serve_forever, daemon=True)
     thread.start()

@@ -1,4 +1,4 @@
-"""What the tests of the page share: the player's own figures, read from the engine that the mixer's element carries."""
+"""Helpers that read the player's state from the engine of the mixer's element."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +9,7 @@ STEMS = ["vocals", "drums", "bass", "other"]  # of the demo song
 SILENT = 1e-5  # RMS amplitude: -100 dB
 AUDIBLE = 1e-3
 
-# Lets an engine lay all it can, once all that it needs next is loaded.
+# Waits until an engine has loaded everything it needs next, and lets it schedule that.
 LOADED = """async (engine) => {
   const { neededColumns } = await import('/static/webapp/audio/segment-buffer.js');
   const { rate } = engine.song;
@@ -38,7 +38,7 @@ LOADED = """async (engine) => {
   engine.update();
 }"""
 
-# Renders a song from its beginning as an engine plays it: both channels, without the time until its first frame.
+# Renders a song from its beginning: both channels, without the latency before its first frame.
 PLAYED = f"""async (engine, context) => {{
   const {{ LEAD }} = await import('/static/webapp/audio/playback.js');
   const loaded = {LOADED};
@@ -48,13 +48,13 @@ PLAYED = f"""async (engine, context) => {{
   }}
   await loaded(engine);
   await engine.play();
-  const heard = await context.startRendering();
+  const rendering = await context.startRendering();
   const begin = Math.ceil(LEAD * rate) + Math.round(engine.latency * rate);
-  return [0, 1].map((channel) => heard.getChannelData(channel).subarray(begin));
+  return [0, 1].map((channel) => rendering.getChannelData(channel).subarray(begin));
 }}"""
 
-# Plays the whole song through the mixer's own engine into memory, and the downloaded stems beside it.
-# Both in dB relative to the stems' sum: how much of it there is, and how far the engine is from it.
+# Renders the whole song with the mixer's engine and compares it with the sum of the downloaded stems:
+# the level of that sum, dB, and the level of the difference relative to it, dB.
 COMPARE = f"""async () => {{
   const {{ Engine }} = await import('/static/webapp/audio/engine.js');
   const played = {PLAYED};
@@ -66,7 +66,7 @@ COMPARE = f"""async () => {{
   const engine = new Engine(stems, fresh.audio, context);
   engine.setAvailable(segments_done);
   engine.setLimiter(false);
-  const heard = await played(engine, context);
+  const rendering = await played(engine, context);
   const tracks = await Promise.all(fresh.stems.map(async (stem) =>
     context.decodeAudioData(await (await fetch(stem.download_url)).arrayBuffer())));
   let energy = 0, error = 0;
@@ -75,13 +75,13 @@ COMPARE = f"""async () => {{
     for (let frame = 0; frame < samples; frame++) {{
       const sum = expected.reduce((total, track) => total + track[frame], 0);
       energy += sum ** 2;
-      error += (sum - heard[channel][frame]) ** 2;
+      error += (sum - rendering[channel][frame]) ** 2;
     }}
   }}
   return {{ level: 10 * Math.log10(energy / samples), difference: 10 * Math.log10(error / energy) }};
 }}"""
 
-# As COMPARE, with the mixer's own faders, pans, mutes and solos against a file of the mix.
+# Like COMPARE, with the mixer's faders, pans, mutes and solos, against an exported file of the mix.
 COMPARE_MIX = f"""async (url) => {{
   const {{ Engine }} = await import('/static/webapp/audio/engine.js');
   const played = {PLAYED};
@@ -93,21 +93,21 @@ COMPARE_MIX = f"""async (url) => {{
   engine.setMaster(mixer.masterDb);
   engine.setLimiter(mixer.limiter);
   engine.setAvailable(Math.ceil(samples / segment));
-  const heard = await played(engine, context);
+  const rendering = await played(engine, context);
   const written = await context.decodeAudioData(await (await fetch(url)).arrayBuffer());
   let energy = 0, error = 0;
   for (const channel of [0, 1]) {{
     const file = written.getChannelData(channel);
     for (let frame = 0; frame < samples; frame++) {{
       energy += file[frame] ** 2;
-      error += (file[frame] - heard[channel][frame]) ** 2;
+      error += (file[frame] - rendering[channel][frame]) ** 2;
     }}
   }}
   const [level, difference] = [energy / samples, error / energy].map((power) => 10 * Math.log10(power));
   return {{ length: written.length - samples, level, difference }};
 }}"""
 
-# Rows of a canvas with something in them.
+# Number of rows of a canvas that are not empty.
 INKED_ROWS = """(canvas) => {
   const { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
   const row = (index) => data.subarray(index * canvas.width * 4, (index + 1) * canvas.width * 4);
@@ -120,13 +120,13 @@ def engine(page: "Page", name: str) -> Any:
     return page.evaluate("(name) => document.querySelector('#mixer').engine[name]", name)
 
 
-def wait_for_sound(page: "Page", lane: str, *, heard: bool) -> None:
-    """Wait until the lane, or "master", is audible or silent; fails after REACTION."""
+def wait_for_sound(page: "Page", lane: str, *, audible: bool) -> None:
+    """Wait until the lane, or "master", is audible or silent; fail after REACTION."""
     page.wait_for_function(
-        """([lane, heard, silent, audible]) => {
+        """([lane, audible, silence, sound]) => {
           const { lanes, master } = document.querySelector('#mixer').engine.levels();
-          const { rms: level } = { ...lanes, master }[lane];
-          return heard ? level > audible : level < silent;
+          const { rms } = { ...lanes, master }[lane];
+          return audible ? rms > sound : rms < silence;
         }""",
-        arg=[lane, heard, SILENT, AUDIBLE],
+        arg=[lane, audible, SILENT, AUDIBLE],
     )

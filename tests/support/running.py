@@ -30,9 +30,9 @@ def manage(data: Path, *command: str, **variables: str) -> None:
     _run(data, "manage.py", *command, **variables)
 
 
-def seed(data: Path, wishes: list[dict[str, Any]]) -> list[dict[str, str]]:
-    """Songs as if they had been separated, each as `seed.Wish` says: ids of the job and of its owner's session."""
-    return list(json.loads(_run(data, str(SEED), given=json.dumps(wishes))))
+def seed(data: Path, specs: list[dict[str, Any]]) -> list[dict[str, str]]:
+    """Songs as if they had been separated, each as `seed.SongSpec` says: ids of the job and of its owner's session."""
+    return list(json.loads(_run(data, str(SEED), given=json.dumps(specs))))
 
 
 def _run(data: Path, *command: str, given: str | None = None, **variables: str) -> str:

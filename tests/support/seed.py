@@ -1,8 +1,7 @@
-"""Makes a song as if it had been uploaded and separated: a program for a site's environment, run by `conftest.seeded`.
+"""Create songs as if they had been uploaded and separated: a program in a site's environment, run by `conftest.seeded`.
 
-Reads a list of wishes (see Wish) as JSON from standard input; writes a list of {"job": id, "session": the owner's} to
-standard output.
-The stems are sines and bursts of noise that never repeat, so that each can be found again in what is played.
+It reads a list of SongSpec as JSON from standard input, and writes a list of {"job": id, "session": the owner's} to
+standard output. The stems are sines and bursts of noise that never repeat, so that each can be located in a rendering.
 """
 
 import base64
@@ -34,7 +33,7 @@ from pipeline.audio.recording import SAMPLE_RATE, Recording  # noqa: E402
 from pipeline.audio.tags import Tags  # noqa: E402
 from pipeline.playback.segments import HEADROOM, SEGMENT, Block, SegmentWriter  # noqa: E402
 from webapp.models import DETECTION, Job, State, Stem, Track, User, Worker  # noqa: E402
-from webapp.songs.source_audio import keep  # noqa: E402
+from webapp.songs.source_audio import store_mixture  # noqa: E402
 
 Audio = NDArray[np.float32]
 
@@ -44,11 +43,11 @@ WORKER = "seed"
 
 
 @dataclass(frozen=True)
-class Wish:
-    """A song of `seconds`, of which the share `separated` has its stems.
+class SongSpec:
+    """A song of `seconds`, of which the fraction `separated` has its stems.
 
-    drafted: those of the stems that its draft has, if there is one; `other` among them has the sound of the rest.
-    cover: PNG in base64. job: more of its row.
+    drafted: stems that its draft contains, if there is one; `other` among them has the sound of the rest.
+    cover: PNG in base64. job: further fields of its row.
     """
 
     seconds: float
@@ -65,37 +64,35 @@ class Wish:
 
 
 def main() -> None:
-    """Read, make, answer."""
-    made = [make(Wish(**wish)) for wish in json.load(sys.stdin)]
+    made = [make(SongSpec(**spec)) for spec in json.load(sys.stdin)]
     json.dump([{"job": str(job.pk), "session": session_of(job.track.owner)} for job in made], sys.stdout)
 
 
 def session_of(owner: User) -> str:
-    """A session of its own, as if the owner had just logged in."""
+    """Create a session, as if the owner had just logged in."""
     client = Client()
     client.force_login(owner)
     return client.cookies[settings.SESSION_COOKIE_NAME].value
 
 
-def make(wish: Wish) -> Job:
-    """The rows and all files."""
-    owner, _ = User.objects.get_or_create(username=wish.owner)
-    called = {"title": wish.title, "artist": wish.artist, "filename": wish.filename or f"{wish.title}.flac"}
+def make(spec: SongSpec) -> Job:
+    owner, _ = User.objects.get_or_create(username=spec.owner)
+    called = {"title": spec.title, "artist": spec.artist, "filename": spec.filename or f"{spec.title}.flac"}
     track = Track(owner=owner, size=0, **called)
     track.file.name = f"tracks/{track.pk}.flac"
-    job = Job(track=track, attempts=1, finished=1 if wish.state == State.DONE else None)
-    fields = write(wish, job, Path(track.file.path)) | STATES[wish.state] | wish.job
+    job = Job(track=track, attempts=1, finished=1 if spec.state == State.DONE else None)
+    fields = write(spec, job, Path(track.file.path)) | STATES[spec.state] | spec.job
     for name, value in fields.items():
         setattr(job, name, value)
-    job.report = job.report | {"title": wish.title}
+    job.report = job.report | {"title": spec.title}
     track.size = Path(track.file.path).stat().st_size
     track.save(force_insert=True)
-    job.state = wish.state
+    job.state = spec.state
     job.save(force_insert=True)
-    if wish.state == State.RUNNING:  # of a worker that no other takes for dead
+    if spec.state == State.RUNNING:  # of a worker that never counts as dead
         Worker.objects.update_or_create(name=WORKER, defaults={"heartbeat_at": timezone.now() + FOREVER})
     if job.segments_done or job.draft_done:
-        Stem.objects.bulk_create(Stem(job=job, name=name, file=file_of(wish, job, name)) for name in wish.stems)
+        Stem.objects.bulk_create(Stem(job=job, name=name, file=file_of(spec, job, name)) for name in spec.stems)
     return job
 
 
@@ -119,72 +116,70 @@ STATES: dict[str, dict[str, Any]] = {
 }
 
 
-def write(wish: Wish, job: Job, upload: Path) -> dict[str, Any]:
-    """The upload, the players' segments and, of a finished job, whole stems. What the row says of them."""
+def write(spec: SongSpec, job: Job, upload: Path) -> dict[str, Any]:
+    """Write the upload, the player's segments and, for a finished job, whole stems. Returns fields of the job's row."""
     job.directory.mkdir(parents=True)
     upload.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory() as scratch:
-        kept = keep(job, mix(wish, Recording(Path(scratch, "mix"), tags=tags(wish)), upload))
-    (job.directory / DETECTION).write_text(json.dumps(detection(wish)), "utf-8")
+        kept = store_mixture(job, mix(spec, Recording(Path(scratch, "mix"), tags=tags(spec)), upload))
+    (job.directory / DETECTION).write_text(json.dumps(detection(spec)), "utf-8")
     gain = kept["segment_gain"]
-    done = {"segments_done": write_stems(wish, job.directory, gain), "draft_done": write_draft(wish, job.draft, gain)}
-    return kept | done | {"detected": detected(wish)}
+    done = {"segments_done": write_stems(spec, job.directory, gain), "draft_done": write_draft(spec, job.draft, gain)}
+    return kept | done | {"detected": detected(spec)}
 
 
-def tags(wish: Wish) -> Tags:
-    """What the upload says about itself."""
-    return Tags(cover=base64.b64decode(wish.cover), cover_type="image/png" if wish.cover else "")
+def tags(spec: SongSpec) -> Tags:
+    return Tags(cover=base64.b64decode(spec.cover), cover_type="image/png" if spec.cover else "")
 
 
-def mix(wish: Wish, recording: Recording, upload: Path) -> Recording:
-    """All stems together, decoded and as the file that was uploaded."""
+def mix(spec: SongSpec, recording: Recording, upload: Path) -> Recording:
+    """Write the sum of all stems, decoded and as the uploaded file."""
     with recording.path.open("wb") as raw, flac(upload) as file:
-        for block in blocks(wish):
+        for block in blocks(spec):
             mixture = np.sum([*block.stems.values()], axis=0)
             recording.append(mixture, raw)
             file.write(mixture.T)
     return recording
 
 
-def write_stems(wish: Wish, directory: Path, gain: float) -> int:
-    """Segments of as much as is separated, and whole stems of a finished job. How many segments."""
-    done, segments = wish.state == State.DONE, 0
+def write_stems(spec: SongSpec, directory: Path, gain: float) -> int:
+    """Write segments of the separated part, and whole stems of a finished job. Returns the number of segments."""
+    done, segments = spec.state == State.DONE, 0
     with ExitStack() as files:
         writer = files.enter_context(SegmentWriter(directory))
-        wholes = {name: files.enter_context(flac(directory / f"{name}.flac")) for name in wish.stems if done}
-        for block in blocks(wish, gain):
+        wholes = {name: files.enter_context(flac(directory / f"{name}.flac")) for name in spec.stems if done}
+        for block in blocks(spec, gain):
             for name, whole in wholes.items():
                 whole.write(block.stems[name].T)
-            if block.stop <= wish.separated * block.total:
+            if block.stop <= spec.separated * block.total:
                 segments = writer.write(block)
-        return writer.close() if wish.separated == 1.0 else segments
+        return writer.close() if spec.separated == 1.0 else segments
 
 
-def write_draft(wish: Wish, directory: Path, gain: float) -> int:
-    """A draft of all the song, if there is to be one. How many segments."""
-    if not wish.drafted:
+def write_draft(spec: SongSpec, directory: Path, gain: float) -> int:
+    """Write a draft of the whole song, if it has one. Returns the number of segments."""
+    if not spec.drafted:
         return 0
     with SegmentWriter(directory) as writer:
-        for block in blocks(wish, gain):
-            stems = {name: block.stems[name] for name in wish.drafted}
+        for block in blocks(spec, gain):
+            stems = {name: block.stems[name] for name in spec.drafted}
             stems["other"] = np.sum(
-                [block.stems[name] for name in wish.stems if name not in stems or name == "other"], axis=0
+                [block.stems[name] for name in spec.stems if name not in stems or name == "other"], axis=0
             )
             writer.write(replace(block, stems=stems))
         return writer.close()
 
 
 def flac(path: Path) -> soundfile.SoundFile:
-    """A file to write (n, 2) to."""
+    """Open a file for frames of shape (n, 2)."""
     return soundfile.SoundFile(path, "w", SAMPLE_RATE, 2, "PCM_24", format="FLAC")
 
 
-def blocks(wish: Wish, gain: float = HEADROOM) -> Iterator[Block]:
-    """The song in order."""
-    total = round(wish.seconds * SAMPLE_RATE)
+def blocks(spec: SongSpec, gain: float = HEADROOM) -> Iterator[Block]:
+    total = round(spec.seconds * SAMPLE_RATE)
     for start in range(0, total, SEGMENT):
         stop = min(start + SEGMENT, total)
-        stems = {name: sound(number, start, stop) for number, name in enumerate(wish.stems)}
+        stems = {name: sound(number, start, stop) for number, name in enumerate(spec.stems)}
         yield Block(start, stop, total, stems, gain=gain)
 
 
@@ -198,22 +193,22 @@ def sound(number: int, start: int, stop: int) -> Audio:
     return np.asarray(LEVEL * side / 2 * (sine + bursts * noise), np.float32)
 
 
-def detection(wish: Wish) -> dict[str, Any]:
-    """What a detector would have said: every stem from beginning to end."""
-    whole = {"timeline": [0.9] * int(wish.seconds), "spans": [[0.0, wish.seconds]]}
-    rows = {name: row | whole for name, row in detected(wish)["stems"].items()}
-    return {"seconds": wish.seconds, "stage": "confirmed", "stems": rows}
+def detection(spec: SongSpec) -> dict[str, Any]:
+    """A detection of every stem from beginning to end."""
+    whole = {"timeline": [0.9] * int(spec.seconds), "spans": [[0.0, spec.seconds]]}
+    rows = {name: row | whole for name, row in detected(spec)["stems"].items()}
+    return {"seconds": spec.seconds, "stage": "confirmed", "stems": rows}
 
 
-def detected(wish: Wish) -> dict[str, Any]:
-    """The same in short."""
+def detected(spec: SongSpec) -> dict[str, Any]:
+    """The same without timelines."""
     likely = {"probability": 0.9, "presence": "present"}
-    return {"stage": "confirmed", "stems": {name: likely for name in wish.stems if name != "residual"}}
+    return {"stage": "confirmed", "stems": {name: likely for name in spec.stems if name != "residual"}}
 
 
-def file_of(wish: Wish, job: Job, name: str) -> str:
-    """The whole stem's, as its row names it."""
-    return str((job.directory / f"{name}.flac").relative_to(settings.MEDIA_ROOT)) if wish.state == State.DONE else ""
+def file_of(spec: SongSpec, job: Job, name: str) -> str:
+    """Path of the whole stem as its row stores it, or \"\"."""
+    return str((job.directory / f"{name}.flac").relative_to(settings.MEDIA_ROOT)) if spec.state == State.DONE else ""
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Accounts, jobs in any state, and requests as a browser makes them. Nothing leaves the test's own folder."""
+"""Accounts, jobs in any state, and requests as a browser makes them. Tests write only to a folder of their own."""
 
 import logging
 from collections.abc import Callable, Iterator
@@ -39,7 +39,7 @@ def own_folder(settings, tmp_path):
 
 @pytest.fixture
 def models_installed(monkeypatch) -> None:
-    """As far as health and checks can see, on a machine that has none too."""
+    """Makes health and system checks see installed models, also on a machine without any."""
     cards = [replace(card, installed=True) for card in model_cards()]
     for module in (health, checks):
         monkeypatch.setattr(module, "model_cards", lambda: cards)
@@ -47,7 +47,7 @@ def models_installed(monkeypatch) -> None:
 
 @pytest.fixture(scope="session")
 def s3() -> Iterator[Bucket]:
-    """A bucket of a server that speaks S3."""
+    """A bucket on a local S3 server."""
     logging.getLogger("werkzeug").setLevel(logging.WARNING)
     server = ThreadedMotoServer("127.0.0.1", 0)
     server.start()
@@ -63,7 +63,7 @@ def s3() -> Iterator[Bucket]:
 
 @pytest.fixture
 def bucket(s3, monkeypatch) -> Callable[[], list[str]]:
-    """Songs and stems are kept in a bucket, empty at first. Lists what is in it."""
+    """Stores songs and stems in a bucket, empty at first. Returns a function that lists its keys."""
     s3.bucket.objects.delete()
     monkeypatch.setattr(default_storage, "_wrapped", s3)
     return lambda: [found.key for found in s3.bucket.objects.all()]
@@ -71,7 +71,7 @@ def bucket(s3, monkeypatch) -> Callable[[], list[str]]:
 
 @pytest.fixture(autouse=True)
 def sent(monkeypatch) -> list[str]:
-    """Names of the messages that would have gone to the queue."""
+    """Names of the messages sent to the queue, which go nowhere."""
     messages: list[str] = []
     monkeypatch.setattr(queue.app, "send_task", lambda name, **_: messages.append(name))
     monkeypatch.setattr(heartbeat.stopping, "is_set", lambda: False)
@@ -80,7 +80,7 @@ def sent(monkeypatch) -> list[str]:
 
 @pytest.fixture
 def committing(django_capture_on_commit_callbacks):
-    """Runs what waits for the commit at the end of the block, as without the test's own transaction."""
+    """Runs on_commit callbacks at the end of the block, which the test's transaction would otherwise prevent."""
     return lambda: django_capture_on_commit_callbacks(execute=True)
 
 
@@ -96,7 +96,7 @@ def stranger(db) -> User:
 
 @pytest.fixture
 def browser(owner) -> Client:
-    """The owner's."""
+    """A browser in which the owner is logged in."""
     client = Client()
     client.force_login(owner)
     return client
@@ -112,7 +112,7 @@ def guest(db) -> Client:
 
 @pytest.fixture
 def make_job(owner) -> Callable[..., Job]:
-    """A job of the owner's, queued or taken on to another state by the site's own verbs."""
+    """Makes a job of the owner, and brings it into a state by the site's own functions."""
 
     def make(state: str = State.QUEUED, title: str = "Song", user: User | None = None, worker: str = "w") -> Job:
         job = actions.upload_and_enqueue(user or owner, SimpleUploadedFile("x", SONG), f"{title}.wav")
@@ -131,7 +131,7 @@ def make_job(owner) -> Callable[..., Job]:
 
 @pytest.fixture
 def real_job(make_job) -> Callable[..., Job]:
-    """A finished one whose stems are real audio: `noise`, or another."""
+    """Makes a finished job whose stems are real audio, by default `noise`."""
 
     def make(stems: dict[str, Any] | None = None, **more: Any) -> Job:
         job, stems = make_job(State.DONE, **more), stems or noise()
@@ -149,7 +149,7 @@ def real_job(make_job) -> Callable[..., Job]:
 
 
 class Immediately(Executor):
-    """Does the work while it is asked to: in this thread, which alone sees the test's transaction."""
+    """Runs work in this thread, the only one that sees the test's transaction."""
 
     def submit(self, work: Any, *args: Any, **named: Any) -> "Future[Any]":
         done: Future[Any] = Future()
@@ -159,18 +159,20 @@ class Immediately(Executor):
 
 @pytest.fixture
 def immediately(monkeypatch) -> None:
-    """Exports are made before the answer to their request."""
+    """Renders exports before the response to their request."""
     monkeypatch.setattr(renderer, "renderer", Immediately())
-    monkeypatch.setattr(renderer, "close_old_connections", lambda: None)  # a thread's own; here it is the test's
+    monkeypatch.setattr(
+        renderer, "close_old_connections", lambda: None
+    )  # the renderer's thread has its own; here it is the test's
 
 
 @pytest.fixture
 def fetch() -> Callable[..., Answer]:
-    """GET or HEAD of an asynchronous view by somebody, with the streamed body read to its end."""
+    """Requests an asynchronous view as a user, with GET or HEAD, and reads the streamed body to its end."""
 
     def ask(path: str, user: User | None = None, method: str = "get", **headers: str) -> Answer:
         async def run() -> Answer:
-            client = AsyncClient(raise_request_exception=False)  # what people get, who see no exceptions
+            client = AsyncClient(raise_request_exception=False)  # as people see it, without exceptions
             if user:
                 await client.aforce_login(user)
             named = {name.replace("_", "-"): value for name, value in headers.items()}

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.django_db
 class TestSetup:
     @pytest.fixture
     def composed(self, monkeypatch):
-        """How often the demo song was composed; nothing is downloaded."""
+        """Counts how often the demo song is composed; nothing is downloaded."""
         times = []
         monkeypatch.setattr(setup, "install_models", lambda on_progress: on_progress("htdemucs", 5, 10))
         monkeypatch.setattr(demo, "write", lambda path: (path.touch(), times.append(path)))
@@ -84,7 +84,7 @@ class TestRestarts:
 
     @pytest.fixture
     def started(self, monkeypatch):
-        """The processes, of which the last one runs until it is given a returncode."""
+        """The started processes; the last one runs until it is given a return code."""
         processes = []
 
         def start(_command):
@@ -98,27 +98,27 @@ class TestRestarts:
 
     def test_a_dead_process_is_replaced_ever_later(self, clock, started):
         worker = serve.Child("worker", serve.WORKER)
-        pauses = []
+        delays = []
         for _ in range(8):
-            assert worker.tend() == ""
+            assert worker.poll() == ""
             started[-1].returncode = -9
-            assert "killed by signal 9" in worker.tend()
-            pauses.append(worker.pause)
-            clock.seconds += worker.pause - 0.1
-            assert worker.tend() == ""
+            assert "killed by signal 9" in worker.poll()
+            delays.append(worker.delay)
+            clock.seconds += worker.delay - 0.1
+            assert worker.poll() == ""
             count = len(started)
             clock.seconds += 0.2
-            worker.tend()
+            worker.poll()
             assert len(started) == count + 1
-        assert pauses == [1, 2, 4, 8, 16, 30, 30, 30]
+        assert delays == [1, 2, 4, 8, 16, 30, 30, 30]
 
     def test_one_that_lived_long_is_replaced_at_once(self, clock, started):
         web = serve.Child("web server", serve.WEB)
-        web.pause = 16.0
+        web.delay = 16.0
         clock.seconds += serve.STEADY + 1
         started[-1].returncode = 1
-        assert "The web server stopped (exit status 1)" in web.tend()
-        assert web.pause == 1.0
+        assert "The web server stopped (exit status 1)" in web.poll()
+        assert web.delay == 1.0
 
     def test_a_port_that_was_taken_meanwhile_ends_it_with_a_clear_error(self, clock, started):
         with socket.socket() as other:
@@ -127,7 +127,7 @@ class TestRestarts:
             port = other.getsockname()[1]
             web = serve.Child("web server", serve.WEB, lambda: serve._require_free("127.0.0.1", port))
             started[-1].returncode = 1
-            web.tend()
-            clock.seconds += web.pause
+            web.poll()
+            clock.seconds += web.delay
             with pytest.raises(CommandError, match=f"port {port}.*PORT={port + 1} make serve"):
-                web.tend()
+                web.poll()

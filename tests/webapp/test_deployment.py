@@ -1,4 +1,4 @@
-"""The files that others deploy with: linted, held against the settings, and nginx's tried for real."""
+"""The deployment files: linted, compared with the settings, and nginx run with its configuration."""
 
 import os
 import re
@@ -58,7 +58,7 @@ def test_every_variable_that_is_fixed_is_one_that_is_read():
 
 @pytest.mark.parametrize("name", ["README.md", "webapp/README.md", "Dockerfile", "compose.yaml", "Makefile"])
 def test_every_way_to_the_web_server_has_its_options(name):
-    """They are in webapp/__main__.py alone: nothing that others copy starts uvicorn without them."""
+    """They are only in webapp/__main__.py: no deployment file starts uvicorn without them."""
     text = (ROOT / name).read_text()
     assert "webapp.asgi" not in text
     if name in ("webapp/README.md", "Dockerfile"):
@@ -66,7 +66,7 @@ def test_every_way_to_the_web_server_has_its_options(name):
 
 
 def test_the_image_gets_all_that_it_copies():
-    """.dockerignore lets in exactly what the Dockerfile takes from here."""
+    """.dockerignore admits exactly what the Dockerfile copies."""
     lines = (ROOT / "Dockerfile").read_text().splitlines()
     copied = {name for line in lines if re.match(r"COPY (?!--from)", line) for name in line.split()[1:-1]}
     allowed = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
@@ -75,21 +75,23 @@ def test_the_image_gets_all_that_it_copies():
 
 
 def test_the_image_installs_what_the_project_says():
-    """The two lines by which the Dockerfile reads pyproject.toml and chooses a build of ONNX Runtime."""
+    """Runs the lines with which the Dockerfile reads pyproject.toml and chooses a build of ONNX Runtime."""
     text = (ROOT / "Dockerfile").read_text()
     (code,) = re.findall(r'RUN python -c "(.*?)" \\\n +> requirements', text, re.S)
     code = code.replace("\\\n", "")
-    told = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    assert {"django>=5.2,<5.3", "redis>=5"} <= {*told.splitlines()}
+    requirements = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout
+    assert {"django>=5.2,<5.3", "redis>=5"} <= {*requirements.splitlines()}
     for target, expected in (("cpu", "onnxruntime>="), ("cuda", "onnxruntime-gpu[cuda,cudnn]>=")):
         (script,) = re.findall(rf"AS {target}-packages\nRUN sed -i '(.*?)'", text)
-        changed = subprocess.run(["sed", script], input=told, capture_output=True, text=True, check=True).stdout
+        changed = subprocess.run(["sed", script], input=requirements, capture_output=True, text=True, check=True).stdout
         assert next(line for line in changed.splitlines() if line.startswith("onnxruntime")).startswith(expected)
 
 
 @pytest.fixture
 def nginx(live_server, settings, tmp_path):
-    """Asks nginx, with our configuration in front of the web server: (status, headers, body)."""
+    """Sends requests to nginx in front of the web server; returns status, headers and body."""
     if NGINX is None:
         pytest.skip("nginx is not installed")
     settings.X_ACCEL = True
@@ -162,7 +164,7 @@ def test_nginx_sends_files_that_the_site_allows(nginx, real_job, browser, settin
     assert nginx(f"{stem}/download")[0] == 404
     assert nginx(f"{stem}/segments/99.flac", **mine)[0] == 404
     inside = job.directory.relative_to(settings.DATA)
-    assert nginx(f"/{inside}/vocals.wav", **mine)[0] == 404  # not without the site's word
+    assert nginx(f"/{inside}/vocals.wav", **mine)[0] == 404  # only if the site allows it
 
 
 def test_nginx_tells_the_site_who_asks_and_not_what_they_claim(nginx, monkeypatch):

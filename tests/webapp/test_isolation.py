@@ -1,4 +1,4 @@
-"""Other people's songs do not exist: every address that names a job, asked by others."""
+"""Other people's songs do not exist: every route of a job, requested by others."""
 
 import re
 
@@ -14,12 +14,12 @@ pytestmark = pytest.mark.django_db
 
 EXPORT = "11111111-1111-4111-8111-111111111111"
 METHODS = ("get", "head", "post", "put", "patch", "delete")
-RANDOM = re.compile(rb"[A-Za-z0-9]{64}")  # a CSRF token, masked anew in each answer
+RANDOM = re.compile(rb"[A-Za-z0-9]{64}")  # a CSRF token, masked anew in each response
 VALUES = {"<uuid:pk>": "{pk}", "<uuid:export>": EXPORT, "<slug:name>": "vocals", "<int:index>": "0"}
 
 
 def addresses() -> list[str]:
-    """Every route that names a job, out of the URL conf, so that none can be forgotten."""
+    """Every route of a job in the URL configuration, so that none is forgotten."""
     routes = [path.removeprefix("/") for path, _ in openapi.routes()]
     named = [route for route in routes if "jobs/<uuid:pk>" in route]
     for pattern, value in VALUES.items():
@@ -29,7 +29,7 @@ def addresses() -> list[str]:
 
 
 def with_export(job):
-    """The job, and a file made of it."""
+    """The job and an export."""
     export = Export.objects.create(pk=EXPORT, job=job, filename="Song - mix.wav", state=State.DONE)
     export.folder.mkdir(parents=True)
     export.path.write_bytes(b"mix")

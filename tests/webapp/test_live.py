@@ -1,7 +1,6 @@
-"""The real thing: `manage.py serve` with its web server and worker, the file queue and, where it is there, the model.
+"""End to end: `manage.py serve` with its web server and worker, the file queue and, if it is installed, the model.
 
-A song is uploaded as a browser does it, web server and worker are killed in the middle, and the stems come all the
-same.
+A song is uploaded as by a browser, web server and worker are killed halfway, and the stems are finished all the same.
 """
 
 import io
@@ -27,13 +26,13 @@ from pipeline.options import model_cards
 
 ROOT = Path(__file__).parents[2]
 RATE = 44_100
-PATIENCE = 400  # seconds for a machine that has much else to do
+PATIENCE = 400  # seconds, for a busy machine
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")
 
 
 class Site:
-    """A running `manage.py serve` and a browser that looks at it."""
+    """A running `manage.py serve` and a browser."""
 
     def __init__(self, data):
         with socket.socket() as probe:
@@ -55,7 +54,7 @@ class Site:
         return self.log.read_text()
 
     def wait(self, what, condition):
-        """Until the condition holds; what the site said, if it never does."""
+        """Wait until the condition holds; fails with the output of the site if it never does."""
         deadline = monotonic() + PATIENCE
         while not (answer := condition()):
             assert monotonic() < deadline, f"{what} never came.\n{self.said()}"
@@ -64,7 +63,7 @@ class Site:
         return answer
 
     def workers(self):
-        """Process ids of the workers that said they are ready, oldest first."""
+        """The process ids of the workers that reported to be ready, oldest first."""
         return [int(pid) for pid in re.findall(r"Worker [^ :]+:(\d+):\w+ is ready", self.said())]
 
     def children(self):
@@ -72,7 +71,7 @@ class Site:
         return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
     def web(self):
-        """The process id of the web server, once it answers."""
+        """The process id of the web server, once it responds."""
         self.wait("the web server", self.answers)
         return next(pid for pid in self.children() if b"celery" not in Path(f"/proc/{pid}/cmdline").read_bytes())
 
@@ -111,12 +110,12 @@ def site(tmp_path):
 
 
 def resident(pid):
-    """Bytes of memory that the process has."""
+    """The resident memory of the process in bytes."""
     return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 def lives(pid):
-    """Whether the process runs; one that ended and waits to be reaped does not."""
+    """Whether the process is running; a zombie is not."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except FileNotFoundError:
@@ -136,7 +135,7 @@ def song(seconds):
 
 
 def samples(audio):
-    """How many samples a file really holds."""
+    """The number of samples that a file really has."""
     with av.open(io.BytesIO(audio)) as file:
         return sum(frame.samples for frame in file.decode(audio=0))
 

@@ -1,4 +1,4 @@
-"""What a site on the open network needs: headers, nothing in line, a brake on guessing, no complaints of Django's."""
+"""Security on the open network: headers, no inline code, protection against guessing, Django's own checks."""
 
 import os
 import re
@@ -37,14 +37,14 @@ PRODUCTION = {
 
 
 def directives(answer):
-    """The policy: {directive: its values}."""
+    """The content security policy as {directive: values}."""
     parts = [part.split() for part in answer.headers["Content-Security-Policy"].split(";")]
     return {name: values for name, *values in parts}
 
 
 @pytest.fixture
 def staff(owner):
-    """The owner's browser, who also runs the site."""
+    """The browser of the owner, who is also staff."""
     User.objects.filter(pk=owner.pk).update(is_staff=True, is_superuser=True)
     client = Client()
     client.force_login(owner)
@@ -139,13 +139,13 @@ class TestGuessing:
 
 
 def elsewhere(index):
-    """What a request from another network comes with."""
+    """The properties of a request from another network."""
     return {"REMOTE_ADDR": f"198.51.100.{index}"}
 
 
 @pytest.mark.usefixtures("owner")
 class TestGuessingFromManyPlaces:
-    """Each address is far from its own limit."""
+    """Every address stays far below its own limit."""
 
     @pytest.fixture
     def besieged(self):
@@ -228,7 +228,7 @@ class TestFormsFromOneAddress:
 
 
 def test_django_has_nothing_against_the_production_settings(tmp_path):
-    """Models and the player's npm package are installed by `setup`, so what says they aren't is no fault here."""
+    """Ignores missing models and npm packages, which `setup` installs."""
     check = [sys.executable, "manage.py", "check", "--deploy", "--fail-level", "WARNING", "--tag", "security"]
     ours = {name: value for name, value in os.environ.items() if not name.startswith("SOUNDSCAPE_")}
     environment = ours | PRODUCTION | {"SOUNDSCAPE_DATA": str(tmp_path)}

@@ -1,4 +1,4 @@
-"""The environment is read once, and nonsense in it is refused by name."""
+"""The environment is read once, and invalid values are rejected by name."""
 
 import runpy
 from pathlib import Path
@@ -30,7 +30,7 @@ VARIABLES = [
 
 @pytest.fixture
 def load(monkeypatch, tmp_path):
-    """The settings under an environment of just these variables."""
+    """The settings with an environment of only these variables."""
 
     def run(**variables):
         for name in VARIABLES:

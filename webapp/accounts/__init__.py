@@ -1,1 +1,1 @@
-"""Accounts: quotas, tokens, guests, and how long things are kept."""
+"""User accounts: quotas, API tokens, guests and retention."""

@@ -1,4 +1,4 @@
-"""Guests who turn out to be members."""
+"""Guests who log in to an account of their own."""
 
 from django.db import transaction
 
@@ -6,7 +6,7 @@ from webapp.models import Track, Upload, Usage, User
 
 
 def adopt(guest: User, member: User) -> None:
-    """Give everything of a guest's to the member it turned out to be."""
+    """Move everything a guest owns to the member's account, and delete the guest."""
     with transaction.atomic():
         Track.objects.filter(owner=guest).update(owner=member)
         Usage.objects.filter(user=guest).update(user=member)

@@ -1,8 +1,8 @@
-"""How much each account may use: minutes of audio in 30 days, and room for files. Staff may use what there is.
+"""Quotas of each account: minutes of audio in 30 days, and storage. Staff have no quota.
 
-Minutes are charged when a song is separated for the first time, and stay charged when it is deleted. Songs in work
-count as well. How long a song is turns out in the worker, so there the last word is said; an upload is refused only
-where nothing is left.
+Minutes are charged when a song is separated for the first time, and stay charged if it is deleted. Songs in progress
+count as well. The length of a song is known only once the worker has decoded it, so the worker has the final check; an
+upload is refused only if nothing is left.
 """
 
 from dataclasses import dataclass
@@ -21,16 +21,18 @@ NO_MINUTES = (
     "You have used up your {:.0f} minutes of music for 30 days. They come back day by day; whoever runs this site can "
     "allow more."
 )
-NO_ROOM = "Your songs take up all of the {:.1f} GB that you have here. Delete some you no longer need, then try again."
+NO_STORAGE = (
+    "Your songs take up all of the {:.1f} GB that you have here. Delete some you no longer need, then try again."
+)
 TOO_LONG = (
     "This song is longer than the minutes you have left: of {:.0f} for 30 days, {:.0f} are used. They come back day by "
     "day; whoever runs this site can allow more."
 )
-KEEP = "Sign up, and you may use more."
+SIGN_UP_HINT = "Sign up, and you may use more."
 
 
 class QuotaUsedUp(SeparationError):
-    """A song is longer than what its owner has left."""
+    """A song is longer than the minutes its owner has left."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,12 +44,12 @@ class Amount:
 
     @property
     def gigabytes(self) -> float:
-        """As people count."""
+        """Storage in units of 10^9 bytes."""
         return self.bytes / 1e9
 
 
 def quota_of(user: User | None) -> Amount | None:
-    """What somebody may use; None: without limit. A visitor is as good as a guest."""
+    """Return the quota of a user, or None for no limit. Visitors without an account have a guest's quota."""
     if user is not None and user.is_staff:
         return None
     if user is None or user.is_guest:
@@ -56,59 +58,56 @@ def quota_of(user: User | None) -> Amount | None:
 
 
 def used_by(user: User) -> Amount:
-    """What somebody uses now. Songs just deleted count until nobody can bring them back."""
+    """Return what a user uses now. Deleted songs count until they can no longer be restored."""
     mine = Job.objects.filter(track__owner=user, rerun_of=None)
     in_work = mine.filter(state__in=LIVE, finished=None, deleted_at=None)
     charged = Usage.objects.filter(user=user, at__gt=timezone.now() - MONTH)
     seconds = _sum(charged, "seconds") + _sum(in_work, "samples") / SAMPLE_RATE
-    files = [_sum(rows, "size") for rows in (Track.objects.filter(owner=user), mine, _exports(user))]
+    exports = Export.objects.filter(job__track__owner=user)
+    files = [_sum(rows, "size") for rows in (Track.objects.filter(owner=user), mine, exports)]
     coming = _sum(Upload.objects.filter(owner=user, offset__lt=F("length")), "length")
     return Amount(minutes=seconds / 60, bytes=int(sum(files) + coming))
 
 
 def refusal(user: User | None, size: int = 0) -> str:
-    """Why somebody may not upload so many bytes now; "" if they may."""
+    """Explain why a user may not upload `size` bytes now; "" if they may."""
     quota = quota_of(user)
     if quota is None:
         return ""
     used = used_by(user) if user else Amount(0, 0)
     if used.bytes + size > quota.bytes:
-        return _said(NO_ROOM.format(quota.bytes / 1e9), user)
-    return _said(NO_MINUTES.format(quota.minutes), user) if used.minutes >= quota.minutes else ""
+        return _with_hint(NO_STORAGE.format(quota.bytes / 1e9), user)
+    return _with_hint(NO_MINUTES.format(quota.minutes), user) if used.minutes >= quota.minutes else ""
 
 
 def require_minutes(job: Job, seconds: float) -> None:
-    """Raise QuotaUsedUp if a job in work, whose length has just been noted, is longer than what its owner has left."""
+    """Raise QuotaUsedUp if a running job, whose length was just stored, exceeds the minutes its owner has left."""
     owner, counts = _owner(job), job.finished is None and job.rerun_of_id is None
     quota = quota_of(owner) if counts else None
     if quota and (used := used_by(owner).minutes) > quota.minutes:
-        raise QuotaUsedUp(_said(TOO_LONG.format(quota.minutes, used - seconds / 60), owner), permanent=True)
+        raise QuotaUsedUp(_with_hint(TOO_LONG.format(quota.minutes, used - seconds / 60), owner), permanent=True)
 
 
 def charge(job: Job) -> None:
-    """Charge a song to its owner, in the transaction in which it is finished for the first time."""
+    """Charge a song to its owner. Call this in the transaction that finishes it for the first time."""
     if not job.rerun_of_id:
         samples = Job.objects.values_list("samples", flat=True).get(pk=job.pk) or 0
         Usage.objects.create(user=_owner(job), seconds=samples / SAMPLE_RATE)
 
 
-def forget() -> None:
-    """Drop what is no longer counted."""
+def delete_old_usage() -> None:
+    """Delete usage that no longer counts."""
     Usage.objects.filter(at__lt=timezone.now() - MONTH).delete()
 
 
 def _owner(job: Job) -> User:
-    """Whose it is by now: a guest may have logged in since the worker read the row."""
+    """Read the owner anew: a guest may have logged in since the worker read the row."""
     return User.objects.get(tracks__jobs=job)
-
-
-def _exports(user: User) -> Any:
-    return Export.objects.filter(job__track__owner=user)
 
 
 def _sum(rows: Any, column: str) -> float:
     return rows.aggregate(sum=Sum(column))["sum"] or 0
 
 
-def _said(text: str, user: User | None) -> str:
-    return f"{text} {KEEP}" if user is None or user.is_guest else text
+def _with_hint(text: str, user: User | None) -> str:
+    return f"{text} {SIGN_UP_HINT}" if user is None or user.is_guest else text

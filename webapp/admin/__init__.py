@@ -1,1 +1,1 @@
-"""The admin: lists, the page of a job, the first page."""
+"""The admin: lists, the page of a job, and the index page with statistics."""

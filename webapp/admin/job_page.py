@@ -1,4 +1,4 @@
-"""All that is known of one job, for its page in the admin; and the form that asks for another try."""
+"""The page of one job in the admin: its context, and the form for a rerun."""
 
 from datetime import timedelta
 from typing import Any
@@ -8,21 +8,14 @@ from django.utils import timezone
 
 from pipeline.options import DEFAULT_BLEED, STEMS, Options, bleeds, presets
 from webapp.api.representations import in_order, job_json
-from webapp.models import LIVE, Job, State
+from webapp.models import Job, State
+from webapp.songs.transitions import MODERATION
 
 SILENCE_DB = -150.0  # nothing but rounding
-ENDED = (State.FAILED, State.CANCELLED)
-POSSIBLE: dict[str, tuple[State, ...]] = {
-    "cancel": LIVE,
-    "requeue": (State.RUNNING, *ENDED),
-    "empty": (State.DONE, *ENDED),
-    "hand_over": (State.DONE,),
-}
-"""What can be done with a job in which state; all else always."""
 
 
 class RerunForm(forms.Form):
-    """The settings of another try; no stems: as the song has them."""
+    """The options of a rerun. Without stems, the song decides."""
 
     preset = forms.ChoiceField(choices=[(name, name) for name in presets()])
     bleed = forms.ChoiceField(choices=[(name, name) for name in bleeds()], initial=DEFAULT_BLEED)
@@ -31,20 +24,20 @@ class RerunForm(forms.Form):
     )
 
     def options(self) -> Options:
-        """As the pipeline takes them."""
-        chosen = self.cleaned_data
-        return Options(stems=tuple(in_order(chosen["stems"])), preset=chosen["preset"], bleed=chosen["bleed"])
+        """The options of the pipeline that were selected."""
+        data = self.cleaned_data
+        return Options(stems=tuple(in_order(data["stems"])), preset=data["preset"], bleed=data["bleed"])
 
 
 def is_possible(action: str, job: Job) -> bool:
-    """Whether an action of the list makes sense on a job's own page."""
+    """Whether an action of the list is possible on the page of this job."""
     if action == "delete_selected" or (action == "hand_over" and job.rerun_of_id is None):
         return False
-    return job.state in POSSIBLE.get(action, State.values)
+    return job.state in MODERATION.get(action, State.values)
 
 
 def job_page(job: Job, beside: str = "") -> dict[str, Any]:
-    """What the page shows of a job, and of another result of the same song if that is to be beside it."""
+    """The context of the page. beside: the id of another job of the same song to compare with, if any."""
     same_song = Job.objects.filter(track=job.track).select_related("track").exclude(pk=job.pk).order_by("created_at")
     others = list(same_song)
     shown = [job, *(other for other in others if str(other.pk) == beside)]
@@ -56,13 +49,13 @@ def job_page(job: Job, beside: str = "") -> dict[str, Any]:
         "results": [result(each) for each in shown],
         "others": others,
         "beside": beside,
-        "events": [{"event": event, "words": _words(event.detail)} for event in events],
+        "events": [{"event": event, "words": _detail_text(event.detail)} for event in events],
         "flags": list(job.flags.all()),
     }
 
 
 def result(job: Job) -> dict[str, Any]:
-    """What came out of one job and how."""
+    """The outcome of one job, and how it was computed."""
     report = job.report
     return {
         "job": job,
@@ -80,7 +73,7 @@ def result(job: Job) -> dict[str, Any]:
 
 
 def time_spent(job: Job) -> str:
-    """By the worker that ended it, or so far."""
+    """The time that the job took, or has taken so far; empty if it has not started."""
     if job.claimed_at is None:
         return ""
     end = timezone.now() if job.state == State.RUNNING else job.finished_at
@@ -88,18 +81,18 @@ def time_spent(job: Job) -> str:
 
 
 def _evidence(name: str, row: dict[str, Any]) -> dict[str, str]:
-    """A row of the table: decibels as people read them, and nothing where there is none."""
-    levels = {key: _decibels(row[key]) for key in ("level_db", "peak_db", "bleed_db")}
+    """A row of the table of measurements, with decibels as text."""
+    levels = {key: _decibel_text(row[key]) for key in ("level_db", "peak_db", "bleed_db")}
     clipped = f"{100 * row['clipped']:.2f} %" if row["clipped"] else ""
     return {"name": name, "clipped": clipped} | levels
 
 
-def _decibels(value: float | None) -> str:
+def _decibel_text(value: float | None) -> str:
     if value is None:
         return ""
     return "silent" if value <= SILENCE_DB else f"{value:.1f}"
 
 
-def _words(detail: dict[str, Any]) -> str:
-    said = [", ".join(value) if isinstance(value, list) else str(value) for value in detail.values()]
-    return " · ".join(words for words in said if words)
+def _detail_text(detail: dict[str, Any]) -> str:
+    texts = [", ".join(value) if isinstance(value, list) else str(value) for value in detail.values()]
+    return " · ".join(text for text in texts if text)

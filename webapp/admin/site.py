@@ -1,4 +1,4 @@
-"""The administrator's site: Django's, with SoundScape's name, and how it goes on the first page."""
+"""The admin site: Django's, with SoundScape's name and statistics on the index page."""
 
 from typing import Any
 
@@ -12,21 +12,21 @@ from webapp.monitoring.stats import current_stats
 from webapp.pages.guessing import know
 
 
-class Console(admin.AdminSite):
-    """Made Django's default by `apps`."""
+class AdminSite(admin.AdminSite):
+    """The default admin site, as set by `webapp.apps`."""
 
     site_header = site_title = "SoundScape"
-    index_title = "How it goes"
-    enable_nav_sidebar = False  # lists need the room
+    index_title = "Overview"
+    enable_nav_sidebar = False  # lists need the space
 
-    @method_decorator(per_address("login", "100/hour", "Too many log-ins"))
+    @method_decorator(per_address("login", "100/hour", "Too many logins"))
     def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
-        """Counted together with the site's."""
+        """Log in, with a rate limit shared with the login page of the site."""
         response = super().login(request, extra_context)
         if request.user.is_authenticated:
             know(response, request.user.get_username())
         return response
 
     def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> TemplateResponse:
-        """The first page."""
+        """Show the index page with statistics."""
         return super().index(request, {"figures": current_stats()} | (extra_context or {}))

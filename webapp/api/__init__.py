@@ -1,1 +1,1 @@
-"""REST under /api/v1/, a module for each resource: parse, one verb, answer."""
+"""The REST API below /api/v1/, with a module for each resource. Views parse, call one command, and respond."""

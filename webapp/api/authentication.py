@@ -1,4 +1,4 @@
-"""How a request proves who sent it: by session or by token."""
+"""Authentication of requests by session or by token."""
 
 from datetime import timedelta
 from typing import Any
@@ -15,7 +15,7 @@ STALE = "This page is out of date, or your browser keeps no cookies for this sit
 
 
 class SessionAuthentication(authentication.SessionAuthentication):
-    """Sessions, with the CSRF check for visitors too: their first upload makes an account."""
+    """Sessions, with the CSRF check for visitors too, since their first upload creates an account."""
 
     def authenticate(self, request: Request) -> tuple[Any, None] | None:
         """The session's user, or None. Raises PermissionDenied without a CSRF token."""
@@ -24,21 +24,21 @@ class SessionAuthentication(authentication.SessionAuthentication):
         return (user, None) if user.is_active else None
 
     def enforce_csrf(self, request: Request) -> None:
-        """Say it so that people know what to do."""
+        """Fail with a message that tells people what to do."""
         try:
             super().enforce_csrf(request)
         except PermissionDenied as error:
             raise PermissionDenied(STALE) from error
 
 
-NOTE_EVERY = timedelta(minutes=1)  # between two notes of a token's use
+LAST_USED_PRECISION = timedelta(minutes=1)  # saves a write for every request
 
 
 class TokenAuthentication(KnoxAuthentication):
     """The header `Authorization: Bearer` with a token."""
 
     def authenticate_credentials(self, token: bytes) -> tuple[User, Token]:
-        """The token's owner, and the token. Raises AuthenticationFailed."""
+        """The owner of the token and the token. Raises AuthenticationFailed."""
         try:
             found: tuple[User, Token] = super().authenticate_credentials(token)  # type: ignore[no-untyped-call]
         except UnicodeDecodeError as error:
@@ -46,8 +46,8 @@ class TokenAuthentication(KnoxAuthentication):
         return found
 
     def validate_user(self, auth_token: Token) -> Any:
-        """The same; notes that the token was used."""
+        """Validate as usual, and record the time of use."""
         found, now = super().validate_user(auth_token), timezone.now()  # type: ignore[no-untyped-call]
-        if auth_token.last_used is None or auth_token.last_used < now - NOTE_EVERY:
+        if auth_token.last_used is None or auth_token.last_used < now - LAST_USED_PRECISION:
             Token.objects.filter(pk=auth_token.pk).update(last_used=now)
         return found

@@ -1,26 +1,26 @@
-"""The API for people who look at it with a browser."""
+"""The API as pages for a browser."""
 
 import re
 from typing import Any
 
 from rest_framework.renderers import BrowsableAPIRenderer
 
-ADDRESS = re.compile(r'"(/(?:api|jobs)/[^"{}]+)"')
+PATH = re.compile(r'"(/(?:api|jobs)/[^"{}]+)"')
 
 
-class Browsable(BrowsableAPIRenderer):
-    """REST framework's own pages, without what has its style in line, which our policy forbids."""
+class BrowsableRenderer(BrowsableAPIRenderer):
+    """REST framework's pages without inline styles, which the content security policy forbids."""
 
     def get_context(self, *args: Any) -> dict[str, Any]:
-        """Code is not coloured."""
+        """Without colours for code, which are inline styles."""
         context: dict[str, Any] = super().get_context(*args)
         return context | {"code_style": ""}
 
     def get_content(self, *args: Any) -> str:
-        """With whole addresses, which the page makes links of."""
+        """With absolute URLs, which the page turns into links."""
         content: str = super().get_content(*args)
-        whole = args[-1]["request"].build_absolute_uri
-        return ADDRESS.sub(lambda found: f'"{whole(found[1])}"', content)
+        absolute = args[-1]["request"].build_absolute_uri
+        return PATH.sub(lambda found: f'"{absolute(found[1])}"', content)
 
     def get_filter_form(self, data: Any, view: Any, request: Any) -> None:
-        """What lists can be narrowed down to stands in the documentation."""
+        """No form: the documentation lists the filters."""

@@ -1,75 +1,70 @@
-"""What programs take along at once: a stem, all of them in one archive, or a mix. Pages ask for the same as exports."""
+"""Files that programs download with one request: a stem, all stems in an archive, or a mix. Pages use exports."""
 
 import asyncio
-import hashlib
-import os
-import tempfile
 from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 from uuid import UUID
 
-from django.conf import settings
 from django.http import Http404, HttpRequest, HttpResponseBase, StreamingHttpResponse
 from django.views.decorators.http import require_GET, require_safe
 from rest_framework.exceptions import ValidationError
-from zipstream import ZIP_STORED, ZipStream
 
 from pipeline.options import InvalidOption, Options
 from webapp.api.permissions import reach, user_of
 from webapp.exports import renderer
-from webapp.exports.spec import ExportSpec, export_spec
+from webapp.exports.spec import export_spec
 from webapp.http.problems import Busy
 from webapp.http.ranges import TYPES, as_attachment, chunks, send_file
-from webapp.http.zip import packed, parts
-from webapp.models import Job, Stem
-from webapp.storage.base import store
+from webapp.http.zip import add_file, new_archive, send_archive
+from webapp.models import Stem
 from webapp.storage.filenames import tame
 
 
 @require_GET
 async def stems(request: HttpRequest, pk: UUID) -> HttpResponseBase:
-    """Every finished stem in a ZIP file, packed while it is sent."""
+    """All stems of a finished job in a ZIP archive."""
     found = await _finished(request, pk)
     title = tame(found[0].job.track.title)
-    with _explained():
-        paths = {stem.name: await _in_form(stem, {}) for stem in found}
-        archive = await asyncio.to_thread(_archive, paths, title)
-    headers = {"Content-Length": str(len(archive)), "Content-Type": "application/zip"}
-    return as_attachment(StreamingHttpResponse(packed(archive), headers=headers), f"{title}.zip")
+    with _as_problems():
+        paths = {stem.name: await _path_of(stem, {}) for stem in found}
+        archive = new_archive()
+        for name, path in paths.items():
+            await asyncio.to_thread(add_file, archive, f"{title}/{title} - {name}{path.suffix}", path)
+    return send_archive(archive, f"{title}.zip")
 
 
 @require_GET
 async def mix(request: HttpRequest, pk: UUID) -> HttpResponseBase:
-    """The mix that the query describes, as a file.
+    """The mix that the query describes (see `exports.spec`).
 
-    See `exports.spec` for how. X-Lowered-dB tells by how much it was lowered so as not to clip.
+    The header X-Lowered-dB is the attenuation that kept the mix from clipping, in dB.
     """
     found = await _finished(request, pk)
     job = found[0].job
-    with _explained():
-        wished = export_spec(request.GET, [stem.name for stem in found], beside=())
-        file, size, lowered = await asyncio.wrap_future(renderer.admit(_render, job, wished))
-    headers = {"Content-Length": str(size), "Content-Type": TYPES[wished.suffix], "X-Lowered-dB": f"{lowered:.2f}"}
-    response = StreamingHttpResponse(_sent(file, size), headers=headers)
-    return as_attachment(response, wished.filename(tame(job.track.title)))
+    with _as_problems():
+        spec = export_spec(request.GET, [stem.name for stem in found], other_keys=())
+        file, size, lowered = await asyncio.wrap_future(renderer.admit(renderer.render_to_tempfile, job, spec))
+    headers = {"Content-Length": str(size), "Content-Type": TYPES[spec.suffix], "X-Lowered-dB": f"{lowered:.2f}"}
+    response = StreamingHttpResponse(_chunks_of(file, size), headers=headers)
+    return as_attachment(response, spec.filename(tame(job.track.title)))
 
 
 @require_safe
 async def stem(request: HttpRequest, pk: UUID, name: str) -> HttpResponseBase:
-    """A finished stem; in another format than its own, if the query names one, kept from then on."""
+    """The file of a finished stem. If the query names another format, it is converted once and kept."""
     found = next((each for each in await _finished(request, pk) if each.name == name), None)
     if found is None:
         raise Http404
-    with _explained():
-        path = await _in_form(found, request.GET)
+    with _as_problems():
+        path = await _path_of(found, request.GET)
     response = await send_file(request, path, TYPES.get(path.suffix, "application/octet-stream"))
     return as_attachment(response, f"{tame(found.job.track.title)} - {name}{path.suffix}")
 
 
-async def _in_form(stem: Stem, query: Mapping[str, str]) -> Path:
-    """Where the stem is in the format that a query names, tagged with the song's present title.
+async def _path_of(stem: Stem, query: Mapping[str, str]) -> Path:
+    """The path of the stem in the format that a query names, tagged with the present title of the song.
 
     Raises InvalidOption, Busy, FileNotFoundError, OSError.
     """
@@ -78,77 +73,32 @@ async def _in_form(stem: Stem, query: Mapping[str, str]) -> Path:
     Options(**asked)
     if asked == own and stem.job.report.get("title") == stem.job.track.title:
         return stem.path
-    return await asyncio.wrap_future(renderer.admit(_converted, stem, **asked))
-
-
-def _converted(stem: Stem, format: str, bits: str, sample_rate: str) -> Path:
-    from pipeline.audio.encode import suffix  # noqa: PLC0415 - they load NumPy and ffmpeg
-    from pipeline.exports.stem_files import Form, write  # noqa: PLC0415
-    from webapp.songs.source_audio import tags_of  # noqa: PLC0415
-
-    title = hashlib.sha256(stem.job.track.title.encode()).hexdigest()[:8]
-    path = stem.job.published / stem.name / f"{format}-{bits}-{sample_rate}-{title}.{suffix(format)}"
-    with suppress(FileNotFoundError):
-        store().stat(path)
-        return path
-    renderer.require_space()
-    separated = renderer.separated(stem.job, format, sample_rate)
-    with separated as song, tempfile.TemporaryDirectory(dir=song.directory) as scratch:
-        made = Path(scratch, path.name)
-        write(song, stem.name, made, Form(format, bits, tags_of(stem.job)))
-        store().put(made, path)
-    return path
+    return await asyncio.wrap_future(renderer.admit(renderer.convert, stem, **asked))
 
 
 @contextmanager
-def _explained() -> Iterator[None]:
-    """What can go wrong with a file that is asked for, as a problem."""
+def _as_problems() -> Iterator[None]:
+    """Turns what can go wrong with a file into problems."""
     try:
         yield
     except InvalidOption as error:
         raise ValidationError(error.message) from error
     except renderer.Busy as error:
         raise Busy(str(error)) from error
-    except FileNotFoundError as error:  # deleted, or chosen anew, a moment ago
+    except FileNotFoundError as error:  # deleted or reselected a moment ago
         raise Http404 from error
 
 
-def _render(job: Job, wished: ExportSpec) -> tuple[IO[bytes], int, float]:
-    """An open file that is gone once it is closed, its size, and the dB by which the mix was lowered."""
-    from pipeline.exports.mix import render  # noqa: PLC0415
-    from webapp.songs.source_audio import tags_of  # noqa: PLC0415
-
-    renderer.require_space()
-    with ExitStack() as stack:
-        file = stack.enter_context(tempfile.TemporaryFile(dir=settings.FILE_UPLOAD_TEMP_DIR))
-        with renderer.separated(job, wished.format, wished.sample_rate) as song:
-            tags = tags_of(job).version("mix")
-            lowered = render(song, wished.mix, file, wished.format, wished.bits, tags)
-        size = file.seek(0, os.SEEK_END)
-        file.seek(0)
-        stack.pop_all()  # from here on it is the response's to close
-        return file, size, lowered
-
-
-async def _sent(file: IO[bytes], size: int) -> AsyncIterator[bytes]:
+async def _chunks_of(file: IO[bytes], size: int) -> AsyncIterator[bytes]:
     with file:
         async for chunk in chunks(file, size):
             yield chunk
 
 
-def _archive(paths: dict[str, Path], title: str) -> ZipStream:
-    """paths: by stem."""
-    archive = ZipStream(compress_type=ZIP_STORED, sized=True)
-    for stem, path in paths.items():
-        name = f"{title}/{title} - {stem}{path.suffix}"
-        archive.add(parts(path), name, size=store().stat(path).size)
-    return archive
-
-
 async def _finished(request: HttpRequest, pk: UUID) -> list[Stem]:
-    """One's finished stems, with job and track; any for staff. 404 if there are none."""
-    mine = reach(await user_of(request), request.method, "job__track__owner")
-    stems = Stem.objects.select_related("job__track").exclude(file="").filter(mine)
+    """The stems of a finished job within reach, with job and track. Raises Http404 if there are none."""
+    reachable = reach(await user_of(request), request.method, "job__track__owner")
+    stems = Stem.objects.select_related("job__track").exclude(file="").filter(reachable)
     found = [stem async for stem in stems.filter(job_id=pk, job__deleted_at=None, job__finished__isnull=False)]
     if not found:
         raise Http404

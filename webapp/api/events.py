@@ -1,7 +1,7 @@
-"""Server-sent events: one `job` event per job at once, then one at each change, `deleted` when a job is gone.
+"""Server-sent events: a `job` event for each job at once and after each change, and `deleted` when a job is deleted.
 
-The rows are asked twice a second, which works over any number of processes and any database. It costs little:
-jobs that are over are only compared by their time stamp. No database connection is held between two looks.
+The tables are polled twice a second, which works across any number of processes and with any database. It costs little:
+jobs that have ended are compared only by their time stamps. No connection to the database is held between polls.
 """
 
 import asyncio
@@ -26,28 +26,30 @@ from webapp.models import LIVE, Job
 from webapp.songs.queries import all_jobs, jobs_of
 from webapp.songs.wait_status import Queue
 
-LOOK_EVERY = 0.5  # seconds
+POLL_INTERVAL = 0.5  # seconds
 KEEP_ALIVE = 15.0  # seconds; below the usual minute after which proxies drop a silent connection
 RETRY_MS = 2000
 
 
 @require_GET
 async def my_jobs(request: HttpRequest) -> StreamingHttpResponse:
-    """Events of all my jobs; with ?changes=true without a first one of each job that is over.
+    """Events of all jobs of an account. ?changes=true omits the initial event of jobs that have ended.
 
-    A visitor's stream waits for the guest that the first upload will make.
+    The stream of a visitor waits for the guest account that the first upload will create.
     """
     user = await user_of(request)
     guest = {"track__owner__username": guest_name(request), "track__owner__is_guest": True}
     watch = Watch(jobs_of(user) if user.is_authenticated else all_jobs().filter(**guest))
     if request.GET.get("changes") == "true":
-        await sync_to_async(watch.skip)()  # before the answer begins: who then asks how things are misses nothing
+        await sync_to_async(
+            watch.skip
+        )()  # before the response starts, so that a client that then fetches the jobs misses nothing
     return _stream(watch)
 
 
 @require_GET
 async def one_job(request: HttpRequest, pk: UUID) -> StreamingHttpResponse:
-    """Events of one job."""
+    """Events of a single job."""
     mine = all_jobs().filter(reach(await user_of(request), request.method), pk=pk)
     if not await mine.aexists():
         raise Http404
@@ -55,22 +57,24 @@ async def one_job(request: HttpRequest, pk: UUID) -> StreamingHttpResponse:
 
 
 class Watch:
-    """Remembers what was told about some jobs and finds out what is new."""
+    """Remembers what was sent about a set of jobs and finds what has changed."""
 
     def __init__(self, jobs: QuerySet[Job]):
         self._jobs = jobs
-        self._told: dict[UUID, tuple[datetime, schemas.Job | None]] = {}
+        self._sent: dict[UUID, tuple[datetime, schemas.Job | None]] = {}
 
     def skip(self) -> None:
-        """Take jobs that are over as known."""
-        self._told = {pk: (updated, None) for pk, (updated, state) in self._stamps().items() if state not in LIVE}
+        """Treat jobs that have ended as sent."""
+        self._sent = {pk: (updated, None) for pk, (updated, state) in self._stamps().items() if state not in LIVE}
 
-    def news(self) -> list[tuple[str, Mapping[str, Any]]]:
-        """Events since the last call: (name, data)."""
+    def changes(self) -> list[tuple[str, Mapping[str, Any]]]:
+        """The events since the last call, as pairs of name and data."""
         try:
             stamps = self._stamps()
-            gone = [pk for pk in self._told if pk not in stamps]
-            return [self._deleted(pk) for pk in gone] + self._changed(stamps)
+            deleted = [pk for pk in self._sent if pk not in stamps]
+            for pk in deleted:
+                del self._sent[pk]
+            return [("deleted", {"id": str(pk)}) for pk in deleted] + self._changed(stamps)
         finally:
             close_old_connections()
 
@@ -78,48 +82,42 @@ class Watch:
         rows = self._jobs.values_list("pk", "updated_at", "state")
         return {pk: (updated, state) for pk, updated, state in rows}
 
-    def _deleted(self, pk: UUID) -> tuple[str, Mapping[str, Any]]:
-        del self._told[pk]
-        return "deleted", {"id": str(pk)}
-
     def _changed(self, stamps: dict[UUID, tuple[datetime, str]]) -> list[tuple[str, Mapping[str, Any]]]:
-        """What is new. A live job's JSON also depends on workers and other jobs, so it is always compared."""
-        suspects = [pk for pk, stamp in stamps.items() if self._may_have_changed(pk, *stamp)]
+        """Events of new and changed jobs. A live job depends on workers and other jobs too; always compare it."""
+        suspects = [
+            pk
+            for pk, (updated, state) in stamps.items()
+            if state in LIVE or pk not in self._sent or self._sent[pk][0] != updated
+        ]
         if not suspects:
             return []
         queue = Queue()
         oldest_first = self._jobs.filter(pk__in=suspects).reverse()
         return [("job", data) for job in oldest_first if (data := self._difference(job, queue))]
 
-    def _may_have_changed(self, pk: UUID, updated: datetime, state: str) -> bool:
-        return state in LIVE or pk not in self._told or self._told[pk][0] != updated
-
     def _difference(self, job: Job, queue: Queue) -> schemas.Job | None:
-        """The job's JSON if it is not what was told last."""
-        before = self._told.get(job.pk)
+        """The JSON of the job if it differs from what was sent last."""
+        before = self._sent.get(job.pk)
         data = job_json(job, queue)
-        self._told[job.pk] = (job.updated_at, data)
+        self._sent[job.pk] = (job.updated_at, data)
         return data if before is None or before[1] != data else None
 
 
 def _stream(watch: Watch) -> StreamingHttpResponse:
-    headers = {
-        "Cache-Control": "no-cache",
-        "X-Accel-Buffering": "no",
-    }  # nginx would collect events in a buffer
+    headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}  # nginx would buffer events
     return StreamingHttpResponse(_events(watch), content_type="text/event-stream", headers=headers)
 
 
 async def _events(watch: Watch) -> AsyncIterator[str]:
-    """Until the browser goes away: Django then cancels this generator."""
-    look = sync_to_async(watch.news)
+    """Runs until the client disconnects: Django then cancels this generator."""
+    poll = sync_to_async(watch.changes)
     yield f"retry: {RETRY_MS}\n\n"
     quiet_since = monotonic()
     while True:
-        for name, data in await look():
+        for name, data in await poll():
             yield f"event: {name}\ndata: {json.dumps(data)}\n\n"
             quiet_since = monotonic()
         if monotonic() - quiet_since >= KEEP_ALIVE:
             yield ": still here\n\n"
             quiet_since = monotonic()
-        await asyncio.sleep(LOOK_EVERY)
+        await asyncio.sleep(POLL_INTERVAL)

@@ -1,4 +1,4 @@
-"""Exports: mixes, stems and archives that are made of a finished job, to be taken along."""
+"""Exports: mixes, stems and archives that are rendered from a finished job for download."""
 
 from uuid import UUID
 
@@ -12,8 +12,8 @@ from rest_framework.viewsets import ViewSet
 
 from pipeline.options import InvalidOption
 from webapp.api import schemas
-from webapp.api.common import own
-from webapp.api.openapi import MIX_ORDER, schema_of
+from webapp.api.common import get_job
+from webapp.api.openapi import EXPORT_REQUEST, schema_of
 from webapp.api.representations import export_json
 from webapp.api.requests import as_query
 from webapp.exports import renderer
@@ -28,21 +28,27 @@ KARAOKE = OpenApiExample(
 
 
 class ExportViewSet(ViewSet):
-    """Files that are made of one of my finished jobs."""
+    """Files rendered from a finished job for download."""
 
     @extend_schema(responses={200: EXPORT})
     def list(self, request: Request, pk: UUID) -> Response:
-        """All, newest first."""
-        renderer.fail_lost()
-        return Response([export_json(export) for export in own(request, pk).exports.order_by("-created_at", "pk")])
+        """List a job's exports.
 
-    @extend_schema(request={"application/json": MIX_ORDER}, responses={201: EXPORT}, examples=[KARAOKE])
+        Returns all exports of the job, newest first.
+        """
+        renderer.fail_lost()
+        return Response([export_json(export) for export in get_job(request, pk).exports.order_by("-created_at", "pk")])
+
+    @extend_schema(request={"application/json": EXPORT_REQUEST}, responses={201: EXPORT}, examples=[KARAOKE])
     def create(self, request: Request, pk: UUID) -> Response:
-        """Begin to make one."""
-        job = own(request, pk)
+        """Create an export.
+
+        Starts to render a file from a finished job. Follow its progress with the export's URL.
+        """
+        job = get_job(request, pk)
         names = [stem.name for stem in job.stems.all() if stem.file]
         if job.finished is None or not names:
-            raise Conflict("There is nothing to take along before the song is separated.")
+            raise Conflict("There is nothing to export before the song is separated.")
         try:
             export = renderer.enqueue(job, export_spec(as_query(request.data), names))
         except InvalidOption as error:
@@ -51,20 +57,26 @@ class ExportViewSet(ViewSet):
             raise Busy(str(error)) from error
         except FileNotFoundError as error:
             raise Conflict(renderer.GONE) from error
-        made = export_json(_own_export(request, pk, export.pk))
-        return Response(made, status=status.HTTP_201_CREATED, headers={"Location": made["url"]})
+        data = export_json(_get_export(request, pk, export.pk))
+        return Response(data, status=status.HTTP_201_CREATED, headers={"Location": data["url"]})
 
     @extend_schema(responses={200: EXPORT})
     def retrieve(self, request: Request, pk: UUID, export: UUID) -> Response:
-        """How far it is."""
-        return Response(export_json(_own_export(request, pk, export)))
+        """Get an export.
+
+        Returns the export with its progress and, once it is done, the URL of its file.
+        """
+        return Response(export_json(_get_export(request, pk, export)))
 
     @extend_schema(responses={204: None})
     def destroy(self, request: Request, pk: UUID, export: UUID) -> Response:
-        """Cancel it, or remove its file."""
-        _own_export(request, pk, export).delete()
+        """Delete an export.
+
+        Cancels the export if it is still being rendered, and removes its file otherwise.
+        """
+        _get_export(request, pk, export).delete()
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 
-def _own_export(request: Request, pk: UUID, export: UUID) -> Export:
-    return get_object_or_404(own(request, pk).exports, pk=export)
+def _get_export(request: Request, pk: UUID, export: UUID) -> Export:
+    return get_object_or_404(get_job(request, pk).exports, pk=export)

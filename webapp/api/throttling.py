@@ -1,4 +1,4 @@
-"""How often somebody may ask. Views that send files are not counted: a mixer fetches very many of them."""
+"""Rate limits. Views that send files are not limited, since the mixer fetches very many of them."""
 
 import logging
 from collections.abc import Callable
@@ -18,69 +18,65 @@ from webapp.models import User
 
 log = logging.getLogger(__name__)
 
-HOME = {4: 32, 6: 64}  # bits of an address by which a home is known
+PREFIX_LENGTHS = {4: 32, 6: 64}  # bits of an address that identify a household
 
 
 def visitor(request: HttpRequest | Request) -> str | None:
-    """What visitors are told apart by. A home has one IPv4 address, but 2^64 of IPv6: their network stands for them.
+    """The key of a visitor: the IPv4 address, or the /64 network of an IPv6 address, since a household has all of it.
 
-    None where nobody knows: all of those are one visitor.
+    None if the address is unknown; all such requests count as one visitor.
     """
     address = address_of(request.META.get("REMOTE_ADDR", ""))
-    return None if address is None else str(ip_network((address, HOME[address.version]), strict=False)[0])
+    return None if address is None else str(ip_network((address, PREFIX_LENGTHS[address.version]), strict=False)[0])
 
 
 class Throttle(SimpleRateThrottle):
-    """REST framework's, which lets everybody pass while the cache is away."""
+    """REST framework's throttle, which allows every request while the cache does not answer."""
 
-    rate = "1/minute"  # REST framework wants a rate before it knows who asks
+    rate = "1/minute"  # REST framework requires a rate before it knows the user
 
     def allow_request(self, request: Any, view: Any) -> bool:
-        """False if there were too many."""
         try:
             return super().allow_request(request, view)
-        except Exception as error:  # each kind of cache has errors of its own
+        except Exception as error:  # each cache backend has its own errors
             log.warning("Requests are not counted: the cache does not answer (%s).", error)
             return True
 
 
 class PerAccount(Throttle):
-    """So many requests a minute: of each member, of each guest, and of each address from which visitors come."""
+    """Limits the requests per minute of each member, of each guest, and of each visitor's address."""
 
     def allow_request(self, request: Request, view: Any) -> bool:
-        """False if there were too many."""
         member = isinstance(request.user, User) and not request.user.is_guest
         self.num_requests = settings.REQUESTS if member else settings.GUEST_REQUESTS
         return super().allow_request(request, view)
 
     def get_cache_key(self, request: Request, view: Any) -> str:  # noqa: ARG002
-        """By whom requests are counted."""
         return f"requests-{request.user.pk or visitor(request)}"
 
 
 class PerAddress(Throttle):
-    """So many forms of a kind from one address."""
+    """Limits how often a form is sent from one address."""
 
     def __init__(self, form: str, rate: str) -> None:
         self.form, self.rate = form, rate
         super().__init__()
 
     def get_cache_key(self, request: HttpRequest, view: Any) -> str:  # noqa: ARG002
-        """By what forms are counted."""
         return f"{self.form}-{visitor(request)}"
 
 
 def per_address(form: str, rate: str, title: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """For a view that takes a form: beyond the rate, such as 30/hour, a page of that title says when to come back."""
+    """Decorator for a view with a form. Beyond the rate, such as 30/hour, a page with that title says when to retry."""
 
     def decorate(view: Callable[..., Any]) -> Callable[..., Any]:
         @wraps(view)
         def limited(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
             throttle = PerAddress(form, rate)
             if request.method != "POST" or throttle.allow_request(request, view):
-                answer: HttpResponseBase = view(request, *args, **kwargs)
-                return answer
-            return too_many(request, throttle.wait() or 1.0, title, "So many came from your network.")
+                response: HttpResponseBase = view(request, *args, **kwargs)
+                return response
+            return too_many(request, throttle.wait() or 1.0, title, "Too many came from your network.")
 
         return limited
 
@@ -88,8 +84,11 @@ def per_address(form: str, rate: str, title: str) -> Callable[[Callable[..., Any
 
 
 def too_many(request: HttpRequest, wait: float, title: str, why: str, *, forgotten: bool = False) -> HttpResponse:
-    """A page in place of a form. wait: seconds until it can be sent again. forgotten: a new password helps too."""
-    told = {"title": title, "why": why, "minutes": ceil(wait / 60), "forgotten": forgotten}
-    answer = render(request, "webapp/locked.html", told, status=429)
-    answer["Retry-After"] = str(ceil(wait))
-    return answer
+    """A page in place of a form.
+
+    wait: seconds until the form can be sent again. forgotten: whether resetting the password helps too.
+    """
+    context = {"title": title, "why": why, "minutes": ceil(wait / 60), "forgotten": forgotten}
+    response = render(request, "webapp/locked.html", context, status=429)
+    response["Retry-After"] = str(ceil(wait))
+    return response

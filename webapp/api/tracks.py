@@ -1,4 +1,4 @@
-"""Tracks: songs as they were uploaded, each of which can be separated as often and as differently as one likes."""
+"""Tracks: songs as they were uploaded, each of which can be separated any number of times."""
 
 from uuid import UUID
 
@@ -10,7 +10,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from webapp.api import schemas
-from webapp.api.common import Resource, Whose, of_everyone, person, require_may_upload, uploader
+from webapp.api.common import ListQuery, ResourceViewSet, account_of, lists_everyone, require_may_upload, uploader
 from webapp.api.filters import TrackFilters
 from webapp.api.openapi import schema_of
 from webapp.api.pagination import TrackPages
@@ -24,49 +24,64 @@ from webapp.songs.queries import all_tracks, tracks_of
 TRACK = schema_of(schemas.Track)
 
 
-class TrackViewSet(Resource[Track]):
-    """My tracks."""
+class TrackViewSet(ResourceViewSet[Track]):
+    """Songs as they were uploaded."""
 
     queryset = Track.objects.none()
     filter_backends = [DjangoFilterBackend]
     filterset_class = TrackFilters
     pagination_class = TrackPages
-    sent = {"create": Upload, "partial_update": Title}
+    request_serializers = {"create": Upload, "partial_update": Title}
 
-    @extend_schema(responses={200: TRACK}, parameters=[Whose])
+    @extend_schema(responses={200: TRACK}, parameters=[ListQuery])
     def list(self, request: Request) -> Response:
-        """All, newest first; narrowed down, searched and ordered as asked."""
-        tracks = all_tracks() if of_everyone(request) else tracks_of(request.user)
+        """List your tracks.
+
+        Returns a page of tracks, newest first. The query can filter, search and reorder them.
+        """
+        tracks = all_tracks() if lists_everyone(request) else tracks_of(request.user)
         page = self.paginate_queryset(self.filter_queryset(tracks))
         return self.get_paginated_response([track_json(track) for track in page or []])
 
     @extend_schema(request={"multipart/form-data": Upload}, responses={201: TRACK})
     def create(self, request: Request) -> Response:
-        """Upload a song, without separating it yet."""
+        """Upload a track.
+
+        Stores a song without separating it. Create a job to separate it.
+        """
         require_may_upload(request)
-        wish = self.wish()
-        made = track_json(actions.add_track(uploader(request), wish["file"], wish["file"].name, wish["title"]))
-        return Response(made, status=status.HTTP_201_CREATED, headers={"Location": made["api_url"]})
+        sent = self.validated()
+        data = track_json(actions.add_track(uploader(request), sent["file"], sent["file"].name, sent["title"]))
+        return Response(data, status=status.HTTP_201_CREATED, headers={"Location": data["api_url"]})
 
     @extend_schema(responses={200: TRACK})
     def retrieve(self, request: Request, pk: UUID) -> Response:
-        """One."""
-        return Response(track_json(_own(request, pk)))
+        """Get a track.
+
+        Returns the track with the URLs of its file and its jobs.
+        """
+        return Response(track_json(_get_track(request, pk)))
 
     @extend_schema(responses={200: TRACK})
     def partial_update(self, request: Request, pk: UUID) -> Response:
-        """Rename."""
-        track = _own(request, pk)
-        actions.rename(track, self.wish()["title"], person(request))
-        return Response(track_json(_own(request, pk)))
+        """Rename a track.
+
+        Changes the title of the track, and so of all its jobs.
+        """
+        track = _get_track(request, pk)
+        actions.rename(track, self.validated()["title"], account_of(request))
+        return Response(track_json(_get_track(request, pk)))
 
     @extend_schema(responses={204: None})
     def destroy(self, request: Request, pk: UUID) -> Response:
-        """Delete, with all its jobs."""
-        actions.delete_track(_own(request, pk), person(request))
+        """Delete a track.
+
+        Deletes the uploaded file and all jobs of the track.
+        """
+        actions.delete_track(_get_track(request, pk), account_of(request))
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 
-def _own(request: Request, pk: UUID) -> Track:
+def _get_track(request: Request, pk: UUID) -> Track:
     mine = reach(request.user, request.method, "owner")
     return get_object_or_404(all_tracks().filter(mine), pk=pk)

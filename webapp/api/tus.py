@@ -1,8 +1,8 @@
-"""Uploads that go on after a break, by the tus protocol 1.0 (tus.io), which has clients for every language.
+"""Resumable uploads by the tus protocol 1.0 (https://tus.io), which has clients for most languages.
 
-In the header Upload-Metadata go filename and title, and preset, format, bits, bleed, and stems (with commas between
-them) as of a job. Once the upload is whole there is a job; a GET of the upload, which tus knows nothing of, tells it.
-A file that can't be separated is refused with its last piece, and the upload is gone.
+The header Upload-Metadata carries filename and title, and the options of a job: preset, format, bits, bleed, and stems
+separated by commas. A complete upload starts a job, which a GET of the upload names (an addition to tus). A file that
+cannot be separated is rejected with its last chunk, and the upload is deleted.
 """
 
 import hashlib
@@ -38,30 +38,30 @@ from webapp.uploads.limits import validate_size
 
 VERSION = "1.0.0"
 DIGESTS = {"sha1": hashlib.sha1, "sha256": hashlib.sha256}
-GO_ON = "The upload stands at {} bytes. Ask for its Upload-Offset by HEAD and go on from there."
+RESUME = "The upload stands at {} bytes. Ask for its Upload-Offset with HEAD and continue from there."
 
 
-class OtherVersion(APIException):
-    """A client of another protocol, or of none."""
+class UnsupportedVersion(APIException):
+    """A request without the version of the protocol."""
 
     status_code = status.HTTP_412_PRECONDITION_FAILED
     default_code = "precondition-failed"
     default_detail = f"This address speaks the tus protocol. Send the header Tus-Resumable: {VERSION}."
 
 
-class Mismatch(APIException):
-    """What came is not what was sent."""
+class ChecksumMismatch(APIException):
+    """The data received differs from the data sent."""
 
-    status_code = 460  # tus's own
-    default_detail = "What arrived is not what its checksum says. Send this piece again."
+    status_code = 460  # defined by tus
+    default_detail = "The data received does not match its checksum. Send this chunk again."
 
 
 class Announcement(JobOptions):
-    """What a client says of a file before it sends it."""
+    """The headers with which an upload begins."""
 
     length = serializers.IntegerField(
         validators=[validate_size],
-        error_messages={"invalid": "Say in the header Upload-Length how many bytes the file has."},
+        error_messages={"invalid": "Give the size of the file in bytes in the header Upload-Length."},
     )
     filename = serializers.CharField(max_length=255, default="")
     title = serializers.CharField(max_length=255, default="")
@@ -72,27 +72,34 @@ def _header(name: str, description: str, kind: type = str, *, required: bool = T
 
 
 UPLOAD = schema_of(schemas.Upload)
-TUS = OpenApiParameter("Tus-Resumable", str, OpenApiParameter.HEADER, enum=[VERSION], required=True)
-OFFSET = _header("Upload-Offset", "Where the upload stands, and the piece begins.", int)
+TUS = OpenApiParameter(
+    "Tus-Resumable", str, OpenApiParameter.HEADER, description="Version of the protocol.", enum=[VERSION], required=True
+)
+OFFSET = _header("Upload-Offset", "Number of bytes received so far, at which the chunk begins.", int)
 CHECKSUM = _header(
-    "Upload-Checksum", f"{' or '.join(DIGESTS)}, a space, and the piece's sum in base64.", required=False
+    "Upload-Checksum",
+    f"Digest ({' or '.join(DIGESTS)}), a space, and the checksum of the chunk in base64.",
+    required=False,
 )
 ANNOUNCED = (
-    _header("Upload-Length", "Bytes of the file.", int),
-    _header("Upload-Metadata", "Keys and values in base64: filename, title and the options of a job.", required=False),
+    _header("Upload-Length", "Size of the file in bytes.", int),
+    _header(
+        "Upload-Metadata",
+        "Pairs of a key and a value in base64: filename, title and the options of a job.",
+        required=False,
+    ),
 )
 
 
 class UploadViewSet(ViewSet):
-    """My uploads. A visitor may begin one, and so becomes a guest."""
+    """Resumable uploads by the tus protocol. A visitor who begins one becomes a guest."""
 
     def finalize_response(self, request: Request, response: Response, *args: Any, **kwargs: Any) -> Response:
-        """Say which language we speak."""
         response["Tus-Resumable"] = response["Tus-Version"] = VERSION
         return super().finalize_response(request, response, *args, **kwargs)
 
     def options(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Response:  # noqa: ARG002
-        """What can be done here."""
+        """Advertise the supported parts of the protocol."""
         abilities = {
             "Tus-Extension": "creation,expiration,checksum,termination",
             "Tus-Max-Size": str(settings.MAX_UPLOAD_BYTES),
@@ -102,46 +109,59 @@ class UploadViewSet(ViewSet):
 
     @extend_schema(request=None, responses={201: UPLOAD}, parameters=[TUS, *ANNOUNCED])
     def create(self, request: Request) -> Response:
-        """Announce a file."""
+        """Begin an upload.
+
+        Creates an upload of the announced size. Send the file in chunks to the URL in the header Location.
+        """
         _require_tus(request)
         metadata = request.headers.get("Upload-Metadata", "")
-        wish = Announcement(data=_metadata(metadata) | {"length": request.headers.get("Upload-Length", "")})
-        wish.is_valid(raise_exception=True)
-        known = wish.validated_data
-        require_may_upload(request, known["length"])
+        announcement = Announcement(data=_metadata(metadata) | {"length": request.headers.get("Upload-Length", "")})
+        announcement.is_valid(raise_exception=True)
+        sent = announcement.validated_data
+        require_may_upload(request, sent["length"])
         made = resumable.begin(
-            uploader(request), known["length"], known["filename"], known["title"], wish.options, metadata
+            uploader(request), sent["length"], sent["filename"], sent["title"], announcement.options, metadata
         )
-        headers = _standing(made) | {"Location": reverse("api-upload", args=[made.pk])}
+        headers = _state_headers(made) | {"Location": reverse("api-upload", args=[made.pk])}
         return Response(_json(made), status=status.HTTP_201_CREATED, headers=headers)
 
     @extend_schema(responses={200: UPLOAD})
     def retrieve(self, request: Request, pk: UUID) -> Response:
-        """How far it is; HEAD asks for the headers alone."""
-        mine = _own(request, pk)
-        about = {"Upload-Length": str(mine.length), "Cache-Control": "no-store"}
-        if mine.metadata:
-            about["Upload-Metadata"] = mine.metadata
-        return Response(_json(mine), headers=_standing(mine) | about)
+        """Get an upload.
+
+        Returns the number of bytes received so far and, once the upload is complete, its job. HEAD returns the headers
+        alone.
+        """
+        found = _get_upload(request, pk)
+        about = {"Upload-Length": str(found.length), "Cache-Control": "no-store"}
+        if found.metadata:
+            about["Upload-Metadata"] = found.metadata
+        return Response(_json(found), headers=_state_headers(found) | about)
 
     @extend_schema(request={STREAMED.decode(): bytes}, responses={204: None}, parameters=[TUS, OFFSET, CHECKSUM])
     def partial_update(self, request: Request, pk: UUID) -> Response:
-        """Whether a piece may come. `upload` then takes it."""
-        mine = _own(request, pk)
+        """Append a chunk.
+
+        Appends the body to the upload at the given offset. The last chunk starts the job.
+        """
+        found = _get_upload(request, pk)
         _require_tus(request)
         if request.headers.get("Content-Type") != STREAMED.decode():
             raise UnsupportedMediaType(request.headers.get("Content-Type", ""))
-        if request.headers.get("Upload-Offset", "") != str(mine.offset):
-            raise Conflict(GO_ON.format(mine.offset))
-        _checksum(request)
+        if request.headers.get("Upload-Offset", "") != str(found.offset):
+            raise Conflict(RESUME.format(found.offset))
+        _checksum(request)  # raises if it is malformed
         return Response(status=status.HTTP_204_NO_CONTENT)
 
     @extend_schema(responses={204: None}, parameters=[TUS])
     def destroy(self, request: Request, pk: UUID) -> Response:
-        """Break it off. A job that it has become stays."""
-        mine = _own(request, pk)
+        """Delete an upload.
+
+        Cancels the upload and discards what was received. A job that it has started remains.
+        """
+        found = _get_upload(request, pk)
         _require_tus(request)
-        mine.delete()
+        found.delete()
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 
@@ -150,29 +170,31 @@ _item = UploadViewSet.as_view({"get": "retrieve", "patch": "partial_update", "de
 
 @wraps(_item)
 async def upload(request: HttpRequest, pk: UUID) -> HttpResponseBase:
-    """One upload. REST framework says who may; a piece is then taken as it arrives, for which it has no way."""
-    if request.method == "POST":  # for networks that let no other method pass
+    """One upload. The view set checks the request; the body is then stored as it arrives, which DRF cannot do."""
+    if request.method == "POST":  # for networks that block other methods
         request.method = request.headers.get("X-HTTP-Method-Override", "POST").upper()
     response = await sync_to_async(_item)(request, pk=pk)
     if request.method == "PATCH" and response.status_code == status.HTTP_204_NO_CONTENT:
-        for name, value in _standing(await _take(request, pk)).items():
+        for name, value in _state_headers(await _append(request, pk)).items():
             response[name] = value
     return response
 
 
-async def _take(request: HttpRequest, pk: UUID) -> Upload:
-    """The upload as it is once the request's body has been added to it."""
-    piece = int(request.headers["Upload-Offset"]), body(request), *_checksum(request)
+async def _append(request: HttpRequest, pk: UUID) -> Upload:
+    """Append the body of the request and return the upload."""
+    chunk = int(request.headers["Upload-Offset"]), body(request), *_checksum(request)
     try:
-        mine = await Upload.objects.aget(pk=pk)
-        await resumable.receive(mine, *piece)
+        found = await Upload.objects.aget(pk=pk)
+        await resumable.receive(found, *chunk)
         return await Upload.objects.aget(pk=pk)
-    except resumable.Moved as error:
-        raise Conflict(GO_ON.format("other")) from error
-    except resumable.TooMuch as error:
-        raise ValidationError({"body": f"The upload was announced with {mine.length} bytes. More came."}) from error
-    except resumable.Damaged as error:
-        raise Mismatch from error
+    except resumable.OffsetConflict as error:
+        raise Conflict(RESUME.format("a different number of")) from error
+    except resumable.LengthExceeded as error:
+        raise ValidationError(
+            {"body": f"The upload was announced with {found.length} bytes, but more arrived."}
+        ) from error
+    except resumable.ChecksumMismatch as error:
+        raise ChecksumMismatch from error
     except Unusable as error:
         raise ValidationError({"file": error.messages}) from error
     except (Upload.DoesNotExist, FileNotFoundError) as error:
@@ -181,30 +203,32 @@ async def _take(request: HttpRequest, pk: UUID) -> Upload:
 
 def _require_tus(request: Request) -> None:
     if request.headers.get("Tus-Resumable") != VERSION:
-        raise OtherVersion
+        raise UnsupportedVersion
 
 
-def _own(request: Request, pk: UUID) -> Upload:
+def _get_upload(request: Request, pk: UUID) -> Upload:
     return get_object_or_404(Upload.objects.filter(reach(request.user, request.method, "owner")), pk=pk)
 
 
-def _standing(upload: Upload) -> dict[str, str]:
+def _state_headers(upload: Upload) -> dict[str, str]:
     return {"Upload-Offset": str(upload.offset), "Upload-Expires": http_date(upload.expires_at.timestamp())}
 
 
 def _metadata(header: str) -> dict[str, Any]:
-    """The header's keys and values; stems as a list. Raises ValidationError."""
+    """The pairs in the header, with stems as a list. Raises ValidationError."""
     pairs = [pair.split() for pair in header.split(",") if pair.strip()]
     try:
-        told = {key: b64decode(value, validate=True).decode() for key, value in ((*pair, "")[:2] for pair in pairs)}
+        values = {key: b64decode(value, validate=True).decode() for key, value in ((*pair, "")[:2] for pair in pairs)}
     except ValueError as error:
-        raise ValidationError({"Upload-Metadata": "Each key takes a space and its value in base64."}) from error
-    stems = [stem for stem in told.pop("stems", "").split(",") if stem]
-    return {key: value for key, value in told.items() if value} | {"stems": stems}
+        raise ValidationError(
+            {"Upload-Metadata": "Separate each key from its value, which is in base64, by a space."}
+        ) from error
+    stems = [stem for stem in values.pop("stems", "").split(",") if stem]
+    return {key: value for key, value in values.items() if value} | {"stems": stems}
 
 
 def _checksum(request: Any) -> tuple[Any, bytes]:
-    """A digest of the kind that the request names, if it does, and what it should be. Raises ValidationError."""
+    """The digest that the request names, if any, and its expected value. Raises ValidationError."""
     if "Upload-Checksum" not in request.headers:
         return None, b""
     kind, _, value = request.headers["Upload-Checksum"].partition(" ")
@@ -214,7 +238,9 @@ def _checksum(request: Any) -> tuple[Any, bytes]:
             return digest, expected
     except (KeyError, ValueError):
         pass
-    raise ValidationError({"Upload-Checksum": f"Send one of {', '.join(DIGESTS)}, a space, and the sum in base64."})
+    raise ValidationError(
+        {"Upload-Checksum": f"Send one of {', '.join(DIGESTS)}, a space, and the checksum in base64."}
+    )
 
 
 def _json(upload: Upload) -> schemas.Upload:

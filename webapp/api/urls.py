@@ -1,4 +1,4 @@
-"""Addresses of the API, below /api/v1/."""
+"""The URLs of the API, below /api/v1/."""
 
 from typing import Any
 
@@ -57,7 +57,7 @@ urlpatterns = [
     path("jobs/<uuid:pk>/cancel/", JobViewSet.as_view({"post": "cancel"}), name="api-job-cancel"),
     path("jobs/<uuid:pk>/retry/", JobViewSet.as_view({"post": "retry"}), name="api-job-retry"),
     path("jobs/<uuid:pk>/restore/", JobViewSet.as_view({"post": "restore"}), name="api-job-restore"),
-    path("jobs/<uuid:pk>/stems/", JobViewSet.as_view({"get": "stems", "post": "choose"}), name="api-job-stems"),
+    path("jobs/<uuid:pk>/stems/", JobViewSet.as_view({"get": "stems", "post": "reselect"}), name="api-job-stems"),
     path(f"{STEM}/", JobViewSet.as_view({"get": "stem"}), name="api-job-stem"),
     path("jobs/<uuid:pk>/detection/", media.detection, name="job-detection"),
     path("jobs/<uuid:pk>/events/", events.one_job, name="job-events"),

@@ -1,4 +1,4 @@
-"""Webhooks: make, change and try one's own, and see what was sent to them. Only for members; nobody else sees them."""
+"""Webhooks: create, change and test one's own, and list what was sent to them. Only for members."""
 
 from typing import Any
 from uuid import UUID
@@ -10,7 +10,7 @@ from rest_framework.generics import get_object_or_404
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from webapp.api.common import Resource
+from webapp.api.common import ResourceViewSet
 from webapp.api.permissions import WithAccount
 from webapp.http.problems import Checked, Conflict
 from webapp.models import Delivery, User, Webhook
@@ -19,23 +19,29 @@ from webapp.webhooks import http_client, outbox
 NO_STORE = {"Cache-Control": "no-store"}
 
 
-class Members(WithAccount):
-    """Whoever has a login, by session or token."""
+class MembersOnly(WithAccount):
+    """Members, by session or token, but not guests: a site should know whom it sends messages for."""
 
     def has_permission(self, request: Request, view: Any) -> bool:
-        """Not guests: whom a site writes to it should know."""
         return super().has_permission(request, view) and not (isinstance(request.user, User) and request.user.is_guest)
 
 
-class WebhookRequest(Checked):
-    """What one says of a webhook. events: those it hears of; none: all of them."""
+URL = "Address that events are posted to."
 
-    url = serializers.CharField(max_length=500)
-    events = serializers.MultipleChoiceField(choices=[kind.value for kind in outbox.ANNOUNCED], default=set[str]())
-    active = serializers.BooleanField(default=True)
+
+class NewWebhookSerializer(Checked):
+    """A webhook to create."""
+
+    url = serializers.CharField(max_length=500, help_text=URL)
+    events = serializers.MultipleChoiceField(
+        choices=[kind.value for kind in outbox.ANNOUNCED],
+        default=set[str](),
+        help_text="Events to send; empty for all of them.",
+    )
+    active = serializers.BooleanField(default=True, help_text="Whether events are sent.")
 
     def validate_url(self, url: str) -> str:
-        """One that we would post to. Looks up its host."""
+        """Looks up the host and checks that the site may post to it."""
         try:
             http_client.check_url(url)
         except http_client.Refused as error:
@@ -43,121 +49,162 @@ class WebhookRequest(Checked):
         return url
 
     def validate_events(self, events: set[str]) -> list[str]:
-        """In the order in which they happen."""
         return [kind.value for kind in outbox.ANNOUNCED if kind in events]
 
 
-class WebhookChange(WebhookRequest):
-    """What of it is to be another."""
+class WebhookChangeSerializer(NewWebhookSerializer):
+    """The fields of a webhook to change."""
 
-    url = serializers.CharField(max_length=500, required=False)
-
-
-class WebhookJson(serializers.ModelSerializer[Webhook]):
-    """What can be seen of a webhook: not its secret."""
-
-    class Meta:
-        model = Webhook
-        fields = ("id", "url", "events", "active", "created_at")
+    url = serializers.CharField(max_length=500, required=False, help_text=URL)
 
 
-class WithSecret(WebhookJson):
-    """The answer that tells the secret."""
-
-    secret = serializers.CharField()
+class WebhookSerializer(serializers.ModelSerializer[Webhook]):
+    """A webhook, without its secret."""
 
     class Meta:
         model = Webhook
-        fields = (*WebhookJson.Meta.fields, "secret")
+        fields: tuple[str, ...] = ("id", "url", "events", "active", "created_at")
+        extra_kwargs = {
+            "id": {"help_text": "UUID of the webhook."},
+            "url": {"help_text": URL},
+            "events": {"help_text": "Events to send; empty for all of them."},
+            "active": {"help_text": "Whether events are sent."},
+            "created_at": {"help_text": "Time of creation."},
+        }
 
 
-class DeliveryJson(serializers.ModelSerializer[Delivery]):
-    """A message, and each try to send it. due_at: of the next one, while it is pending."""
+class WebhookWithSecretSerializer(WebhookSerializer):
+    """A webhook with the secret that signs its messages."""
+
+    secret = serializers.CharField(help_text="Secret that signs the messages; it is shown only once.")
+
+    class Meta(WebhookSerializer.Meta):
+        fields = (*WebhookSerializer.Meta.fields, "secret")
+
+
+class DeliverySerializer(serializers.ModelSerializer[Delivery]):
+    """A message to a webhook, with the attempts to deliver it."""
 
     class Meta:
         model = Delivery
         fields = ("id", "event", "state", "body", "log", "created_at", "due_at")
+        extra_kwargs = {
+            "id": {"help_text": "UUID of the delivery."},
+            "event": {"help_text": "Event that the message reports."},
+            "state": {"help_text": "State of the delivery."},
+            "body": {"help_text": "Body of the message."},
+            "log": {"help_text": "Attempts to deliver the message, with their results."},
+            "created_at": {"help_text": "Time of creation."},
+            "due_at": {"help_text": "Time of the next attempt while the delivery is pending."},
+        }
 
 
-class WebhookViewSet(Resource[Webhook]):
-    """My webhooks."""
+class WebhookViewSet(ResourceViewSet[Webhook]):
+    """Addresses to which the site posts what happens to your jobs."""
 
-    permission_classes = [Members]
+    permission_classes = [MembersOnly]
     queryset = Webhook.objects.none()
-    sent = {"create": WebhookRequest, "partial_update": WebhookChange}
+    request_serializers = {"create": NewWebhookSerializer, "partial_update": WebhookChangeSerializer}
 
-    @extend_schema(responses=WebhookJson(many=True))
+    @extend_schema(responses=WebhookSerializer(many=True))
     def list(self, request: Request) -> Response:
-        """All, oldest first."""
-        return Response(WebhookJson(_mine(request).order_by("created_at"), many=True).data)
+        """List your webhooks.
 
-    @extend_schema(responses={201: WithSecret})
+        Returns all webhooks, oldest first, without their secrets.
+        """
+        return Response(WebhookSerializer(_webhooks_of(request).order_by("created_at"), many=True).data)
+
+    @extend_schema(responses={201: WebhookWithSecretSerializer})
     def create(self, request: Request) -> Response:
-        """Make one. The answer holds its secret, which signs what is sent, and which is not told again."""
-        wish = self.wish()
-        if _mine(request).count() >= outbox.MOST:
+        """Create a webhook.
+
+        Creates a webhook that receives the given events. Only this response contains the secret that signs them.
+        """
+        data = self.validated()
+        if _webhooks_of(request).count() >= outbox.MAX_WEBHOOKS:
             raise Conflict(outbox.TOO_MANY)
-        return _with_secret(outbox.create(request.user, **wish), status.HTTP_201_CREATED)  # type: ignore[arg-type]
+        return _with_secret(outbox.create(request.user, **data), status.HTTP_201_CREATED)  # type: ignore[arg-type]
 
-    @extend_schema(responses=WebhookJson)
+    @extend_schema(responses=WebhookSerializer)
     def retrieve(self, request: Request, pk: UUID) -> Response:
-        """One."""
-        return Response(WebhookJson(_own(request, pk)).data)
+        """Get a webhook.
 
-    @extend_schema(responses=WebhookJson)
+        Returns the webhook with its address and events.
+        """
+        return Response(WebhookSerializer(_get_webhook(request, pk)).data)
+
+    @extend_schema(responses=WebhookSerializer)
     def partial_update(self, request: Request, pk: UUID) -> Response:
-        """Change where it leads, what it hears of, or whether it does."""
-        hook = _own(request, pk)
-        _mine(request).filter(pk=hook.pk).update(**self.wish(partial=True))
-        return Response(WebhookJson(_own(request, pk)).data)
+        """Change a webhook.
+
+        Changes the address or the events, or pauses and resumes the webhook.
+        """
+        hook = _get_webhook(request, pk)
+        _webhooks_of(request).filter(pk=hook.pk).update(**self.validated(partial=True))
+        return Response(WebhookSerializer(_get_webhook(request, pk)).data)
 
     @extend_schema(responses={204: None})
     def destroy(self, request: Request, pk: UUID) -> Response:
-        """Delete it, with its deliveries."""
-        _own(request, pk).delete()
+        """Delete a webhook.
+
+        Deletes the webhook and its deliveries.
+        """
+        _get_webhook(request, pk).delete()
         return Response(status=status.HTTP_204_NO_CONTENT)
 
-    @extend_schema(request=None, responses=WithSecret)
+    @extend_schema(request=None, responses=WebhookWithSecretSerializer)
     @action(detail=True, methods=["post"])
     def rotate(self, request: Request, pk: UUID) -> Response:
-        """Give it another secret. For a day both sign."""
-        hook = _own(request, pk)
+        """Rotate a webhook's secret.
+
+        Replaces the secret. For a day, messages are signed with both the old and the new one.
+        """
+        hook = _get_webhook(request, pk)
         outbox.rotate(hook)
         return _with_secret(hook, status.HTTP_200_OK)
 
-    @extend_schema(request=None, responses={201: DeliveryJson})
+    @extend_schema(request=None, responses={201: DeliverySerializer})
     @action(detail=True, methods=["post"])
     def ping(self, request: Request, pk: UUID) -> Response:
-        """Send it a message that says nothing."""
-        return Response(DeliveryJson(outbox.ping(_own(request, pk))).data, status=status.HTTP_201_CREATED)
+        """Ping a webhook.
 
-    @extend_schema(responses=DeliveryJson(many=True))
+        Sends an empty message to test the webhook.
+        """
+        return Response(DeliverySerializer(outbox.ping(_get_webhook(request, pk))).data, status=status.HTTP_201_CREATED)
+
+    @extend_schema(responses=DeliverySerializer(many=True))
     @action(detail=True)
     def deliveries(self, request: Request, pk: UUID) -> Response:
-        """What was sent or will be, newest first. Kept for a month."""
-        sent: Any = _own(request, pk).deliveries.all()
-        page: Any = self.paginate_queryset(sent)
-        return self.get_paginated_response(DeliveryJson(page, many=True).data)
+        """List a webhook's deliveries.
 
-    @extend_schema(request=None, responses=DeliveryJson)
+        Returns a page of sent and pending messages, newest first. They are kept for a month.
+        """
+        sent: Any = _get_webhook(request, pk).deliveries.all()
+        page: Any = self.paginate_queryset(sent)
+        return self.get_paginated_response(DeliverySerializer(page, many=True).data)
+
+    @extend_schema(request=None, responses=DeliverySerializer)
     @action(detail=True, methods=["post"])
     def redeliver(self, request: Request, pk: UUID, delivery: UUID) -> Response:
-        """Send one once more."""
-        mine = get_object_or_404(_own(request, pk).deliveries, pk=delivery)
-        if not outbox.redeliver(mine):
+        """Redeliver a message.
+
+        Sends a message to the webhook again.
+        """
+        found = get_object_or_404(_get_webhook(request, pk).deliveries, pk=delivery)
+        if not outbox.redeliver(found):
             raise Conflict("This message is about to be sent anyway.")
-        mine.refresh_from_db()
-        return Response(DeliveryJson(mine).data)
+        found.refresh_from_db()
+        return Response(DeliverySerializer(found).data)
 
 
-def _mine(request: Request) -> Any:
+def _webhooks_of(request: Request) -> Any:
     return Webhook.objects.filter(owner_id=request.user.pk)
 
 
-def _own(request: Request, pk: UUID) -> Webhook:
-    hook: Webhook = get_object_or_404(_mine(request), pk=pk)
+def _get_webhook(request: Request, pk: UUID) -> Webhook:
+    hook: Webhook = get_object_or_404(_webhooks_of(request), pk=pk)
     return hook
 
 
 def _with_secret(hook: Webhook, code: int) -> Response:
-    return Response(WebhookJson(hook).data | {"secret": hook.secret}, status=code, headers=NO_STORE)
+    return Response(WebhookSerializer(hook).data | {"secret": hook.secret}, status=code, headers=NO_STORE)

@@ -1,1 +1,1 @@
-"""Files rendered for download: what was asked for, and how it is made."""
+"""Files rendered for download: their specification, and the renderer."""

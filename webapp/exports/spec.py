@@ -1,9 +1,9 @@
-"""What somebody wants to take along, read from a query or a body and checked. No HTTP beyond that.
+"""Specifications of exports, parsed from a query string or a body and validated.
 
-A mix is told alike everywhere: <stem>=dB (-inf is silence, 0 where not named), <stem>.pan=-1..1, mute=<stem> and
-solo=<stem> as often as needed, master=dB, limiter=1 or 0, tempo=0.5..2, pitch=semitones, start and end in seconds,
-format, bits and sample_rate as of stems (WAV, 24 bit, at
-the upload's own rate). What is absent changes nothing.
+A mix is described in the same way everywhere: <stem>=dB (-inf is silence; the default is 0), <stem>.pan=-1..1,
+mute=<stem> and solo=<stem>, which may be repeated, master=dB, limiter=1 or 0, tempo=0.5..2, pitch=semitones, start and
+end in seconds, and format, bits and sample_rate as for stems (by default 24-bit WAV at the upload's own rate).
+Parameters that are absent change nothing.
 """
 
 from dataclasses import dataclass
@@ -18,16 +18,16 @@ if TYPE_CHECKING:
 
 
 KINDS = ("mix", "stem", "stems", "ni")
-OF_A_MIX = ("mute", "solo", "master", "limiter", "tempo", "pitch", "start", "end", "format", "bits", "sample_rate")
-OF_AN_EXPORT = ("what", "stem")
-PLAYABLE = {"format": "wav", "bits": "24", "sample_rate": SOURCE}  # unless asked otherwise
+MIX_KEYS = ("mute", "solo", "master", "limiter", "tempo", "pitch", "start", "end", "format", "bits", "sample_rate")
+EXPORT_KEYS = ("what", "stem")
+DEFAULT_ENCODING = {"format": "wav", "bits": "24", "sample_rate": SOURCE}
 SWITCH = {"1": True, "0": False}
 NI_STEMS = ("drums", "bass", "other", "vocals")
 
 
 @dataclass(frozen=True)
 class ExportSpec:
-    """One file: what (of KINDS), the stem if it is one, the mix if it is that; the rest as in Options."""
+    """One file to render. what: one of KINDS; stem, mix: used for these kinds; the encoding is as in Options."""
 
     what: str
     stem: str
@@ -38,21 +38,21 @@ class ExportSpec:
 
     @property
     def suffix(self) -> str:
-        """How the file's name ends."""
-        from pipeline.audio.encode import suffix  # noqa: PLC0415 - see describe
+        """Extension of the file, with its dot."""
+        from pipeline.audio.encode import suffix  # noqa: PLC0415 - see mix_of
 
         return {"stems": ".zip", "ni": ".stem.mp4"}.get(self.what) or f".{suffix(self.format)}"
 
     def filename(self, title: str) -> str:
-        """The file's name for a song of that title."""
+        """Return the file's name for a song with that title."""
         names = {"mix": " - mix", "stem": f" - {self.stem}"}
         return f"{title}{names.get(self.what, '')}{self.suffix}"
 
 
 def export_spec(
-    query: MultiValueDict[str, str], names: list[str], beside: tuple[str, ...] = OF_AN_EXPORT
+    query: MultiValueDict[str, str], names: list[str], other_keys: tuple[str, ...] = EXPORT_KEYS
 ) -> ExportSpec:
-    """What a query asks for of a song with those stems; beside: keys known beside a mix's. Raises InvalidOption."""
+    """Parse a query about a song with those stems. other_keys: keys allowed besides a mix's. Raises InvalidOption."""
     what, stem = query.get("what", "mix"), query.get("stem", "")
     _one_of("what", what, KINDS)
     if what == "stem":
@@ -61,23 +61,23 @@ def export_spec(
     if what == "ni" and missing:
         raise InvalidOption(
             f"A file of NI Stems needs {', '.join(NI_STEMS)}. This song has no {' and no '.join(missing)}; "
-            "choose its stems anew first."
+            "select its stems again first."
         )
-    asked = {name: query.get(name, usual) for name, usual in PLAYABLE.items()}
-    coding = Options(format=asked["format"], bits=asked["bits"], sample_rate=asked["sample_rate"])
-    return ExportSpec(what, stem, mix_of(query, names, beside), coding.format, coding.bits, coding.sample_rate)
+    format, bits, sample_rate = (query.get(name, default) for name, default in DEFAULT_ENCODING.items())
+    Options(format=format, bits=bits, sample_rate=sample_rate)  # validates them
+    return ExportSpec(what, stem, mix_of(query, names, other_keys), format, bits, sample_rate)
 
 
-def mix_of(query: MultiValueDict[str, str], names: list[str], beside: tuple[str, ...]) -> "Mix":
-    """The mix of those stems that a query asks for, which may hold other keys beside. Raises InvalidOption."""
-    # Here, because it loads NumPy and ffmpeg, which a site that exports nothing does without.
+def mix_of(query: MultiValueDict[str, str], names: list[str], other_keys: tuple[str, ...]) -> "Mix":
+    """Parse the mix of those stems from a query. other_keys: further keys that it may have. Raises InvalidOption."""
+    # Imported here, because it loads NumPy and ffmpeg, which a site that renders nothing does not need.
     from pipeline.exports.mix import Lane, Mix  # noqa: PLC0415
 
-    known = [*names, *(f"{name}.pan" for name in names), *OF_A_MIX]
+    known = [*names, *(f"{name}.pan" for name in names), *MIX_KEYS]
     for key in query:
-        if key not in (*known, *beside):
-            said = f"{key!r} is no part of a mix. Known: {', '.join(known)}."
-            raise InvalidOption(said, key, query[key])
+        if key not in (*known, *other_keys):
+            message = f"{key!r} is no part of a mix. Known: {', '.join(known)}."
+            raise InvalidOption(message, key, query[key])
     mute, solo = (_stems(query, key, names) for key in ("mute", "solo"))
     lanes = [
         Lane(
@@ -121,5 +121,5 @@ def _switch(query: MultiValueDict[str, str], key: str) -> bool:
 
 def _one_of(field: str, value: str, allowed: tuple[str, ...] | list[str]) -> None:
     if value not in allowed:
-        said = f"{field} {value!r} is not known. Choose one of: {', '.join(allowed)}."
-        raise InvalidOption(said, field, value, allowed)
+        message = f"{field} {value!r} is not known. Choose one of: {', '.join(allowed)}."
+        raise InvalidOption(message, field, value, allowed)

@@ -1,1 +1,1 @@
-"""HTTP beneath the API and the pages: problems, ranges, archives, limits, guests."""
+"""HTTP for both API and pages: problems, ranges, archives, limits, proxies, guests."""

@@ -1,4 +1,4 @@
-"""Turns a request away whose body is over the limit. Django would write all of it to disk before any view sees it."""
+"""Rejects requests whose body exceeds the limit. Django would write all of it to disk before any view is called."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
@@ -16,47 +16,47 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
 class BodyLimit:
-    """An ASGI application around another. limit: bytes."""
+    """ASGI middleware. limit: maximum size of a body in bytes."""
 
     def __init__(self, app: App, limit: int):
         self.app = app
         self.limit = limit
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Go by what the request announces; where it announces nothing, count."""
+        """Check the announced length first, and then count what arrives."""
         seen, answered = 0, False
 
         async def counted() -> Message:
             nonlocal seen
             message = await receive()
             seen += len(message.get("body", b""))
-            return message if seen <= self.limit else {"type": "http.disconnect"}  # Django lets go of the request
+            return message if seen <= self.limit else {"type": "http.disconnect"}  # Django drops the request
 
-        async def noted(message: Message) -> None:
+        async def tracked(message: Message) -> None:
             nonlocal answered
             answered = True
             await send(message)
 
-        if announced(dict(scope.get("headers", ())).get(b"content-length", b"")) <= self.limit:
+        if content_length(dict(scope.get("headers", ())).get(b"content-length", b"")) <= self.limit:
             try:
-                await self.app(scope, counted, noted)
-            except Exception as error:  # Django answers for its views, but not where it keeps the body
+                await self.app(scope, counted, tracked)
+            except Exception as error:  # Django handles errors of its views, but not those of storing the body
                 response = problems.of_exception(error, scope.get("path", ""))
                 if answered or response.status_code == 500:
                     raise
-                return await _answer(send, response)
+                return await _respond(send, response)
             if seen <= self.limit:
                 return None
-        return await _answer(send, problems.answer("too-large", scope["path"], too_large()))
+        return await _respond(send, problems.respond("too-large", scope["path"], too_large()))
 
 
-def announced(length: bytes) -> int:
-    """The bytes that a header Content-Length promises; 0 if it makes no sense."""
+def content_length(length: bytes) -> int:
+    """The number in a header Content-Length; 0 if it is invalid."""
     return int(length[:19]) if length.isdigit() else 0
 
 
-async def _answer(send: Send, response: HttpResponse) -> None:
-    """What is left of the request is not read."""
+async def _respond(send: Send, response: HttpResponse) -> None:
+    """Send a response and close the connection, so that the rest of the request is not read."""
     headers = [(name.lower().encode(), value.encode("latin-1")) for name, value in response.items()]
     start = {"type": "http.response.start", "status": response.status_code}
     await send(start | {"headers": [*headers, (b"connection", b"close")]})

@@ -1,4 +1,4 @@
-"""What a body of JSON may hold."""
+"""Parsers of request bodies."""
 
 import json
 from typing import Any
@@ -7,11 +7,10 @@ from rest_framework.exceptions import ParseError
 from rest_framework.parsers import JSONParser
 
 
-class Json(JSONParser):
-    """REST framework's, which takes no half of a character either: what holds one can't be stored, nor sent back."""
+class StrictJSONParser(JSONParser):
+    """Rejects lone surrogates too, which can neither be stored nor sent back."""
 
     def parse(self, *args: Any, **named: Any) -> Any:
-        """Raises ParseError."""
         data = super().parse(*args, **named)
         try:
             json.dumps(data, ensure_ascii=False).encode()

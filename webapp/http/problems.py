@@ -1,10 +1,10 @@
-"""What the API says when it cannot do something: problem details (RFC 9457), the same from every view.
+"""Errors of the API as problem details (RFC 9457), in the same form from every view.
 
-`type` names the kind of problem and never changes; it leads to a page that explains it. Faults of what was sent are
-listed in `errors`: field, value, message and, where there is a choice, what is allowed.
+`type` identifies the kind of problem, never changes, and is the URL of its explanation. `errors` lists the invalid
+values of a request: field, value, message and, where there is a choice, the allowed values.
 
-No exception that a request can bring about ends as a fault of ours: `UNCAUGHT` says what each kind of them means,
-whichever view or middleware it comes from.
+Exceptions that no view handles become problems too: `UNCAUGHT` maps those that a request can cause to their kind,
+whichever view or middleware they come from.
 """
 
 import logging
@@ -39,7 +39,7 @@ PAGE = "/api/v1/problems/"
 
 @dataclass(frozen=True)
 class Kind:
-    """One kind of problem. name: the end of its `type`. advice: what it means and what to do."""
+    """One kind of problem. name: the fragment of its `type`. advice: what it means and what to do."""
 
     name: str
     status: int
@@ -50,73 +50,90 @@ class Kind:
 KINDS = {
     kind.name: kind
     for kind in (
-        Kind("invalid", 400, "Not understood", "Correct what `errors` lists and send it again."),
-        Kind("parse-error", 400, "Unreadable body", "The body is not what its Content-Type says. Correct it."),
+        Kind("invalid", 400, "Invalid request", "Correct the values listed in `errors` and send the request again."),
+        Kind("parse-error", 400, "Malformed body", "The body does not match its Content-Type. Correct one of them."),
         Kind(
             "not-authenticated",
             401,
-            "Who are you?",
-            "Log in, or send the header `Authorization: Bearer` with a token; members make them on their account page.",
+            "Not authenticated",
+            "Log in, or send a token in the header `Authorization: Bearer`. Members create tokens on the account page.",
         ),
         Kind(
             "authentication-failed",
             401,
             "Token not accepted",
-            "The token is unknown, revoked or expired. Make another on your account page.",
+            "The token is unknown, revoked or expired. Create a new one on your account page.",
         ),
-        Kind("permission-denied", 403, "Not allowed", "This is not for you to do. `detail` says who may."),
+        Kind("permission-denied", 403, "Not allowed", "You may not do this. `detail` says who may."),
         Kind(
             "insufficient-scope",
             403,
-            "The token does not reach so far",
-            "To look at things a token needs the scope read, to change them the scope write. Make one that has it.",
+            "Insufficient scope",
+            "A token needs the scope read to read, and the scope write to change anything. Create a token that has it.",
         ),
         Kind(
             "quota-exceeded",
             403,
             "Quota used up",
-            "Delete songs you no longer need, or wait: minutes come back 30 days after they were used.",
+            "Delete songs that you no longer need, or wait: minutes are available again 30 days after their use.",
         ),
-        Kind("not-found", 404, "Not here", "There is no such thing here, or it is somebody else's."),
-        Kind("method-not-allowed", 405, "Not possible here", "See the header Allow for what this address takes."),
-        Kind("not-acceptable", 406, "No such form of answer", "Ask for JSON, or leave the header Accept out."),
-        Kind("conflict", 409, "Not in this state", "What `detail` says must change first."),
-        Kind("precondition-failed", 412, "Changed meanwhile", "Fetch it anew: it is not what your headers name."),
-        Kind("too-large", 413, "Too large", "Send a smaller file, such as a compressed form of the song."),
+        Kind("not-found", 404, "Not found", "This does not exist, or belongs to somebody else."),
+        Kind("method-not-allowed", 405, "Method not allowed", "Use one of the methods in the header Allow."),
+        Kind("not-acceptable", 406, "Not acceptable", "Ask for JSON, or omit the header Accept."),
+        Kind("conflict", 409, "Not possible in this state", "Change what `detail` names first."),
+        Kind(
+            "precondition-failed",
+            412,
+            "Precondition failed",
+            "Fetch the resource again: it does not match the headers of your request.",
+        ),
+        Kind("too-large", 413, "File too large", "Send a smaller file, such as a compressed version of the song."),
         Kind(
             "unsupported-media-type",
             415,
-            "Content-Type not taken",
-            "Send JSON, or multipart/form-data where there is a file.",
+            "Unsupported Content-Type",
+            "Send JSON, or multipart/form-data with a file.",
         ),
-        Kind("range-not-satisfiable", 416, "No such range", "See the header Content-Range for the file's length."),
-        Kind("key-reused", 422, "Another request", "This Idempotency-Key came with another request. Send another key."),
-        Kind("throttled", 429, "Too many requests", "Wait as many seconds as the header Retry-After says."),
-        Kind("error", 500, "Our fault", "Something broke on our side. Whoever runs this site finds it in the log."),
-        Kind("unavailable", 503, "Not now", "Try again in a moment: after as many seconds as Retry-After says."),
+        Kind(
+            "range-not-satisfiable",
+            416,
+            "Range not satisfiable",
+            "Ask for a range within the length in the header Content-Range.",
+        ),
+        Kind(
+            "key-reused", 422, "Idempotency-Key reused", "This key was used with a different request. Send another key."
+        ),
+        Kind("throttled", 429, "Too many requests", "Wait for the number of seconds in the header Retry-After."),
+        Kind(
+            "error",
+            500,
+            "Internal error",
+            "Something failed on our side. Whoever runs this site finds the reason in the log.",
+        ),
+        Kind("unavailable", 503, "Unavailable", "Try again after the number of seconds in the header Retry-After."),
         Kind("storage-full", 507, "Disk full", DISK_FULL),
     )
 }
-# REST framework has words of its own for these; ours say what to do.
-SAID_BETTER = ("authentication-failed", "not-found", "not-authenticated", "method-not-allowed", "throttled")
+# Kinds whose advice replaces the message of REST framework, which does not say what to do.
+ADVICE_ONLY = ("authentication-failed", "not-found", "not-authenticated", "method-not-allowed", "throttled")
 
 
 class Conflict(exceptions.APIException):
-    """The thing is in a state in which this cannot be done."""
+    """The request is not possible in the present state of the resource."""
 
     status_code = 409
     default_code = "conflict"
 
 
 class QuotaExceeded(exceptions.APIException):
-    """Nothing is left of what an account may use."""
+    """The quota of the account is used up."""
 
     status_code = 403
     default_code = "quota-exceeded"
 
 
 class Unavailable(exceptions.APIException):
-    """Not at the moment. wait: seconds, in the header Retry-After."""
+    """The request is not possible at the moment. wait: seconds, for the header Retry-After."""
 
     status_code = 503
     default_code = "unavailable"
@@ -124,18 +141,18 @@ class Unavailable(exceptions.APIException):
 
 
 class Busy(Unavailable):
-    """Too much is being done at the moment."""
+    """The server has too much to do at the moment."""
 
     wait = 5
 
 
-# What exceptions mean that no view knows of, and the kind of problem that they are.
+# Exceptions that no view handles, with the name of the problem and its detail.
 UNCAUGHT: tuple[tuple[type[Exception] | tuple[type[Exception], ...], str, str], ...] = (
     (RecursionError, "parse-error", "The body is nested too deep."),
     (
         UnicodeError,
         "parse-error",
-        "Some text in this request is no text: half a character, or one of another encoding.",
+        "A text in this request is not valid Unicode.",
     ),
     ((OverflowError, DataError), "invalid", "A number or a text in this request is larger than anything here."),
     (
@@ -146,18 +163,18 @@ UNCAUGHT: tuple[tuple[type[Exception] | tuple[type[Exception], ...], str, str], 
     (
         OSError,
         "unavailable",
-        "The server can't read or write its files at the moment. Please try again; if it happens again, tell whoever "
+        "The server cannot read or write its files at the moment. Please try again. If it happens again, ask whoever "
         "runs this site, who finds the reason in the log.",
     ),
 )
-WAIT = 5  # seconds, where nobody knows better
+RETRY_AFTER = 5  # seconds, unless the exception knows better
 
 
 class Checked(serializers.Serializer[Any]):
-    """A serializer whose refusal knows what was sent and what would have been allowed."""
+    """A serializer whose errors know the values that were sent and those that are allowed."""
 
     def is_valid(self, *, raise_exception: bool = False) -> bool:
-        """As ever; the error takes the serializer along."""
+        """Validate as usual, and attach the serializer to the error."""
         try:
             return super().is_valid(raise_exception=raise_exception)
         except exceptions.ValidationError as error:
@@ -166,11 +183,11 @@ class Checked(serializers.Serializer[Any]):
 
 
 def handler(error: Exception, context: dict[str, Any]) -> Response | None:
-    """REST framework's answer to an exception, as a problem."""
+    """REST framework's response to an exception, as a problem."""
     response, request = exception_handler(error, context), context["request"]
     if response is None:
         return None
-    data = _of(error, response, request)
+    data = _problem_of(error, response, request)
     response.data, response.status_code = data, data["status"]
     if not isinstance(getattr(request, "accepted_renderer", None), BrowsableAPIRenderer):
         response.content_type = TYPE
@@ -178,19 +195,19 @@ def handler(error: Exception, context: dict[str, Any]) -> Response | None:
 
 
 def problem(kind: Kind, path: str, detail: str = "", **more: Any) -> dict[str, Any]:
-    """The body of an answer. path: of the request that it answers."""
+    """The body of a response. path: that of the request."""
     about = {"type": f"{PAGE}#{kind.name}", "title": kind.title, "status": kind.status}
     return about | {"detail": detail or kind.advice, "instance": path} | more
 
 
 def of_status(status: int) -> Kind:
-    """The plainest kind with that status."""
-    found = (kind for kind in KINDS.values() if kind.status == status)
-    return next(found, KINDS["invalid" if status < 500 else "error"])
+    """The most general kind with that status."""
+    matching = (kind for kind in KINDS.values() if kind.status == status)
+    return next(matching, KINDS["invalid" if status < 500 else "error"])
 
 
-class Problems:
-    """Makes problems of what else is answered below /api/: by views that are none of REST framework's, by Django."""
+class ProblemMiddleware:
+    """Turns all other error responses below /api/ into problems, of plain views and of Django itself."""
 
     sync_capable = async_capable = True
 
@@ -200,47 +217,46 @@ class Problems:
             markcoroutinefunction(self)
 
     def __call__(self, request: HttpRequest) -> "HttpResponseBase | Awaitable[HttpResponseBase]":
-        """Pass the request on."""
         response = self.get_response(request)
-        return _retold_later(request, response) if isawaitable(response) else _retold(request, response)
+        return _as_problem_later(request, response) if isawaitable(response) else _as_problem(request, response)
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponseBase | None:
-        """Answer REST framework's exceptions that other views raise."""
+        """Respond to exceptions of REST framework that plain views raise."""
         response = exception_handler(error, {}) if isinstance(error, exceptions.APIException) else None
         if response is None:
             return None
         if response.status_code == 401:
             response["WWW-Authenticate"] = "Bearer"
-        return _answer(_of(error, response, request), response)
+        return _replaced(_problem_of(error, response, request), response)
 
 
 @require_safe
 def page(request: HttpRequest) -> HttpResponseBase:
-    """Every kind of problem, explained."""
+    """The page that explains every kind of problem."""
     return render(request, "webapp/problems.html", {"kinds": KINDS.values()})
 
 
 def uncaught(request: HttpRequest) -> HttpResponseBase:
-    """Django's answer to what no view has caught."""
+    """Django's handler500, for exceptions that no view handles."""
     return of_exception(sys.exc_info()[1], request.path)
 
 
 def of_exception(error: BaseException | None, path: str) -> HttpResponse:
-    """The answer to a request for that path which ended in an exception."""
+    """The response to a request for that path which raised an exception."""
     if disk_is_full(error):
         name, detail = "storage-full", ""
     else:
         found = ((name, detail) for kinds, name, detail in UNCAUGHT if isinstance(error, kinds))
         name, detail = next(found, ("error", ""))
-    if name != "error":  # of which the caller tells the log
+    if name != "error":  # which the caller logs
         log.log(logging.WARNING if KINDS[name].status < 500 else logging.ERROR, "%s: %s", path, name, exc_info=error)
-    return answer(name, path, detail)
+    return respond(name, path, detail)
 
 
-def answer(name: str, path: str, detail: str = "") -> HttpResponse:
-    """A problem below /api/, elsewhere a page. Neither asks anything of the database, which may be what broke."""
+def respond(name: str, path: str, detail: str = "") -> HttpResponse:
+    """A problem below /api/, a page elsewhere. Neither uses the database, which may be what failed."""
     kind = KINDS[name]
-    headers = {"Retry-After": str(WAIT)} if kind.status == 503 else {}
+    headers = {"Retry-After": str(RETRY_AFTER)} if kind.status == 503 else {}
     if path.startswith("/api/"):
         return JsonResponse(problem(kind, path, detail), status=kind.status, content_type=TYPE, headers=headers)
     if name == "error":
@@ -250,65 +266,65 @@ def answer(name: str, path: str, detail: str = "") -> HttpResponse:
 
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponseBase:
-    """Django's answer where nothing is. Below /api/ no page is drawn: it would ask the database who looks at it."""
+    """Django's handler404. Below /api/ it renders no page, which would query the database for the user."""
     if not request.path.startswith("/api/"):
         return page_not_found(request, exception)
     return JsonResponse(problem(KINDS["not-found"], request.path), status=404, content_type=TYPE)
 
 
-def _retold(request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
-    told = isinstance(response, Response) or response.get("Content-Type") == TYPE
-    if told or response.status_code < 400 or not request.path.startswith("/api/"):
+def _as_problem(request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
+    is_described = isinstance(response, Response) or response.get("Content-Type") == TYPE
+    if is_described or response.status_code < 400 or not request.path.startswith("/api/"):
         return response
     data = problem(of_status(response.status_code), request.path)
-    return _answer(data | {"status": response.status_code}, response)
+    return _replaced(data | {"status": response.status_code}, response)
 
 
-def _answer(data: dict[str, Any], response: HttpResponseBase) -> HttpResponseBase:
-    """The problem with the headers of the response in whose place it is sent."""
+def _replaced(data: dict[str, Any], response: HttpResponseBase) -> HttpResponseBase:
+    """The problem, with the other headers and the cookies of the response that it replaces."""
     kept = {name: value for name, value in response.items() if name not in ("Content-Type", "Content-Length")}
-    answer = JsonResponse(data, status=data["status"], content_type=TYPE, headers=kept)
-    answer.cookies = response.cookies
-    return answer
+    replacement = JsonResponse(data, status=data["status"], content_type=TYPE, headers=kept)
+    replacement.cookies = response.cookies
+    return replacement
 
 
-async def _retold_later(request: HttpRequest, response: Awaitable[HttpResponseBase]) -> HttpResponseBase:
-    return _retold(request, await response)
+async def _as_problem_later(request: HttpRequest, response: Awaitable[HttpResponseBase]) -> HttpResponseBase:
+    return _as_problem(request, await response)
 
 
-def _of(error: Exception, response: Response, request: Any) -> dict[str, Any]:
+def _problem_of(error: Exception, response: Response, request: Any) -> dict[str, Any]:
     if isinstance(error, exceptions.ValidationError):
         return _invalid(error, request)
     code = getattr(getattr(error, "detail", None), "code", "").replace("_", "-")
     kind = KINDS.get(code) or of_status(response.status_code)
-    detail = "" if kind.name in SAID_BETTER else str(response.data["detail"])
+    detail = "" if kind.name in ADVICE_ONLY else str(response.data["detail"])
     return problem(kind, request.path, detail) | {"status": response.status_code}
 
 
 def _invalid(error: exceptions.ValidationError, request: Any) -> dict[str, Any]:
     faults = [*_faults(error.detail)]
-    errors = _option(error.__cause__) or [_told(path, str(text), *_sent(error, request)) for path, text in faults]
+    errors = _option(error.__cause__) or [_fault(path, str(text), *_sent(error, request)) for path, text in faults]
     kind = KINDS["too-large" if any(text.code == "too_large" for _, text in faults) else "invalid"]
     return problem(kind, request.path, " ".join(each["message"] for each in errors), errors=errors)
 
 
 def _option(cause: BaseException | None) -> list[dict[str, Any]]:
-    """The fault that the pipeline found, if it was it."""
+    """The fault, if the pipeline found it."""
     if not isinstance(cause, InvalidOption):
         return []
     value = str(cause.value) if isinstance(cause.value, float) and not isfinite(cause.value) else cause.value
-    told = {"field": cause.option, "value": value, "message": cause.message}
-    return [told | ({"allowed": cause.allowed} if cause.allowed else {})]
+    fault = {"field": cause.option, "value": value, "message": cause.message}
+    return [fault | ({"allowed": cause.allowed} if cause.allowed else {})]
 
 
 def _sent(error: exceptions.ValidationError, request: Any) -> tuple[Any, Mapping[str, Any]]:
-    """What was sent, and the fields that were expected."""
+    """The values that were sent, and the fields that were expected."""
     serializer = getattr(error, "serializer", None)
     return (request.GET, {}) if serializer is None else (serializer.initial_data, serializer.fields)
 
 
 def _faults(detail: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], exceptions.ErrorDetail]]:
-    """Each fault with the way to its field, out of REST framework's lists and dictionaries."""
+    """Each fault with the path to its field, from REST framework's nested lists and dictionaries."""
     if isinstance(detail, Mapping):
         for name, inner in detail.items():
             yield from _faults(inner, path if name == "non_field_errors" else (*path, str(name)))
@@ -319,15 +335,15 @@ def _faults(detail: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str
         yield path, detail
 
 
-def _told(path: tuple[str, ...], message: str, sent: Any, fields: Mapping[str, Any]) -> dict[str, Any]:
+def _fault(path: tuple[str, ...], message: str, sent: Any, fields: Mapping[str, Any]) -> dict[str, Any]:
     field = path[0] if path else None
-    told = {"field": ".".join(path) or None, "value": _value(sent, field), "message": message}
+    fault = {"field": ".".join(path) or None, "value": _value(sent, field), "message": message}
     choices = getattr(fields.get(field or ""), "choices", None)
-    return told | ({"allowed": list(choices)} if choices else {})
+    return fault | ({"allowed": list(choices)} if choices else {})
 
 
 def _value(sent: Any, field: str | None) -> Any:
-    """What was sent for a field; of a file its name."""
+    """The value that was sent for a field; for a file, its name."""
     if field is None or not isinstance(sent, Mapping | QueryDict):
         return None
     values = sent.getlist(field) if isinstance(sent, QueryDict) else [sent.get(field)]

@@ -1,6 +1,6 @@
-"""Where a request comes from. A header that says so counts only if a proxy sent it that SOUNDSCAPE_PROXIES names.
+"""The client address of a request. Forwarding headers count only if a proxy in SOUNDSCAPE_PROXIES sent them.
 
-It is decided here rather than by the web server, so that the answer is the same however the site is started.
+This is decided here rather than by the web server, so that the result does not depend on how the site is started.
 """
 
 from collections.abc import Sequence
@@ -17,14 +17,13 @@ FOR, PROTO = b"x-forwarded-for", b"x-forwarded-proto"
 
 
 class Proxies:
-    """An ASGI application around another, which sees the visitor's address and scheme in place of a proxy's."""
+    """ASGI middleware: replaces the address and scheme of a trusted proxy by those of the visitor."""
 
     def __init__(self, app: "App", trusted: Sequence[Network]):
         self.app = app
         self.trusted = trusted
 
     async def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
-        """Pass the request on. Nobody's word counts about themselves."""
         if scope["type"] == "http":
             host = (scope.get("client") or [""])[0]
             hops = [hop.strip() for hop in _header(scope, FOR).split(",") if hop.strip()]
@@ -33,7 +32,7 @@ class Proxies:
         await self.app(scope, receive, send)
 
     def _forwarded(self, host: str, hops: list[str], proto: str) -> "Scope":
-        """Each proxy adds whom it saw at the end, so the last that is no proxy of ours is the visitor."""
+        """Each proxy appends the address it sees, so the last one that is not a trusted proxy is the visitor."""
         strangers = [hop for hop in hops if not self._trusts(hop)]
         visitor = strangers[-1] if strangers else (hops or [host])[0]
         client = (visitor, 0) if address_of(visitor) else None
@@ -45,21 +44,21 @@ class Proxies:
 
 
 def _direct(host: str, hops: list[str], proto: str) -> "Scope":
-    """What a visitor claims is dropped.
+    """Headers that visitors send themselves are ignored.
 
-    uvicorn, started without `--no-proxy-headers`, has put such claims in place of what it saw, which is lost then. All
-    who do this count as one visitor, whose address nobody knows.
+    uvicorn, if started without `--no-proxy-headers`, has already replaced the real address by such a header. Then the
+    address is unknown, and all such requests count as one visitor.
     """
     return ({"client": None} if any(host in hop for hop in hops) else {}) | ({"scheme": "http"} if proto else {})
 
 
 def _header(scope: "Scope", name: bytes) -> str:
-    """All of a header that may come several times."""
+    """All values of a header that may be repeated."""
     return b",".join(value for key, value in scope["headers"] if key == name).decode("latin-1")
 
 
 def address_of(host: str) -> Address | None:
-    """The address that a host's name is, if it is one; an IPv4 address also where it comes as one of IPv6."""
+    """The host as an address, or None if it is a name. IPv4 addresses mapped to IPv6 are unwrapped."""
     try:
         address = ip_address(host)
     except ValueError:

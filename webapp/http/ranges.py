@@ -1,6 +1,6 @@
-"""Files as responses, with Range, ETag and nginx's X-Accel-Redirect.
+"""Responses that send files, with Range, ETag and X-Accel-Redirect for nginx.
 
-The body is an asynchronous iterator: under ASGI a FileResponse would read the whole file into memory first.
+Their bodies are asynchronous iterators: under ASGI, FileResponse would read the whole file into memory first.
 """
 
 import asyncio
@@ -27,19 +27,19 @@ TYPES = {
     ".mp4": "audio/mp4",
     ".zip": "application/zip",
 }
-RANGE = re.compile(r"bytes=([0-9]{,18})-([0-9]{,18})")  # no file is longer than that can say
+RANGE = re.compile(r"bytes=([0-9]{,18})-([0-9]{,18})")  # enough digits for any file
 
 
 def as_attachment(response: HttpResponseBase, filename: str) -> HttpResponseBase:
-    """A response that browsers save under that name."""
+    """The response with the header that makes browsers save it under that name."""
     response["Content-Disposition"] = content_disposition_header(as_attachment=True, filename=filename) or ""
     return response
 
 
 async def send_file(request: HttpRequest, path: Path, content_type: str) -> HttpResponseBase:
-    """The file, a part of it (206), 304, 412 or 416, as the request's headers ask."""
+    """The file (200), a part of it (206), or 304, 412 or 416, depending on the headers of the request."""
     stat = await _stat(path)
-    if address := store().sent_by_nginx(path):
+    if address := store().nginx_path(path):
         headers = {"X-Accel-Redirect": address, "Content-Type": content_type, "Cache-Control": CACHING}
         return HttpResponse(headers=headers)
     headers = {
@@ -69,7 +69,7 @@ def _body(request: HttpRequest, path: Path, part: range, status: int, headers: d
 
 
 def _part(request: HttpRequest, etag: str, size: int) -> range | None:
-    """The bytes asked for, an empty range if there are none such. None means all: no range or an unusual form of it."""
+    """The requested bytes, empty if out of bounds. None for the whole file: no Range, or one of an unsupported form."""
     match = RANGE.fullmatch(request.headers.get("Range", ""))
     if not match or request.headers.get("If-Range", etag) != etag:
         return None
@@ -82,14 +82,14 @@ def _part(request: HttpRequest, etag: str, size: int) -> range | None:
 
 
 async def _read(path: Path, part: range) -> AsyncIterator[bytes]:
-    """The file's bytes, read in another thread so that a slow disk or network holds nobody up."""
-    with closing(await asyncio.to_thread(store().part, path, part.start)) as file:
+    """The bytes of the file, read in another thread so that a slow disk or network does not block the event loop."""
+    with closing(await asyncio.to_thread(store().open_from, path, part.start)) as file:
         async for chunk in chunks(file, len(part)):
             yield chunk
 
 
 async def chunks(file: IO[bytes], count: int) -> AsyncIterator[bytes]:
-    """So many bytes of an open file, from where it stands."""
+    """The next `count` bytes of an open file, in chunks."""
     while count and (chunk := await asyncio.to_thread(file.read, min(CHUNK, count))):
         count -= len(chunk)
         yield chunk

@@ -1,7 +1,7 @@
-"""Hands a request's body to the view that asked for it as it arrives.
+"""Streams the body of a request to its view as it arrives.
 
-Django gives a request to a view once all of it is there, and none of it if the connection breaks on the way. For an
-upload that is to be resumed what arrived before the break is all that matters.
+Django calls a view only once the whole body has arrived, and not at all if the connection breaks before. Resumable
+uploads, however, must keep what arrived before the break.
 """
 
 import asyncio
@@ -12,19 +12,19 @@ from django.http import HttpRequest
 
 from webapp.http.body_limit import App, Message, Receive, Scope, Send
 
-STREAMED = b"application/offset+octet-stream"  # the type of a piece of a file in the tus protocol
+STREAMED = b"application/offset+octet-stream"  # type of a chunk in the tus protocol
 KEY = "soundscape.receive"
-IDLE = 60.0  # seconds without a byte after which a connection is taken for broken
+IDLE_TIMEOUT = 60.0  # seconds without data after which a connection counts as broken
 
 
-class Streamed:
-    """An ASGI application around Django, which sees an empty body where a view will read it by `body`."""
+class StreamedBody:
+    """ASGI middleware: shows Django an empty body, and keeps the real one for the view to read with `body`."""
 
     def __init__(self, app: App):
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Keep the body of such a request for the view. Whoever is refused hears it before having sent all of it."""
+        """Keep the body for the view. Rejects before the upload completes."""
         if dict(scope.get("headers", ())).get(b"content-type") != STREAMED:
             return await self.app(scope, receive, send)
         more = True
@@ -32,7 +32,7 @@ class Streamed:
         async def counted() -> Message:
             nonlocal more
             message = await receive()
-            more = message.get("more_body", False)  # the message of a broken connection has none
+            more = message.get("more_body", False)  # absent from the message of a broken connection
             return message
 
         async def closing(message: Message) -> None:
@@ -40,11 +40,11 @@ class Streamed:
                 message = {**message, "headers": [*message["headers"], (b"connection", b"close")]}
             await send(message)
 
-        return await self.app(scope | {KEY: counted}, _nothing(), closing)
+        return await self.app(scope | {KEY: counted}, _empty_body(), closing)
 
 
-def _nothing() -> Receive:
-    """An empty body, and then nothing for as long as Django listens."""
+def _empty_body() -> Receive:
+    """Receive an empty body, and then wait forever."""
     messages = iter([{"type": "http.request", "body": b"", "more_body": False}])
 
     async def receive() -> Message:
@@ -56,15 +56,15 @@ def _nothing() -> Receive:
 
 
 async def body(request: HttpRequest) -> AsyncIterator[bytes]:
-    """The body in pieces as they arrive, up to its end or to where the connection broke."""
+    """The chunks of the body as they arrive, until it ends or the connection breaks."""
     receive: Any = getattr(request, "scope", {}).get(KEY)
-    if receive is None:  # a server of another kind, which gives all of it at once
+    if receive is None:  # not under ASGI: the whole body is there
         yield request.body
         return
     more = True
     while more:
         try:
-            message = await asyncio.wait_for(receive(), IDLE)
+            message = await asyncio.wait_for(receive(), IDLE_TIMEOUT)
         except TimeoutError:
             return
         more = message.get("more_body", False)

@@ -94,7 +94,7 @@ class Migration(migrations.Migration):
                 ),
                 ("date_joined", models.DateTimeField(default=django.utils.timezone.now, verbose_name="date joined")),
                 ("is_guest", models.BooleanField(default=False)),
-                ("held", models.BooleanField(db_index=True, default=False, verbose_name="jobs held")),
+                ("on_hold", models.BooleanField(db_index=True, default=False, verbose_name="on hold")),
                 (
                     "groups",
                     models.ManyToManyField(
@@ -172,7 +172,7 @@ class Migration(migrations.Migration):
                             ("model", "model not available"),
                             ("disk", "disk full"),
                             ("lost", "worker died"),
-                            ("stalled", "nothing moved"),
+                            ("stalled", "no progress"),
                             ("quota", "over the quota"),
                             ("other", "anything else"),
                         ],
@@ -222,7 +222,7 @@ class Migration(migrations.Migration):
             fields=[
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
                 ("key", models.CharField(max_length=255)),
-                ("wish", models.CharField(max_length=64)),
+                ("request_digest", models.CharField(max_length=64)),
                 (
                     "owner",
                     models.ForeignKey(
@@ -248,7 +248,7 @@ class Migration(migrations.Migration):
                             ("null", "stems don't add up"),
                             ("clipped", "clipped"),
                             ("silent", "silent vocals"),
-                            ("unsure", "unsure what is heard"),
+                            ("unsure", "unsure which instruments play"),
                         ],
                         max_length=16,
                     ),
@@ -312,7 +312,7 @@ class Migration(migrations.Migration):
                             ("failed", "Failed"),
                             ("cancelled", "Cancelled"),
                             ("retried", "Queued again"),
-                            ("chosen", "Other stems chosen"),
+                            ("reselected", "Other stems selected"),
                             ("renamed", "Renamed"),
                             ("deleted", "Deleted"),
                             ("restored", "Brought back"),

@@ -1,4 +1,4 @@
-"""Database rows, one module for each part of the site. Django finds them here."""
+"""Database models, one module for each part of the site. Django discovers them here."""
 
 from webapp.models.accounts import Scope, Token, Usage, User
 from webapp.models.exports import Export

@@ -1,4 +1,4 @@
-"""Accounts, the tokens by which programs act for them, and the music separated for them."""
+"""User accounts, their API tokens, and the audio that counts towards their quotas."""
 
 import uuid
 
@@ -9,27 +9,27 @@ from knox.models import AbstractAuthToken
 
 
 class User(AbstractUser):
-    """An account. A guest has neither password nor chosen name and lives as long as its session.
+    """An account. A guest account has no password and a generated name, and lasts as long as its session.
 
-    held: an administrator lets none of its jobs start.
+    on_hold: an administrator keeps the account's queued jobs from starting.
     """
 
     is_guest = models.BooleanField(default=False)
-    held = models.BooleanField("jobs held", default=False, db_index=True)
+    on_hold = models.BooleanField("on hold", default=False, db_index=True)
 
     class Meta(AbstractUser.Meta):
         indexes = [models.Index(fields=["date_joined"], name="user_guests", condition=models.Q(is_guest=True))]
 
 
 class Scope(models.TextChoices):
-    """How far a token goes: to look at things, to change them."""
+    """What a token allows: reading, or changes as well."""
 
     READ = "read"
     WRITE = "write"
 
 
 class Token(AbstractAuthToken):
-    """What a program shows to act for a member. Only its hash is kept; `expiry` may be None, for never."""
+    """An API token of a member. Only its hash is stored. A token whose `expiry` is None never expires."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     digest = models.CharField(max_length=128, unique=True)
@@ -45,12 +45,11 @@ class Token(AbstractAuthToken):
 
     @property
     def expired(self) -> bool:
-        """Whether it was good once and is not any more."""
         return self.expiry is not None and self.expiry < timezone.now()
 
 
 class Usage(models.Model):
-    """Music that was separated for somebody. It stays when the song is deleted."""
+    """Audio separated for a user, in seconds. The entry outlives the song, so that deleting songs frees no minutes."""
 
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="usage")
     at = models.DateTimeField(default=timezone.now, db_index=True)

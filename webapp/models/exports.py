@@ -1,4 +1,4 @@
-"""Files rendered for download."""
+"""Files that are rendered for download."""
 
 import uuid
 from pathlib import Path
@@ -11,10 +11,10 @@ from webapp.models.songs import Job, State
 
 
 class Export(models.Model):
-    """A file made for somebody to take along: a mix, stems, all in an archive.
+    """A file rendered for download: a mix, one stem, or all stems in an archive.
 
-    heartbeat_at is the last sign of life of the web process that makes it. lowered_db: by how much it was lowered so
-    as not to clip.
+    process, heartbeat_at: the web process that renders the file, and its last sign of life.
+    lowered_db: attenuation applied to keep a mix from clipping.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -34,10 +34,9 @@ class Export(models.Model):
 
     @property
     def folder(self) -> Path:
-        """All files of the export."""
         return Path(settings.MEDIA_ROOT) / "jobs" / str(self.job_id) / "exports" / str(self.pk)
 
     @property
     def path(self) -> Path:
-        """The file, whole once the export is done."""
+        """The rendered file, complete once the export is done."""
         return self.folder / f"file{Path(self.filename).suffix}"

@@ -1,4 +1,4 @@
-"""What speaks against the result of a job."""
+"""Automatic flags that ask for a review."""
 
 from django.db import models
 
@@ -6,15 +6,13 @@ from webapp.models.songs import Job
 
 
 class Flag(models.Model):
-    """Something about a finished job that a person should listen to, as its own report shows; detail says what."""
+    """A possible problem with a finished job, found in its own report. `detail` describes it in a sentence."""
 
     class Kind(models.TextChoices):
-        """What may be wrong."""
-
         NULL = "null", "stems don't add up"
         CLIPPED = "clipped", "clipped"
         SILENT = "silent", "silent vocals"
-        UNSURE = "unsure", "unsure what is heard"
+        UNSURE = "unsure", "unsure which instruments play"
 
     job = models.ForeignKey(Job, on_delete=models.CASCADE, related_name="flags")
     kind = models.CharField(max_length=16, choices=Kind.choices)

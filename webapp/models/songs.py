@@ -1,7 +1,7 @@
-"""Tracks, the jobs that separate them, their history and stems, and the workers.
+"""Tracks, the jobs that separate them, their stems and history, and the workers.
 
-Rows only; what people and workers do with them is in `webapp.songs`. A stem is a row, never a column, so that any
-set of instruments fits. Only a track has an owner.
+What people and workers do with these rows is in `webapp.songs`. A stem is a row rather than a column, so that any set
+of instruments fits. Only a track has an owner.
 """
 
 import uuid
@@ -15,25 +15,26 @@ from django.utils import timezone
 
 from webapp.models.accounts import User
 
-LOST_AFTER = timedelta(seconds=20)  # a worker that has not beaten for so long is taken for dead
+LOST_AFTER = timedelta(seconds=20)  # workers without a heartbeat for that long count as dead
 SAMPLE_RATE = 44_100
-DETECTION = "detection.json"  # beside an attempt's stems: what was heard, second by second
-ORIGINAL = "original"  # beside an attempt's stems: the song itself, as segments, and in it
-THUMBNAIL = "thumbnail.i8"  # its waveform in few peaks
+DETECTION = "detection.json"  # beside an attempt's stems: the detected instruments, second by second
+ORIGINAL = "original"  # beside an attempt's stems: a folder with the mixture as segments, and in it
+THUMBNAIL = "thumbnail.i8"  # its waveform, reduced to a few peaks
 COVER = "cover"  # the picture that came with the upload
-DRAFTED = "draft"  # beside an attempt's stems, and laid out like them: their draft, until they are there
+DRAFTED = "draft"  # beside an attempt's stems and laid out like them: a draft to play until they are separated
 
 
 def track_path(track: "Track", filename: str) -> str:
-    """Where an upload is kept: under its id, with a tame form of the extension as a hint for decoders."""
+    """Path of an upload in the media folder: its id, with a safe form of the extension as a hint for decoders."""
     suffix = "".join(c for c in Path(filename).suffix.lower() if c.isascii() and c.isalnum())[:8]
     return f"tracks/{track.pk}.{suffix or 'bin'}"
 
 
 class Track(models.Model):
-    """A file as somebody uploaded it.
+    """An uploaded file.
 
-    named: a person gave it its title, which its tags do not replace. artist: from its tags, once it is decoded.
+    named: a person chose the title, so the file's tags do not replace it.
+    artist: read from the tags when the file is decoded.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -57,12 +58,12 @@ class Track(models.Model):
 
     @property
     def path(self) -> Path:
-        """The upload, for `storage`."""
+        """Path of the uploaded file, as `storage` takes it."""
         return Path(settings.MEDIA_ROOT, str(self.file))
 
 
 class State(models.TextChoices):
-    """The life of a job: queued, running, then one of three ends."""
+    """A job is queued, then running, and ends in one of three ways."""
 
     QUEUED = "queued"
     RUNNING = "running"
@@ -75,19 +76,19 @@ LIVE = (State.QUEUED, State.RUNNING)
 
 
 class Cause(models.TextChoices):
-    """Why a job failed, in few words: what failures are counted by."""
+    """Why a job failed. Statistics count failures by cause."""
 
     FILE = "file", "unreadable file"
     MODEL = "model", "model not available"
     DISK = "disk", "disk full"
     LOST = "lost", "worker died"
-    STALLED = "stalled", "nothing moved"
+    STALLED = "stalled", "no progress"
     QUOTA = "quota", "over the quota"
     OTHER = "other", "anything else"
 
 
 class Verdict(models.TextChoices):
-    """What a reviewer says of a job; pending: somebody should look at it."""
+    """A reviewer's opinion of a job. PENDING asks for one."""
 
     PENDING = "pending"
     APPROVED = "approved"
@@ -96,16 +97,20 @@ class Verdict(models.TextChoices):
 
 
 class Job(models.Model):
-    """One separation of a track. The row is the truth about it; messages in the queue are only hints.
+    """One separation of a track. The row is authoritative; messages in the queue are only hints.
 
-    attempts counts claims and never goes down: with the worker's name it tells one claim from every other.
-    losses counts workers that died on the job since a person last asked for it. heard is the detector's answer, without
-    its timelines, which are a file. finished is the last attempt that ended well: people keep its stems until another
-    choice of stems is ready, and also if that fails. tags are what the upload says about itself, without its picture.
-    A job with deleted_at is gone for everyone but its owner's undo. review is the last verdict, "" if nobody is asked
-    for one. rerun_of is the job that a reviewer ran again with other settings: a trial is not shown to the owner.
-    size: bytes of all files of the finished attempt. draft_done: segments that can be heard as a draft meanwhile.
-    stage_progress: how far the stage is, 0 to 1; None if that is not known.
+    attempts: number of claims so far. It never decreases: together with the worker's name it identifies a claim.
+    losses: workers that died on the job since a person last queued it.
+    finished: the last successful attempt. Its stems stay available while other stems are being prepared, and if that
+    fails.
+    size: bytes of all files of the finished attempt.
+    stage_progress: fraction of the stage that is done, 0 to 1; None if unknown.
+    original_done, draft_done, segments_done: playable segments of the mixture, of the draft, and of the stems.
+    tags: the upload's tags without its cover.
+    detected: the detector's result without its timelines, which are in a file.
+    review: the last verdict; "" if the job was never flagged or reviewed.
+    rerun_of: the job that a reviewer ran again with other settings. The owner does not see reruns.
+    deleted_at: a deleted job is hidden from everyone, but can be restored for a while.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -127,7 +132,7 @@ class Job(models.Model):
     original_done = models.PositiveIntegerField(default=0)
     draft_done = models.PositiveIntegerField(default=0)
     segments_done = models.PositiveIntegerField(default=0)
-    segment = models.PositiveIntegerField(default=441_000)  # samples; songs from before it was noted have 10 s
+    segment = models.PositiveIntegerField(default=441_000)  # samples
     segment_gain = models.FloatField(default=4.0)
 
     error = models.TextField(blank=True)
@@ -169,51 +174,52 @@ class Job(models.Model):
         return f"{self.track_id} ({self.state})"
 
     def get_absolute_url(self) -> str:
-        """The job's page."""
         return reverse("job", args=[self.pk])
 
     @property
     def folder(self) -> Path:
-        """All files of the job."""
         return Path(settings.MEDIA_ROOT) / "jobs" / str(self.pk)
 
     @property
     def directory(self) -> Path:
-        """The files of the current attempt: two attempts never write to the same place."""
+        """Folder of the current attempt. Each attempt writes to a folder of its own."""
         return self.folder / str(self.attempts)
 
     @property
     def finished_directory(self) -> Path | None:
-        """The files of the last attempt that ended well, if there was one."""
+        """Folder of the last successful attempt, if there was one."""
         return None if self.finished is None else self.folder / str(self.finished)
 
     @property
     def published(self) -> Path:
-        """The files that people play: finished ones, or else what there is so far."""
+        """Folder of the files that people play: those of the finished attempt, or else of the current one."""
         return self.finished_directory or self.directory
 
     @property
     def original(self) -> Path:
-        """The song itself as people play it, with its thumbnail and cover."""
+        """Folder of the mixture's segments, with thumbnail and cover."""
         return self.published / ORIGINAL
 
     @property
     def draft(self) -> Path:
-        """What is heard of the stems until they are there."""
+        """Folder of the draft that is played until the stems are separated."""
         return self.directory / DRAFTED
 
     @property
     def duration(self) -> float | None:
-        """Seconds, known once decoding is over."""
+        """Length in seconds; None until the song is decoded."""
         return None if self.samples is None else self.samples / SAMPLE_RATE
 
 
 class Idempotency(models.Model):
-    """What a request with a key of its sender's choice made, so that sending it twice makes nothing twice."""
+    """The job made by a request with an idempotency key, so that repeating the request makes no second job.
+
+    request_digest: SHA-256 of the request, which tells a repetition from another request with the same key.
+    """
 
     owner = models.ForeignKey(User, on_delete=models.CASCADE, related_name="+")
     key = models.CharField(max_length=255)
-    wish = models.CharField(max_length=64)
+    request_digest = models.CharField(max_length=64)
     job = models.OneToOneField(Job, on_delete=models.CASCADE, null=True, related_name="+")
 
     class Meta:
@@ -224,7 +230,7 @@ class Idempotency(models.Model):
 
 
 class EventKind(models.TextChoices):
-    """What can happen to a job. It is not its state: cancelling another choice of stems leaves a job done."""
+    """What happened to a job. An event is not a state: cancelling a reselection of stems leaves the job done."""
 
     CREATED = "created"
     STARTED = "started"
@@ -233,7 +239,7 @@ class EventKind(models.TextChoices):
     FAILED = "failed"
     CANCELLED = "cancelled"
     RETRIED = "retried", "Queued again"
-    CHOSEN = "chosen", "Other stems chosen"
+    RESELECTED = "reselected", "Other stems selected"
     RENAMED = "renamed"
     DELETED = "deleted"
     RESTORED = "restored", "Brought back"
@@ -243,9 +249,9 @@ class EventKind(models.TextChoices):
 
 
 class JobEvent(models.Model):
-    """Something that happened to a job. `songs.history` writes them, in the transaction of what they tell about.
+    """An entry in a job's history, written by `songs.history` in the transaction of the change itself.
 
-    detail: more about it, such as the worker or the error. actor: who did it, None if no person did.
+    detail: particulars such as the worker or the error. actor: the person who did it; None for the system.
     """
 
     job = models.ForeignKey(Job, on_delete=models.CASCADE, related_name="history")
@@ -262,7 +268,7 @@ class JobEvent(models.Model):
 
 
 class Stem(models.Model):
-    """One separated instrument. `file` is empty until the job is done; its segments are there before."""
+    """One separated instrument. Its segments can be played before the job is done; `file` is empty until then."""
 
     job = models.ForeignKey(Job, on_delete=models.CASCADE, related_name="stems")
     name = models.CharField(max_length=32)
@@ -276,20 +282,18 @@ class Stem(models.Model):
 
     @property
     def path(self) -> Path:
-        """The finished file, for `storage`."""
+        """Path of the finished file, as `storage` takes it."""
         return Path(settings.MEDIA_ROOT, str(self.file))
 
 
 class WorkerQuerySet(models.QuerySet["Worker"]):
-    """Queries about workers."""
-
     def alive(self) -> "WorkerQuerySet":
-        """Those that beat a moment ago."""
+        """Workers with a recent heartbeat."""
         return self.filter(heartbeat_at__gt=timezone.now() - LOST_AFTER)
 
 
 class Worker(models.Model):
-    """One run of a worker process: a restarted worker is another row, so that its lost job is noticed."""
+    """One run of a worker process. A restarted worker gets a new row, so that the job it lost is noticed."""
 
     name = models.CharField(primary_key=True, max_length=255)
     heartbeat_at = models.DateTimeField(db_index=True)

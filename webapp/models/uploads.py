@@ -1,4 +1,4 @@
-"""Files that arrive in pieces."""
+"""Resumable uploads in progress."""
 
 import uuid
 from pathlib import Path
@@ -11,9 +11,11 @@ from webapp.models.accounts import User
 
 
 class Upload(models.Model):
-    """A file that comes in pieces.
+    """A resumable upload.
 
-    offset: how many of its bytes are there; of length, its job. options: of that job. metadata: as the client sent it.
+    offset, length: bytes received so far, and in total.
+    options: the options of the job that is queued once the upload is complete.
+    metadata: the Upload-Metadata header as the client sent it.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -33,5 +35,5 @@ class Upload(models.Model):
 
     @property
     def path(self) -> Path:
-        """What there is of it, until it is whole."""
+        """The bytes received so far."""
         return Path(settings.FILE_UPLOAD_TEMP_DIR) / f"{self.pk}.part"

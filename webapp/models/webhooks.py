@@ -1,4 +1,4 @@
-"""Webhooks and the messages sent to them."""
+"""Webhooks and the messages that are sent to them."""
 
 import uuid
 
@@ -9,10 +9,11 @@ from webapp.models.accounts import User
 
 
 class Webhook(models.Model):
-    """An address that hears of what happens to its owner's jobs.
+    """An address that receives messages about its owner's jobs.
 
-    events: which kinds, or all if none is named. previous_secret signs beside secret until previous_until. A sender has
-    the webhook to itself until busy_until, so that a slow receiver keeps no more than one of them waiting.
+    events: kinds of event to announce; empty for all of them.
+    previous_secret: also signs messages, until previous_until.
+    busy_until: end of a sender's lease, so that a slow receiver keeps only one sender waiting.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -31,13 +32,14 @@ class Webhook(models.Model):
 
 
 class Delivery(models.Model):
-    """A message to a webhook, as it is sent, and every try to send it.
+    """A message to a webhook and the attempts to send it.
 
-    tries counts those since a person last asked for it. log: a dictionary of each try ever: at, seconds, status, error.
+    tries: attempts since the message was created or last sent again by hand.
+    log: one dictionary for every attempt ever made, with at, seconds, status and error.
     """
 
     class State(models.TextChoices):
-        """A delivery's life. Another try may follow as long as it is pending."""
+        """Another attempt may follow while a delivery is pending."""
 
         PENDING = "pending"
         DELIVERED = "delivered"

@@ -1,1 +1,1 @@
-"""How the site is doing: health, deployment checks, Prometheus, statistics."""
+"""Monitoring of the site: health, deployment checks, Prometheus, statistics."""

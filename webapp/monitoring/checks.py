@@ -1,4 +1,4 @@
-"""Faults of a deployment that `manage.py check` finds before people do."""
+"""Checks of a deployment, run by `manage.py check`."""
 
 import os
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from pipeline.options import model_cards
 
 @register(Tags.files)
 def data_is_writable(**_: Any) -> list[CheckMessage]:
-    """Everything is kept in the data folder."""
+    """Check that the data folder, which holds everything, is writable."""
     if os.access(settings.DATA, os.W_OK | os.X_OK):
         return []
     hint = "Change its owner, or set SOUNDSCAPE_DATA to another folder."
@@ -21,7 +21,7 @@ def data_is_writable(**_: Any) -> list[CheckMessage]:
 
 @register()
 def model_is_installed(**_: Any) -> Sequence[CheckMessage]:
-    """Without it every job fails."""
+    """Check that the models are installed, without which every job fails."""
     missing = [card.name for card in model_cards() if not card.installed]
     if not missing:
         return []
@@ -30,7 +30,7 @@ def model_is_installed(**_: Any) -> Sequence[CheckMessage]:
 
 @register(Tags.staticfiles)
 def player_is_installed(**_: Any) -> list[CheckMessage]:
-    """The page takes its waveforms from an npm package."""
+    """Check that the npm package that draws waveforms is installed."""
     if settings.WAVESURFER.is_dir():
         return []
     return [Warning("wavesurfer.js is not installed.", hint="npm ci --omit=dev", id="webapp.W002")]
@@ -38,7 +38,7 @@ def player_is_installed(**_: Any) -> list[CheckMessage]:
 
 @register(deploy=True)
 def hosts_are_named(**_: Any) -> list[CheckMessage]:
-    """A wildcard lets others point their names at this site."""
+    """Check for a wildcard host, with which others could point their domains at this site."""
     if "*" not in settings.ALLOWED_HOSTS:
         return []
     return [Warning("SOUNDSCAPE_HOSTS allows any name.", hint="Name your hosts.", id="webapp.W003")]
@@ -46,8 +46,8 @@ def hosts_are_named(**_: Any) -> list[CheckMessage]:
 
 @register()
 def proxy_is_named(**_: Any) -> list[CheckMessage]:
-    """Where a proxy ends TLS that is not believed, every page leads to itself."""
+    """Check that a proxy is trusted if TLS ends there; otherwise every page would redirect to itself."""
     if settings.PROXIES or not settings.HTTPS:
         return []
-    hint = "Name it in SOUNDSCAPE_PROXIES, unless the web server itself speaks https."
-    return [Warning("SOUNDSCAPE_HTTPS is on, and no proxy is believed that ends TLS.", hint=hint, id="webapp.W004")]
+    hint = "Name the proxy that ends TLS in SOUNDSCAPE_PROXIES, unless the web server itself speaks HTTPS."
+    return [Warning("SOUNDSCAPE_HTTPS is on, but no proxy is trusted.", hint=hint, id="webapp.W004")]

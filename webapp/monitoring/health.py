@@ -1,4 +1,4 @@
-"""/healthz: is every part there? For monitors, and for `manage.py serve` to know when people can come."""
+"""/healthz: whether every part of the site works, for monitoring and for `manage.py serve`."""
 
 import logging
 import os
@@ -22,10 +22,10 @@ log = logging.getLogger(__name__)
 @never_cache
 @require_safe
 def healthz(_request: HttpRequest) -> JsonResponse:
-    """{"status", "database", "broker", "storage", "worker", "model"}: each "ok" or what is wrong. 200 or 503."""
+    """The state of each part, "ok" or a message, with status 200 if all of them work and 503 otherwise."""
     parts = {
-        name: _ask(look)
-        for name, look in {
+        name: _state_of(check)
+        for name, check in {
             "database": _database,
             "broker": _broker,
             "storage": _storage,
@@ -38,10 +38,10 @@ def healthz(_request: HttpRequest) -> JsonResponse:
     return JsonResponse({"status": status} | parts, status=code, json_dumps_params={"ensure_ascii": False})
 
 
-def _ask(look: Callable[[], str]) -> str:
+def _state_of(check: Callable[[], str]) -> str:
     try:
-        return look()
-    except Exception as error:  # whatever it is, it is the answer; addresses in it are for the log alone
+        return check()
+    except Exception as error:  # any error is a result; its message may hold addresses and goes to the log only
         log.warning("healthz: %r", error)
         return f"Does not answer ({type(error).__name__}). The log of the web server says more."
 
@@ -49,7 +49,7 @@ def _ask(look: Callable[[], str]) -> str:
 def _database() -> str:
     with connection.cursor() as cursor:
         cursor.execute("SELECT 1")
-    Job.objects.exists()  # fails where migrations have not been run
+    Job.objects.exists()  # fails if the migrations have not been applied
     return "ok"
 
 
@@ -63,7 +63,7 @@ def _broker() -> str:
 
 
 def _storage() -> str:
-    return "ok" if store().answers() else "The data folder cannot be written to."
+    return "ok" if store().is_writable() else "The data folder cannot be written to."
 
 
 def _worker() -> str:

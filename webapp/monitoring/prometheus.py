@@ -1,6 +1,6 @@
-"""/metrics for Prometheus: the figures of the whole site, for staff.
+"""/metrics: statistics of the whole site for Prometheus, only for staff.
 
-All are gauges of what is in the tables at this moment: every web process tells the same, and none has to count.
+All metrics are gauges read from the database, so every web process reports the same values, and none keeps counters.
 """
 
 from collections.abc import Iterator
@@ -19,40 +19,39 @@ from webapp.api.permissions import user_of
 from webapp.models import User
 from webapp.monitoring.stats import Stats, current_stats
 
-FOR_STAFF = "Figures of the whole site are for staff."
+FOR_STAFF = "Metrics of the whole site are only for staff."
 
 
 @never_cache
 @require_safe
 async def metrics(request: HttpRequest) -> HttpResponse:
-    """Every figure, in the form that the scraper asks for; by a staff member's session, or token to read."""
+    """All metrics in the requested format, for the session or a token with scope read of a staff member."""
     user = await user_of(request)
     if not user.is_authenticated:
         raise NotAuthenticated(FOR_STAFF)
     if not (isinstance(user, User) and user.is_staff):
         raise PermissionDenied(FOR_STAFF)
     registry = CollectorRegistry()
-    registry.register(Figured(await sync_to_async(current_stats)()))
+    registry.register(StatsCollector(await sync_to_async(current_stats)()))
     encode, content_type = choose_encoder(request.headers.get("Accept", ""))
     return HttpResponse(encode(registry), content_type=content_type)
 
 
-class Figured(Collector):
-    """Figures as Prometheus knows them."""
+class StatsCollector(Collector):
+    """Converts statistics to metrics of Prometheus."""
 
     def __init__(self, now: Stats) -> None:
         self._now = now
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
-        """Every metric."""
         now = self._now
         since = now.waiting_since
         yield _gauge("jobs", "Jobs by state.", now.jobs, "state")
-        yield _gauge("jobs_held", "Queued jobs whose owner is on hold.", now.held)
-        yield _gauge("jobs_pending_review", "Jobs that somebody should listen to.", now.pending)
+        yield _gauge("jobs_on_hold", "Queued jobs whose owner is on hold.", now.on_hold)
+        yield _gauge("jobs_pending_review", "Jobs that wait for a review.", now.pending)
         waited = (timezone.now() - since).total_seconds() if since else 0.0
-        yield _gauge("queue_wait_seconds", "How long the oldest job has waited for a worker.", waited)
-        yield _gauge("workers", "Workers that showed life a moment ago.", len(now.workers))
+        yield _gauge("queue_wait_seconds", "How long the oldest queued job has waited for a worker.", waited)
+        yield _gauge("workers", "Workers with a recent heartbeat.", len(now.workers))
         songs = {"day": now.day.songs, "week": now.week.songs}
         yield _gauge("separated_songs", "Songs separated in the last day and week.", songs, "in")
         hours = {"day": now.day.hours, "week": now.week.hours}
@@ -60,16 +59,16 @@ class Figured(Collector):
         failures = {row.cause.value: row.count for row in now.failures}
         yield _gauge("failures", "Jobs that failed in the last week.", failures, "cause")
         disk = {"used": now.disk.used, "free": now.disk.free}
-        yield _gauge("disk_bytes", "The disk on which everything is kept.", disk, "part")
-        yield _gauge("upload_bytes", "Songs as they were uploaded.", now.disk.uploads)
+        yield _gauge("disk_bytes", "Disk that holds the data folder.", disk, "part")
+        yield _gauge("upload_bytes", "Size of all uploaded songs.", now.disk.uploads)
 
 
 def _gauge(
-    name: str, says: str, value: float | dict[str, float] | dict[str, int], label: str = ""
+    name: str, description: str, value: float | dict[str, float] | dict[str, int], label: str = ""
 ) -> GaugeMetricFamily:
     if not isinstance(value, dict):
-        return GaugeMetricFamily(f"soundscape_{name}", says, value)
-    family = GaugeMetricFamily(f"soundscape_{name}", says, labels=[label])
+        return GaugeMetricFamily(f"soundscape_{name}", description, value)
+    family = GaugeMetricFamily(f"soundscape_{name}", description, labels=[label])
     for key, part in value.items():
         family.add_metric([key], part)
     return family

@@ -1,4 +1,4 @@
-"""How the site is doing, in numbers: for the administrator's first page and for Prometheus."""
+"""Statistics of the site, for the index page of the admin and for Prometheus."""
 
 import shutil
 from dataclasses import dataclass
@@ -14,8 +14,8 @@ DAY, WEEK = timedelta(days=1), timedelta(days=7)
 
 
 @dataclass(frozen=True, slots=True)
-class Done:
-    """What was separated in some time: songs, and hours of music."""
+class Throughput:
+    """What was separated in a period: number of songs, and hours of music."""
 
     songs: int
     hours: float
@@ -23,7 +23,7 @@ class Done:
 
 @dataclass(frozen=True, slots=True)
 class Failures:
-    """How many jobs failed for one cause in the last week."""
+    """The number of jobs that failed for one cause in the last week."""
 
     cause: Cause
     count: int
@@ -31,7 +31,7 @@ class Failures:
 
 @dataclass(frozen=True, slots=True)
 class Disk:
-    """Bytes of the disk on which everything is kept; uploads: those of songs as they were uploaded."""
+    """Bytes of the disk that holds the data folder. uploads: those of uploaded songs."""
 
     used: int
     free: int
@@ -41,38 +41,38 @@ class Disk:
 
 @dataclass(frozen=True, slots=True)
 class Stats:
-    """One moment. jobs: by state, deleted ones left out. held: of the queued, those whose owner must wait."""
+    """Statistics at one moment. jobs: by state, without deleted ones. on_hold: queued jobs whose owner is on hold."""
 
     jobs: dict[str, int]
-    held: int
+    on_hold: int
     pending: int
     waiting_since: datetime | None
     workers: list[Worker]
-    day: Done
-    week: Done
+    day: Throughput
+    week: Throughput
     failures: list[Failures]
     disk: Disk
 
     @property
     def waiting(self) -> int:
-        """Jobs that only wait for a worker."""
-        return self.jobs[State.QUEUED] - self.held
+        """The number of jobs that wait only for a worker."""
+        return self.jobs[State.QUEUED] - self.on_hold
 
 
 def current_stats() -> Stats:
-    """How it is at this moment."""
+    """The statistics at this moment."""
     kept = Job.objects.filter(deleted_at=None)
     counted = dict(kept.values_list("state").annotate(Count("pk")))
     queued = kept.filter(state=State.QUEUED)
-    oldest = queued.filter(track__owner__held=False).order_by("queued_at").values_list("queued_at", flat=True)
+    oldest = queued.filter(track__owner__on_hold=False).order_by("queued_at").values_list("queued_at", flat=True)
     return Stats(
         jobs={state: counted.get(state, 0) for state in State.values},
-        held=queued.filter(track__owner__held=True).count(),
+        on_hold=queued.filter(track__owner__on_hold=True).count(),
         pending=kept.filter(review=Verdict.PENDING).count(),
         waiting_since=oldest.first(),
         workers=list(Worker.objects.alive().order_by("name")),
-        day=_done(DAY),
-        week=_done(WEEK),
+        day=_throughput(DAY),
+        week=_throughput(WEEK),
         failures=_failures(),
         disk=_disk(),
     )
@@ -82,9 +82,9 @@ def _ended(ago: timedelta, state: State) -> Q:
     return Q(state=state, finished_at__gt=timezone.now() - ago)
 
 
-def _done(ago: timedelta) -> Done:
+def _throughput(ago: timedelta) -> Throughput:
     sums = Job.objects.filter(_ended(ago, State.DONE)).aggregate(songs=Count("pk"), samples=Sum("samples"))
-    return Done(sums["songs"], (sums["samples"] or 0) / SAMPLE_RATE / 3600)
+    return Throughput(sums["songs"], (sums["samples"] or 0) / SAMPLE_RATE / 3600)
 
 
 def _failures() -> list[Failures]:

@@ -1,4 +1,4 @@
-"""What people fill in about their accounts."""
+"""Forms about accounts."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -11,33 +11,32 @@ from django.http import HttpRequest
 
 from webapp.models import User
 
-BETWEEN_LINKS = 300  # seconds, lest somebody's mailbox be flooded
-WRONG = "This is not your password. Please type it again."
+LINK_INTERVAL = 300  # seconds between two links, so that nobody's mailbox is flooded
+WRONG_PASSWORD = "This is not your password. Please enter it again."
 
 
 class SignUpForm(UserCreationForm[User]):
-    """A new account, or a guest's that gets a name and a password and keeps its jobs."""
+    """A new account, or that of a guest, which gets a name and a password and keeps its songs."""
 
     class Meta:
         model = User
         fields = ("username", "email")
 
     def save(self, commit: bool = True) -> User:
-        """The member."""
         self.instance.is_guest = False
         return super().save(commit)
 
 
-class ForgottenForm(PasswordResetForm):
-    """Where to send a link to choose another password."""
+class ForgottenPasswordForm(PasswordResetForm):
+    """The address to which a link to choose a new password is sent."""
 
     def get_users(self, email: str) -> Iterator[Any]:
-        """Not those to whom one was sent a moment ago."""
-        return (user for user in super().get_users(email) if cache.add(f"link-{user.pk}", True, BETWEEN_LINKS))
+        """The accounts with the address, except those that got a link a moment ago."""
+        return (user for user in super().get_users(email) if cache.add(f"link-{user.pk}", True, LINK_INTERVAL))
 
 
 class ConfirmForm(forms.Form):
-    """The password once more, before something that whoever finds an open browser must not do. Guests have none."""
+    """Asks for the password before an action that must not be open to whoever finds an unlocked browser."""
 
     password = forms.CharField(
         label="Your password",
@@ -49,19 +48,19 @@ class ConfirmForm(forms.Form):
         super().__init__(*args, **kwargs)
         self.request = request
         self.user = User.objects.get(username=request.user.get_username())
-        if self.user.is_guest:
+        if self.user.is_guest:  # guests have no password
             del self.fields["password"]
 
     def clean_password(self) -> str:
-        """Check it as at a login, where guesses are counted."""
+        """Check the password like a login does, so that wrong guesses are counted."""
         password: str = self.cleaned_data["password"]
         if authenticate(self.request, username=self.user.get_username(), password=password) is None:
-            raise forms.ValidationError(WRONG)
+            raise forms.ValidationError(WRONG_PASSWORD)
         return password
 
 
 class EmailForm(ConfirmForm):
-    """Where to send a link if the password is forgotten: whoever can change that can take the account."""
+    """The address for a forgotten password. It needs the password, since whoever changes it can take the account."""
 
     email = forms.EmailField(
         label="E-mail address",
@@ -73,6 +72,5 @@ class EmailForm(ConfirmForm):
     field_order = ("email", "password")
 
     def save(self) -> None:
-        """Note it."""
         self.user.email = User.objects.normalize_email(self.cleaned_data["email"])
         self.user.save(update_fields=["email"])

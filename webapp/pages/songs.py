@@ -1,4 +1,4 @@
-"""Pages of songs."""
+"""The pages of songs: upload and list, mixer, help."""
 
 from uuid import UUID
 
@@ -14,20 +14,20 @@ from webapp import __version__
 from webapp.api.representations import job_json, jobs_json
 from webapp.songs.queries import jobs_of
 
-FIRST = 100  # songs that come with the page
+FIRST_PAGE = 100  # songs in the page itself
 
 
 @require_safe
 @ensure_csrf_cookie
 def home(request: HttpRequest) -> HttpResponse:
-    """Upload, and the list of one's jobs, of which the page fetches those beyond the first."""
-    newest = [*jobs_of(request.user)[: FIRST + 1]]
+    """The upload form and the list of songs, of which the browser fetches further pages."""
+    newest = [*jobs_of(request.user)[: FIRST_PAGE + 1]]
     return render(
         request,
         "webapp/home.html",
         {
-            "jobs": jobs_json(newest[:FIRST]),
-            "more": len(newest) > FIRST,
+            "jobs": jobs_json(newest[:FIRST_PAGE]),
+            "more": len(newest) > FIRST_PAGE,
             "limits": {"max_bytes": settings.MAX_UPLOAD_BYTES, "max_seconds": settings.MAX_SECONDS},
             "guest_days": settings.GUEST_DAYS,
             "may_upload": request.user.is_authenticated or settings.GUESTS,
@@ -42,21 +42,21 @@ def home(request: HttpRequest) -> HttpResponse:
 
 
 @require_safe
-@csp_update({"script-src": ["'wasm-unsafe-eval'"]})  # type: ignore[arg-type]  # the player's stretcher
+@csp_update({"script-src": ["'wasm-unsafe-eval'"]})  # type: ignore[arg-type]  # the time stretcher of the player
 @ensure_csrf_cookie
 def job(request: HttpRequest, pk: UUID) -> HttpResponse:
-    """Progress, then the mixer."""
+    """The page of a song: its progress, then its mixer."""
     found = get_object_or_404(jobs_of(request.user), pk=pk)
     return render(request, "webapp/job.html", {"job": found, "data": job_json(found)})
 
 
 @require_safe
 def help_page(request: HttpRequest) -> HttpResponse:
-    """Formats, words, keys, and whom to ask."""
+    """The help page: formats, terms, keyboard shortcuts and contacts."""
     limits = {"max_bytes": settings.MAX_UPLOAD_BYTES, "max_hours": settings.MAX_SECONDS / 3600}
     return render(request, "webapp/help.html", limits | {"formats": FORMATS.values(), "bleeds": bleeds()})
 
 
 def about(_: HttpRequest) -> dict[str, str]:
-    """What every template knows: the version, for the footer."""
+    """Context processor: the version, for the footer of every page."""
     return {"version": __version__}

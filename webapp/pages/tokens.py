@@ -1,4 +1,4 @@
-"""Pages of the account for its tokens: make one, which is shown once, and revoke one."""
+"""Pages for tokens: create one, which is shown once, and revoke one."""
 
 from datetime import timedelta
 from typing import Any
@@ -14,60 +14,58 @@ from django.views.generic import FormView, View
 from webapp.accounts import tokens
 from webapp.models import Token
 
-MAY = (
-    ("read write", "look at my songs, upload, change and delete"),
-    ("read", "only look at my songs and fetch their stems"),
-    ("write", "only upload, change and delete"),
+SCOPES = (
+    ("read write", "Read, upload, change and delete my songs"),
+    ("read", "Only read my songs and download their stems"),
+    ("write", "Only upload, change and delete"),
 )
-LASTS = (("30", "30 days"), ("90", "90 days"), ("365", "a year"), ("", "until I revoke it"))
+LIFETIMES = (("30", "30 days"), ("90", "90 days"), ("365", "1 year"), ("", "Until I revoke it"))
 
 
 class TokenForm(forms.Form):
-    """What one says of a token to be made."""
+    """A token to create."""
 
-    name = forms.CharField(max_length=100, label="What is it for?", help_text="Such as: the script on my laptop.")
-    scopes = forms.TypedChoiceField(choices=MAY, coerce=str.split, label="What may it do?")
+    name = forms.CharField(max_length=100, label="Name", help_text="For example: script on my laptop.")
+    scopes = forms.TypedChoiceField(choices=SCOPES, coerce=str.split, label="Permissions")
     days = forms.TypedChoiceField(
-        choices=LASTS, coerce=int, empty_value=None, required=False, initial="90", label="How long is it good for?"
+        choices=LIFETIMES, coerce=int, empty_value=None, required=False, initial="90", label="Expires"
     )
 
-    def make(self, user: Any) -> tuple[Token, str]:
-        """The token, and what it is."""
+    def create(self, user: Any) -> tuple[Token, str]:
+        """Create the token; returns it with its secret."""
         name, scopes, days = (self.cleaned_data[field] for field in ("name", "scopes", "days"))
         return tokens.make(user, name, scopes, days and timezone.now() + timedelta(days=days))
 
 
-class ForMembers(UserPassesTestMixin):
-    """Others are asked to log in."""
+class MembersOnly(UserPassesTestMixin):
+    """Redirects visitors to the login page, and refuses guests."""
 
     request: HttpRequest
 
     def test_func(self) -> bool:
-        """Guests are not members."""
         user = self.request.user
         return user.is_authenticated and not user.is_guest
 
 
-class MakeToken(ForMembers, FormView[TokenForm]):
-    """A form; then the token, this once."""
+class CreateTokenView(MembersOnly, FormView[TokenForm]):
+    """The form, and then the new token, which is shown only once."""
 
     form_class = TokenForm
     template_name = "webapp/tokens.html"
 
     def form_valid(self, form: TokenForm) -> HttpResponse:
-        """No redirect: nothing would remember the token on the way."""
-        token, secret = form.make(self.request.user)
+        """Respond without a redirect, because the secret is not stored anywhere."""
+        token, secret = form.create(self.request.user)
         shown = self.render_to_response({"token": token, "secret": secret, "form": None})
         shown["Cache-Control"] = "no-store"
         return shown
 
 
-class RevokeToken(ForMembers, View):
-    """One of one's own."""
+class RevokeTokenView(MembersOnly, View):
+    """Revoke one of the member's own tokens."""
 
     http_method_names = ["post"]
 
     def post(self, request: HttpRequest, pk: UUID) -> HttpResponse:
-        """From now on it is worth nothing."""
         get_object_or_404(Token, user_id=request.user.pk, pk=pk).delete()
         return redirect("tokens")

@@ -1,1 +1,1 @@
-"""What reviewers and administrators decide about jobs."""
+"""Decisions of reviewers and administrators about jobs."""

@@ -1,14 +1,14 @@
-"""What administrators do to others' jobs, as verbs beside `songs.actions`. No HTTP here."""
+"""What administrators do with other people's jobs, beyond `songs.actions`."""
 
 from django.db import transaction
 from django.db.models import QuerySet
 
 from pipeline.options import Options
 from webapp.models import EventKind, Job, State, User
-from webapp.songs import actions, queue, transitions
+from webapp.songs import actions, queue
 from webapp.songs.history import change
+from webapp.songs.transitions import FRESH, MODERATION, clear
 
-OVER = (State.DONE, State.FAILED, State.CANCELLED)
 EMPTIED = (
     "Whoever runs this site has removed the files of this song. The upload is still here: "
     "try again to have it separated once more."
@@ -16,18 +16,18 @@ EMPTIED = (
 
 
 def rerun(job: Job, options: Options, by: User) -> Job:
-    """Separate the same song with other settings, beside what there is. The owner does not see it until `hand_over`."""
+    """Separate a song again with other settings. The owner does not see the rerun until `hand_over`."""
     return actions.enqueue(job.track, options, by, rerun_of=job)
 
 
 def hand_over(rerun: Job, by: User) -> bool:
-    """Give a finished trial to the owner, who then has it beside the other. False if it is none, or not finished."""
-    ready = Job.objects.filter(pk=rerun.pk, rerun_of__isnull=False, state=State.DONE)
+    """Give a finished rerun to the owner, beside the first result. Returns False if it is no rerun, or not finished."""
+    ready = Job.objects.filter(pk=rerun.pk, rerun_of__isnull=False, state__in=MODERATION["hand_over"])
     return bool(change(ready, EventKind.HANDED_OVER, by, rerun_of=None))
 
 
 def requeue(job: Job, by: User) -> bool:
-    """Put a job back in the queue: a running one is taken from its worker. False if it waits already, or is done."""
+    """Queue a job again, taking a running one from its worker. Returns False if it is queued or done."""
     running = Job.objects.filter(pk=job.pk, state=State.RUNNING)
     with transaction.atomic():
         if not change(running, EventKind.REQUEUED, by, state=State.QUEUED, seconds_left=None):
@@ -37,26 +37,26 @@ def requeue(job: Job, by: User) -> bool:
 
 
 def empty(job: Job, by: User) -> bool:
-    """Remove all that was made of a song, but not the upload. False if the job is not over."""
-    over = Job.objects.filter(pk=job.pk, state__in=OVER)
-    gone = transitions.FRESH | {"finished": None, "error": EMPTIED, "finished_at": job.finished_at}
+    """Remove everything made from a song except the upload. Returns False if the job has not ended."""
+    over = Job.objects.filter(pk=job.pk, state__in=MODERATION["empty"])
+    emptied = FRESH | {"finished": None, "error": EMPTIED, "finished_at": job.finished_at}
     with transaction.atomic():
-        if not change(over, EventKind.EMPTIED, by, **gone, state=State.CANCELLED):
+        if not change(over, EventKind.EMPTIED, by, **emptied, state=State.CANCELLED):
             return False
         job.stems.all().delete()
         job.exports.all().delete()
         job.flags.all().delete()
-        transaction.on_commit(lambda: transitions.clear(job.pk))
+        transaction.on_commit(lambda: clear(job.pk))
     return True
 
 
 def hold(owners: QuerySet[User]) -> int:
-    """Let no more jobs of these people start. What runs goes on. How many people."""
-    return owners.update(held=True)
+    """Keep the queued jobs of these users from starting; running ones go on. Returns the number of users."""
+    return owners.update(on_hold=True)
 
 
 def release(owners: QuerySet[User]) -> int:
-    """Let their jobs start again, in their old places. How many people."""
+    """Let the jobs of these users start again, in their old places. Returns the number of users."""
     with transaction.atomic():
         transaction.on_commit(queue.wake)
-        return owners.update(held=False)
+        return owners.update(on_hold=False)

@@ -1,4 +1,4 @@
-"""Reviewers' verdicts, a part of each job's history."""
+"""Verdicts of reviewers, which are part of a job's history."""
 
 from django.db.models import QuerySet
 
@@ -7,5 +7,5 @@ from webapp.songs.history import change
 
 
 def decide(rows: QuerySet[Job], verdict: Verdict, note: str, reviewer: User) -> int:
-    """Give jobs a verdict. How many there were."""
+    """Give jobs a verdict with a note. Returns the number of jobs."""
     return change(rows, EventKind.REVIEWED, reviewer, {"verdict": verdict, "note": note.strip()}, review=verdict)

@@ -1,1 +1,1 @@
-"""A song's life: what people do with it, how workers take it, and what happened to it."""
+"""The life of a song: what people do with it, how workers claim it, and its history."""

@@ -1,6 +1,6 @@
-"""Flags that ask for a review: what a job's own report says against its result.
+"""Flags that ask for a review of a job, derived from its own report.
 
-They are set in the transaction that ends the job, which marks it as pending review.
+They are set in the transaction that finishes the job, and mark it as pending review.
 """
 
 from collections.abc import Iterator
@@ -9,13 +9,13 @@ from typing import Any
 from webapp.models import EventKind, Flag, Job, Verdict
 from webapp.songs.history import change
 
-WORST_NULL_DB = -60.0  # what the stems may miss of the song
-MOST_CLIPPED = 1e-4  # share of samples at full scale, several in a row: more can be heard
-SILENT_DB = -60.0  # of a stem to the song
+MAX_NULL_DB = -60.0  # of the difference between the song and the sum of its stems
+MAX_CLIPPED = 1e-4  # fraction of samples in runs at full scale; more is audible
+SILENT_DB = -60.0  # level of a stem relative to the song
 
 
 def flag(job: Job, report: dict[str, Any], detected: dict[str, Any]) -> None:
-    """Note what speaks against the result of a job, in the transaction that ends it."""
+    """Set the flags of a job. Call this in the transaction that finishes it."""
     found = dict(flags_of(report, detected))
     job.flags.all().delete()
     Flag.objects.bulk_create(Flag(job=job, kind=kind, detail=detail) for kind, detail in found.items())
@@ -25,15 +25,15 @@ def flag(job: Job, report: dict[str, Any], detected: dict[str, Any]) -> None:
 
 
 def flags_of(report: dict[str, Any], detected: dict[str, Any]) -> Iterator[tuple[Flag.Kind, str]]:
-    """What a report and the detector's answer in short say against a result, each with a sentence."""
+    """Yield each flag that a report and the detected instruments give rise to, with a sentence that explains it."""
     evidence, null_db = report.get("evidence", {}), report.get("null_db")
-    if null_db is not None and null_db > WORST_NULL_DB:
+    if null_db is not None and null_db > MAX_NULL_DB:
         yield Flag.Kind.NULL, f"What the stems miss of the song is only {-null_db:.0f} dB below it."
-    clipped = [name for name, row in evidence.items() if row["clipped"] > MOST_CLIPPED]
+    clipped = [name for name, row in evidence.items() if row["clipped"] > MAX_CLIPPED]
     if clipped:
         yield Flag.Kind.CLIPPED, f"Clipped: {', '.join(clipped)}."
     if evidence.get("vocals", {}).get("level_db", 0.0) < SILENT_DB:
-        yield Flag.Kind.SILENT, "Nothing is heard in vocals."
+        yield Flag.Kind.SILENT, "The vocals are silent."
     presence = {name: row["presence"] for name, row in detected.get("stems", {}).items()}
     unsure = [name for name in report.get("stems", []) if presence.get(name) == "uncertain"]
     if unsure:

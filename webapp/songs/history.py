@@ -1,4 +1,4 @@
-"""What happened to jobs: every change of state leaves a `JobEvent`, in the transaction that makes the change."""
+"""The history of jobs: each change of state stores a `JobEvent` in the transaction that makes the change."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -15,10 +15,10 @@ from webapp.webhooks.outbox import announce
 def change(
     rows: QuerySet[Job], kind: EventKind, by: User | None = None, detail: dict[str, Any] | None = None, **fields: Any
 ) -> int:
-    """Set fields of those rows, and note of each what happened to it. How many there were.
+    """Set fields of the matching jobs and record an event for each. Returns the number of jobs.
 
-    It counts as one conditional UPDATE: the rows are locked as they are found, so that nobody changes them in between.
-    (SQLite locks nothing, but lets only one transaction write, from its start.)
+    This is one conditional UPDATE in effect: the rows are locked as they are found, so that nobody changes them in
+    between. (SQLite has no row locks, but admits only one writing transaction at a time.)
     """
     with transaction.atomic():
         found = list(rows.select_for_update().order_by("pk").values_list("pk", flat=True))
@@ -29,7 +29,7 @@ def change(
 
 
 def record(jobs: Iterable[UUID], kind: EventKind, by: User | None = None, detail: dict[str, Any] | None = None) -> None:
-    """Write down what happened to jobs, and announce it. Call it in the transaction in which it happens."""
+    """Record an event for each job and announce it to webhooks. Call this in the transaction of the change."""
     pks, now = list(jobs), timezone.now()
     JobEvent.objects.bulk_create(JobEvent(job_id=pk, at=now, kind=kind, detail=detail or {}, actor=by) for pk in pks)
     announce(pks, kind, now)

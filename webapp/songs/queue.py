@@ -1,8 +1,8 @@
-"""How workers take songs from the queue, and what becomes of them. No HTTP here.
+"""The queue as workers use it: claim a job, report progress, finish or fail it, and requeue lost ones.
 
-The row is the truth and every change of state is one conditional UPDATE, so that two workers, a worker and a person, or
-a worker that counts as dead cannot both have their way. A message in the queue only says "look at the rows": losing
-or doubling one does no harm.
+The rows are authoritative, and every change of state is one conditional UPDATE. Of two workers, of a worker and a
+person, or of a worker and its successor, only one can therefore succeed. A message in the queue only means "look at the
+rows"; losing or repeating one does no harm.
 """
 
 import logging
@@ -20,7 +20,7 @@ from django.utils import timezone
 from pipeline.options import Options
 from webapp.accounts.quotas import charge
 from webapp.celery import app
-from webapp.models import LIVE, Cause, EventKind, Job, State, Stem, Track, Worker
+from webapp.models import Cause, EventKind, Job, State, Stem, Track, Worker
 from webapp.songs.flags import flag
 from webapp.songs.history import change, record
 from webapp.songs.transitions import FRESH, IDLE, UNDO, clear, end
@@ -29,8 +29,8 @@ from webapp.storage.base import store
 log = logging.getLogger(__name__)
 
 MAX_LOSSES = 3
-SPARE = timedelta(minutes=1)  # beyond UNDO: clocks of several machines differ
-STALLED_AFTER = timedelta(minutes=15)  # far above the slowest single step: decoding a three-hour song
+SPARE = timedelta(minutes=1)  # beyond UNDO, because the clocks of several machines differ
+STALLED_AFTER = timedelta(minutes=15)  # far longer than the slowest step, decoding a three-hour song
 
 LOST = (
     f"The worker stopped unexpectedly {MAX_LOSSES} times while it separated this song. The file may be the cause: "
@@ -41,26 +41,14 @@ STALLED = (
     f"Nothing moved for {STALLED_AFTER.seconds // 60} minutes, so the work was stopped. Please try again; if "
     "it happens again, ask whoever runs this site to look at the worker's log."
 )
-ACTIONS: dict[str, tuple[State, ...]] = {
-    "cancel": LIVE,
-    "retry": (State.FAILED, State.CANCELLED),
-    "reselect": (State.DONE,),
-    "delete": tuple(State),
-}
 
 
 class JobLost(Exception):
-    """The job is no longer this worker's: cancelled, deleted, or given to another. Stop working on it."""
-
-
-def actions_of(job: Job) -> list[str]:
-    """What its owner can do with a job now. Where the file itself is the cause, another try would fail as well."""
-    hopeless = job.state == State.FAILED and job.cause == Cause.FILE
-    return [name for name, states in ACTIONS.items() if job.state in states and not (name == "retry" and hopeless)]
+    """The job no longer belongs to this worker: it was cancelled, deleted or requeued. The worker must stop."""
 
 
 def claim_next(worker: str) -> Job | None:
-    """The job that has waited longest, now this worker's; None if nothing waits."""
+    """Claim the job that has waited longest. Returns None if the queue is empty."""
     while (first := _waiting().values_list("pk", flat=True).first()) is not None:
         if job := claim(first, worker):
             return job
@@ -68,7 +56,7 @@ def claim_next(worker: str) -> Job | None:
 
 
 def claim(pk: UUID, worker: str) -> Job | None:
-    """Make a queued job this worker's. None if it is not queued any more: somebody was faster."""
+    """Claim a queued job. Returns None if another worker was faster, or the job is no longer queued."""
     heartbeat(worker)
     now = timezone.now()
     with transaction.atomic():
@@ -80,30 +68,31 @@ def claim(pk: UUID, worker: str) -> Job | None:
             "claimed_at": now,
             "heartbeat_at": now,
         }
-        # One of the two finds the row: what was finished before stays in sight.
-        told: dict[str, Any] = {"kind": EventKind.STARTED, "detail": {"worker": worker}}
+        # Only one of the two finds the row. The second keeps what an earlier attempt finished.
+        event: dict[str, Any] = {"kind": EventKind.STARTED, "detail": {"worker": worker}}
         if not (
-            change(waiting.filter(finished=None), **told, **FRESH, **claim) or change(waiting, **told, **IDLE, **claim)
+            change(waiting.filter(finished=None), **event, **FRESH, **claim)
+            or change(waiting, **event, **IDLE, **claim)
         ):
             return None
         job = Job.objects.select_related("track").get(pk=pk)
         if job.finished is None:
             job.stems.all().delete()
-    clear(pk)  # what an interrupted attempt left behind
+    clear(pk)  # files of interrupted attempts
     return job
 
 
 def progress(job: Job, stems: Iterable[str] = (), **fields: Any) -> None:
-    """Note how far the worker is and which stems there are. Raises JobLost when the job is no longer its."""
+    """Store progress and the stems that exist so far. Raises JobLost if the job no longer belongs to the worker."""
     with transaction.atomic():
         now = timezone.now()
-        if not _held(job).update(**fields, heartbeat_at=now, updated_at=now):
+        if not _claimed(job).update(**fields, heartbeat_at=now, updated_at=now):
             raise JobLost(str(job.pk))
         Stem.objects.bulk_create([Stem(job=job, name=name) for name in stems], ignore_conflicts=True)
 
 
-def learn(track: Track, tags: Mapping[str, str]) -> None:
-    """Take artist and title from the file's tags; a title that a person gave stays."""
+def store_tags(track: Track, tags: Mapping[str, str]) -> None:
+    """Take artist and title from the file's tags, but keep a title that a person chose."""
     with transaction.atomic():
         Track.objects.filter(pk=track.pk).update(artist=tags.get("artist", ""))
         if "title" in tags:
@@ -113,7 +102,7 @@ def learn(track: Track, tags: Mapping[str, str]) -> None:
 
 
 def finish(job: Job, report: dict[str, Any], files: dict[str, Path], **fields: Any) -> None:
-    """Done. files: path of each stem, inside the media folder. Raises JobLost."""
+    """Finish a job. files: path of each stem, below the media folder. Raises JobLost."""
     end = {"state": State.DONE, "report": report, "seconds_left": None, "finished_at": timezone.now()}
     with transaction.atomic():
         progress(job, files, **(fields | end | {"finished": job.attempts}))
@@ -129,63 +118,63 @@ def finish(job: Job, report: dict[str, Any], files: dict[str, Path], **fields: A
 
 
 def options_of(job: Job) -> Options:
-    """What was asked for, within the limits of this site."""
-    wish = job.options | {"stems": tuple(job.options.get("stems", ()))}
-    return Options(**wish, max_seconds=settings.MAX_SECONDS)
+    """Return the options of a job, within the limits of this site."""
+    stored = job.options | {"stems": tuple(job.options.get("stems", ()))}
+    return Options(**stored, max_seconds=settings.MAX_SECONDS)
 
 
 def fail(job: Job, message: str, cause: Cause = Cause.OTHER) -> None:
-    """Over, with a reason that a musician understands. What was written is removed. Raises JobLost."""
+    """Fail a job with a message for its owner, and remove its output. Raises JobLost."""
     with transaction.atomic():
-        if not end(_held(job), EventKind.FAILED, error=message, cause=cause):
+        if not end(_claimed(job), EventKind.FAILED, error=message, cause=cause):
             raise JobLost(str(job.pk))
     clear(job.pk)
 
 
 def release(worker: str) -> int:
-    """Put a worker's jobs back, in their old places, because it is told to stop. How many there were."""
-    held = Job.objects.filter(state=State.RUNNING, worker=worker)
-    return _put_back(held, "The worker was stopped.")
+    """Requeue the jobs of a worker that stops, in their old places. Returns their number."""
+    running = Job.objects.filter(state=State.RUNNING, worker=worker)
+    return _requeue(running, "The worker was stopped.")
 
 
 def discard_output(job: Job) -> None:
-    """Remove what a worker wrote for a job that was taken from it. A later attempt's files stay."""
+    """Remove the output of a lost attempt. The files of later attempts stay."""
     store().discard(job.directory)
     if not Job.objects.filter(pk=job.pk).exists():
         store().discard(job.folder)
 
 
 def heartbeat(worker: str) -> None:
-    """Show that the worker lives."""
+    """Store a worker's sign of life."""
     Worker.objects.update_or_create(name=worker, defaults={"heartbeat_at": timezone.now()})
 
 
 def deregister(worker: str) -> None:
-    """Forget a worker that stops in good order, so that nobody waits for it."""
+    """Remove a worker that stops in an orderly way, so that no job waits for it."""
     Worker.objects.filter(name=worker).delete()
 
 
 def requeue_stale() -> int:
-    """Put back the jobs of dead workers; give up on a job that has killed several. How many were put back."""
+    """Requeue the jobs of dead workers, but fail a job that has lost MAX_LOSSES. Returns the number requeued."""
     orphans = Job.objects.filter(state=State.RUNNING).exclude(worker__in=Worker.objects.alive().values("name"))
     hopeless = orphans.filter(losses__gte=MAX_LOSSES - 1)
     end(hopeless, EventKind.FAILED, error=LOST, cause=Cause.LOST, losses=F("losses") + 1)
-    return _put_back(orphans, "The worker died.", losses=F("losses") + 1)
+    return _requeue(orphans, "The worker died.", losses=F("losses") + 1)
 
 
 def fail_stalled(worker: str) -> bool:
-    """Fail a living worker's job that has not moved for a long time. True if there was one: the worker hangs."""
+    """Fail a worker's job that has made no progress for STALLED_AFTER. Returns True if there was one."""
     stalled = Job.objects.filter(state=State.RUNNING, worker=worker, heartbeat_at__lt=timezone.now() - STALLED_AFTER)
     return bool(end(stalled, EventKind.FAILED, error=STALLED, cause=Cause.STALLED))
 
 
-def forget_workers() -> None:
-    """Drop rows of workers gone for a day."""
+def delete_old_workers() -> None:
+    """Delete workers without a heartbeat for a day."""
     Worker.objects.filter(heartbeat_at__lt=timezone.now() - timedelta(days=1)).delete()
 
 
 def purge() -> None:
-    """Remove jobs deleted longer ago than anybody may bring them back, with their files, and tracks with their last."""
+    """Remove deleted jobs that can no longer be restored, with their files, and tracks that have no job left."""
     for job in Job.objects.filter(deleted_at__lt=timezone.now() - UNDO - SPARE):
         with transaction.atomic():
             track = Track.objects.select_for_update().filter(pk=job.track_id).first()
@@ -195,31 +184,31 @@ def purge() -> None:
 
 
 def wake_if_idle(worker: str) -> None:
-    """Send the hint again if jobs wait while this worker has none: their messages were lost."""
+    """Send the hint again if jobs wait while this worker is idle, because their messages were lost."""
     if _waiting().exists() and not Job.objects.filter(state=State.RUNNING, worker=worker).exists():
         wake()
 
 
 def wake() -> None:
-    """Hint to the workers that a job waits. Failing does no harm: idle workers repeat the hint at every beat."""
+    """Send the workers a hint that a job waits. Failure does no harm: idle workers repeat it at every heartbeat."""
     try:
         app.send_task("webapp.tasks.separate", retry=False)
-    except Exception as error:  # each kind of queue has errors of its own
+    except Exception as error:  # each kind of message queue has errors of its own
         log.warning("The message queue does not answer (%s). Jobs start when it does.", error)
 
 
 def _waiting() -> QuerySet[Job]:
-    """Jobs that may start, in order."""
+    """Return the jobs that may start, in the order of the queue."""
     queued = Job.objects.filter(state=State.QUEUED, deleted_at=None).order_by("queued_at", "pk")
-    return queued.exclude(track__in=Track.objects.filter(owner__held=True))  # no join: `change` locks job rows only
+    return queued.exclude(track__in=Track.objects.filter(owner__on_hold=True))  # no join: `change` locks job rows only
 
 
-def _held(job: Job) -> QuerySet[Job]:
-    """The row, as long as it is still this claim's."""
+def _claimed(job: Job) -> QuerySet[Job]:
+    """Match the job only while this claim is valid."""
     return Job.objects.filter(pk=job.pk, state=State.RUNNING, worker=job.worker, attempts=job.attempts)
 
 
-def _put_back(rows: QuerySet[Job], reason: str, **fields: Any) -> int:
-    """The place in the queue and the finished segments stay, so that people can go on listening meanwhile."""
+def _requeue(rows: QuerySet[Job], reason: str, **fields: Any) -> int:
+    """Requeue jobs in their old places. Finished segments stay, so that people can go on listening."""
     queued = fields | {"state": State.QUEUED, "seconds_left": None}
     return change(rows, EventKind.REQUEUED, detail={"reason": reason}, **queued)

@@ -1,4 +1,4 @@
-"""The song itself, as a worker keeps it for people before its stems are there: to be heard, and seen in lists."""
+"""The mixture as a worker stores it before the stems exist: segments to play, and a thumbnail for lists."""
 
 from contextlib import closing
 from typing import Any
@@ -12,11 +12,11 @@ from pipeline.playback import segments
 from webapp.models import COVER, ORIGINAL, THUMBNAIL, Job
 from webapp.storage.base import store
 
-PAIRS = 240  # of a thumbnail
+PAIRS = 240  # peaks in a thumbnail
 
 
-def keep(job: Job, recording: Recording) -> dict[str, Any]:
-    """Write segments and thumbnail beside where the stems will be; returns the fields of the row that tell of them."""
+def store_mixture(job: Job, recording: Recording) -> dict[str, Any]:
+    """Write segments, thumbnail and cover of the mixture. Returns the fields of the job that describe them."""
     folder = job.directory / ORIGINAL
     count = segments.write_original(job.directory, recording)
     if recording.tags.cover:
@@ -32,18 +32,27 @@ def keep(job: Job, recording: Recording) -> dict[str, Any]:
 
 
 def tags_of(job: Job) -> Tags:
-    """What files made of the song say of it: as the upload did, but for the title, which people can change."""
-    known = job.tags | {"title": job.track.title}
-    return Tags(**known, cover=_cover(job) if known.get("cover_type") else b"")
-
-
-def _cover(job: Job) -> bytes:
-    with closing(store().part(job.original / COVER)) as file:
-        return file.read()
+    """Return the tags of files made from the song: those of the upload, with the song's present title."""
+    cover = b""
+    if job.tags.get("cover_type"):
+        with closing(store().open_from(job.original / COVER)) as file:
+            cover = file.read()
+    return Tags(**job.tags | {"title": job.track.title}, cover=cover)
 
 
 def thumbnail(peaks: NDArray[np.int8]) -> NDArray[np.int8]:
-    """Any number of (lowest, highest) as PAIRS of them; of a very short song some are repeated."""
+    """Reduce peaks to a thumbnail.
+
+    Parameters
+    ----------
+    peaks : int8, shape (columns, 2)
+        Lowest and highest sample of each column, -127..127; at least one column.
+
+    Returns
+    -------
+    int8, shape (PAIRS, 2)
+        The same for PAIRS columns. A song with fewer columns repeats some.
+    """
     starts = np.arange(PAIRS) * len(peaks) // PAIRS
     ends = np.minimum.reduceat(peaks[:, 0], starts), np.maximum.reduceat(peaks[:, 1], starts)
     return np.stack(ends, axis=1)

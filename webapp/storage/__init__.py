@@ -1,1 +1,1 @@
-"""Where files are kept: a folder or a bucket."""
+"""File storage: a local folder or an S3 bucket."""

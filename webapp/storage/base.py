@@ -1,8 +1,8 @@
-"""Where files are kept: the media folder, or a bucket that speaks S3 (`s3.py`).
+"""Access to stored files, which are in the media folder or in an S3 bucket (`s3.py`).
 
-A path below the media folder names a file in either; its key in a bucket is the path relative to that folder. With a
-bucket the media folder is only a place to work: whoever makes files makes them there and publishes them, and whoever
-needs files has them brought. With the folder nothing is ever copied.
+A path below the media folder identifies a file in either; its key in a bucket is the path relative to that folder. With
+a bucket the media folder is only a workspace: new files are written there and then published, and files to be read are
+downloaded to it. Without a bucket nothing is ever copied.
 """
 
 from collections.abc import Callable
@@ -20,7 +20,7 @@ DISK_FULL = "The disk of the server is full. Once there is room, try again."
 
 @dataclass(frozen=True, slots=True)
 class Stat:
-    """What answers to requests say of a file. size: bytes; modified: seconds since 1970; etag: with its quotes."""
+    """What HTTP responses state about a file. size: bytes; modified: seconds since 1970; etag: including its quotes."""
 
     size: int
     modified: float
@@ -28,36 +28,39 @@ class Stat:
 
 
 class Store(Protocol):
-    """What a place for files can do besides what Django wants of it."""
+    """What SoundScape needs of a storage backend beyond Django's own interface."""
 
     def stat(self, path: Path) -> Stat:
-        """Raises FileNotFoundError."""
+        """Return size, time and ETag of a file. Raises FileNotFoundError."""
 
-    def part(self, path: Path, start: int = 0) -> IO[bytes]:
-        """The file from that byte on, to be read and closed. Raises FileNotFoundError."""
+    def open_from(self, path: Path, start: int = 0) -> IO[bytes]:
+        """Open a file for reading at byte `start`. The caller closes it. Raises FileNotFoundError."""
 
-    def sent_by_nginx(self, path: Path) -> str:
-        """The address at which nginx has the file, for X-Accel-Redirect; "" if the site sends it itself."""
+    def nginx_path(self, path: Path) -> str:
+        """Return the address of the file for X-Accel-Redirect, or "" if the site sends it itself."""
 
-    def at_hand(self, path: Path, *names: str) -> AbstractContextManager[Path]:
-        """Meanwhile a local copy of a file, or of a folder: all of it, or what has one of these names."""
+    def local_copy(self, path: Path, *names: str) -> AbstractContextManager[Path]:
+        """Provide a file or folder as a local path. names: the entries of the folder that are needed; all by default.
+
+        Raises FileNotFoundError if there is nothing in a bucket under that path.
+        """
 
     def workplace(self, folder: Path) -> AbstractContextManager[Publish]:
-        """A new folder to make files in. What is called publishes those that are new or changed since the last time.
+        """Create a folder to write files in, and provide a function that publishes new and changed files.
 
-        What begins with a dot stays private. Raises FileExistsError.
+        Files whose names begin with a dot are not published. Raises FileExistsError.
         """
 
     def put(self, local: Path, path: Path) -> None:
-        """Publish one file under another path, where it isn't there already."""
+        """Publish a local file as `path`, where no file is yet."""
 
     def discard(self, folder: Path) -> None:
-        """Remove a folder with all in it; there may be none."""
+        """Remove a folder and everything in it. A missing folder is no error."""
 
-    def answers(self) -> bool:
-        """Whether files can be written. May raise what tells why not."""
+    def is_writable(self) -> bool:
+        """Check whether files can be written. May raise an error that explains why not."""
 
 
 def store() -> Store:
-    """The one in use."""
+    """Return the storage backend that the settings select."""
     return cast(Store, default_storage)

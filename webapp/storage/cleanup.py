@@ -1,4 +1,4 @@
-"""Files go with their rows: whoever deletes a row, directly or by cascade, deletes its files, once that is certain."""
+"""Deletes files with their rows, whether a row is deleted directly or by cascade, once the transaction is committed."""
 
 from typing import Any
 

@@ -1,10 +1,10 @@
-"""File names that every system accepts."""
+"""File names that every operating system accepts."""
 
 import re
 
-LONGEST = 200  # characters of a title in a file's name, which has more to say and mostly may not be over 255
+MAX_TITLE = 200  # characters; the rest of the name has to fit into the usual limit of 255
 
 
 def tame(title: str) -> str:
-    """A title as a file name that every system takes."""
-    return re.sub(r'[\x00-\x1f\x7f/\\:*?"<>|]+', "_", title)[:LONGEST].strip(" .") or "song"
+    """Turn a title into a file name that every operating system accepts."""
+    return re.sub(r'[\x00-\x1f\x7f/\\:*?"<>|]+', "_", title)[:MAX_TITLE].strip(" .") or "song"

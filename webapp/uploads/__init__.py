@@ -1,1 +1,1 @@
-"""Files on their way in: pieces that resume, and limits."""
+"""Uploads: resumable transfer, and validation."""

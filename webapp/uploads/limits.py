@@ -1,4 +1,4 @@
-"""Limits of an upload, checked before it is kept."""
+"""Validation of uploads before they are stored: size, format and length."""
 
 import json
 import logging
@@ -15,9 +15,9 @@ from django.core.files import File
 
 log = logging.getLogger(__name__)
 
-PROBE_SECONDS = 20  # until a probe is stopped: far more than it takes, also on a busy machine
-PROBE_ENVIRONMENT = ("PATH", "LD_LIBRARY_PATH", "SYSTEMROOT")  # nothing that is secret
-probes = BoundedSemaphore(4)  # at the same time
+PROBE_SECONDS = 20  # far more than a probe takes, even on a busy machine
+PROBE_ENVIRONMENT = ("PATH", "LD_LIBRARY_PATH", "SYSTEMROOT")  # no secrets
+probes = BoundedSemaphore(4)  # limits the number of simultaneous probes
 
 TOO_LARGE = "too_large"
 UNREADABLE = (
@@ -27,7 +27,7 @@ UNREADABLE = (
 
 
 def validate_upload(file: File[Any]) -> None:
-    """Raise ValidationError for a file over the limit, or one that can't be separated."""
+    """Raise ValidationError for a file over the size limit, or one that cannot be separated."""
     validate_size(file.size)
     validate_song(Path(file.temporary_file_path()))  # type: ignore[attr-defined]
 
@@ -41,7 +41,7 @@ def validate_size(size: int) -> None:
 
 
 def too_large() -> str:
-    """What to say about a file over the limit."""
+    """Return the message for a file over the size limit."""
     limit = f"{settings.MAX_UPLOAD_BYTES / 1e6:.0f} MB"
     return f"This file is larger than {limit}, the limit here. Try a compressed form of it, such as FLAC or MP3."
 
@@ -49,8 +49,8 @@ def too_large() -> str:
 def validate_song(path: Path) -> None:
     """Raise ValidationError for a file that is not audio, too short or too long.
 
-    Another process looks into it, because a file made for it may crash or stall the decoder. Where no process can be
-    started the worker decides.
+    The file is probed in another process, because a malicious file may crash or stall the decoder. If no process can be
+    started, the worker decides later.
     """
     command = [sys.executable, "-P", "-m", "pipeline.audio.probe", str(path), str(settings.MAX_SECONDS)]
     environment = {name: os.environ[name] for name in PROBE_ENVIRONMENT if name in os.environ}
@@ -67,7 +67,7 @@ def validate_song(path: Path) -> None:
         except subprocess.TimeoutExpired:
             raise ValidationError(UNREADABLE, code="unreadable") from None
         except OSError:
-            log.exception("An upload could not be looked into; the worker will.")
+            log.exception("An upload could not be probed; the worker will check it.")
             return
     if probe.returncode:
         log.warning(

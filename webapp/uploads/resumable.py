@@ -1,7 +1,7 @@
-"""Uploads in pieces, which go on after a break where they stopped; once whole, a song like any other.
+"""Resumable uploads: they continue where they stopped, and a complete one becomes a track with a job.
 
-The row's offset says how much is there, and moves by conditional UPDATE: of two requests that send the same piece one
-wins, and what the other wrote is the same bytes at the same place.
+The row's offset says how many bytes have arrived, and advances by conditional UPDATE. If two requests send the same
+piece, one wins, and the other wrote the same bytes at the same place.
 """
 
 import asyncio
@@ -23,32 +23,32 @@ from webapp.uploads.limits import validate_song
 if TYPE_CHECKING:
     from hashlib import _Hash as Hash
 
-KEPT = timedelta(days=1)  # since its last piece
-BLOCK = 4_000_000  # bytes between two notes of how far it is
+LIFETIME = timedelta(days=1)  # since the last piece
+BLOCK = 4_000_000  # bytes between two updates of the offset
 
 
-class Moved(Exception):
-    """The upload doesn't stand where the piece begins: another request was faster."""
+class OffsetConflict(Exception):
+    """The piece does not begin at the upload's offset, because another request was faster."""
 
 
-class TooMuch(Exception):
-    """More came than was announced."""
+class LengthExceeded(Exception):
+    """The client sent more bytes than it announced."""
 
 
-class Damaged(Exception):
-    """What came is not what was sent, by its checksum."""
+class ChecksumMismatch(Exception):
+    """The bytes received do not match their checksum."""
 
 
-class Whole(File[bytes]):
-    """A finished upload, which a disk keeps by moving it."""
+class CompleteFile(File[bytes]):
+    """A complete upload, which local storage can move instead of copying it."""
 
     def temporary_file_path(self) -> str:
-        """Where it may be taken from."""
+        """Return the path of the file that may be moved."""
         return str(self.name)
 
 
 def begin(owner: User, length: int, filename: str, title: str, options: Options, metadata: str) -> Upload:
-    """Make room for a song of so many bytes. metadata: what the client wants to be told again."""
+    """Create an upload of `length` bytes. metadata: the Upload-Metadata header, which is returned to the client."""
     with transaction.atomic():
         upload = Upload.objects.create(
             owner=owner,
@@ -57,7 +57,7 @@ def begin(owner: User, length: int, filename: str, title: str, options: Options,
             title=title,
             options=options.as_dict(),
             metadata=metadata,
-            expires_at=timezone.now() + KEPT,
+            expires_at=timezone.now() + LIFETIME,
         )
         upload.path.touch()
     return upload
@@ -66,35 +66,36 @@ def begin(owner: User, length: int, filename: str, title: str, options: Options,
 async def receive(
     upload: Upload, offset: int, pieces: AsyncIterator[bytes], digest: "Hash | None" = None, expected: bytes = b""
 ) -> int:
-    """Write what comes, from the offset on. Where the upload stands then; once it is whole there is a job.
+    """Write bytes at the offset and return the new offset. Once the upload is complete, its job is queued.
 
-    With a digest, all that comes counts or nothing. Raises Moved, TooMuch, Damaged, FileNotFoundError if the upload was
-    removed meanwhile, and ValidationError if the whole can't be separated: then the upload is gone.
+    With a digest, the piece is accepted as a whole or not at all. Raises OffsetConflict, LengthExceeded,
+    ChecksumMismatch, FileNotFoundError if the upload was removed meanwhile, and ValidationError if the complete file
+    cannot be separated, in which case the upload is removed.
     """
-    end = noted = offset
+    end = stored = offset
     with await asyncio.to_thread(upload.path.open, "r+b") as file:
         async for block in _blocks(pieces, upload.length - offset):
             await asyncio.to_thread(_write, file, end, block)
             end += len(block)
             if digest is None:
-                noted = await sync_to_async(_note)(upload, noted, end)
+                stored = await sync_to_async(_advance)(upload, stored, end)
             else:
                 digest.update(block)
     if digest is not None:
         if digest.digest() != expected:
-            raise Damaged
-        noted = await sync_to_async(_note)(upload, noted, end)
-    return noted
+            raise ChecksumMismatch
+        stored = await sync_to_async(_advance)(upload, stored, end)
+    return stored
 
 
-async def _blocks(pieces: AsyncIterator[bytes], most: int) -> AsyncIterator[bytes]:
-    """The same bytes, so many at a time that noting each block costs little."""
+async def _blocks(pieces: AsyncIterator[bytes], limit: int) -> AsyncIterator[bytes]:
+    """Join pieces to blocks large enough that storing the offset after each costs little."""
     block = bytearray()
     async for piece in pieces:
         block += piece
-        most -= len(piece)
-        if most < 0:
-            raise TooMuch
+        limit -= len(piece)
+        if limit < 0:
+            raise LengthExceeded
         if len(block) >= BLOCK:
             yield bytes(block)
             block.clear()
@@ -107,48 +108,48 @@ def _write(file: IO[bytes], start: int, block: bytes) -> None:
     file.flush()
 
 
-def _note(upload: Upload, start: int, end: int) -> int:
-    """The upload has come from start to end, unless another request moved it."""
+def _advance(upload: Upload, start: int, end: int) -> int:
+    """Advance the offset from start to end. Raises OffsetConflict if another request has moved it."""
     if start == end:
         return end
     if end == upload.length:
         _require_song(upload, start)
     with transaction.atomic():
         here = Upload.objects.filter(pk=upload.pk, offset=start)
-        if not here.update(offset=end, expires_at=timezone.now() + KEPT):
-            raise Moved
+        if not here.update(offset=end, expires_at=timezone.now() + LIFETIME):
+            raise OffsetConflict
         if end == upload.length:
             _finish(upload)
     return end
 
 
 def _require_song(upload: Upload, start: int) -> None:
-    """Remove an upload that can't be separated, and raise ValidationError."""
+    """Raise ValidationError for an upload that cannot be separated, and remove it."""
     try:
         validate_song(upload.path)
     except ValidationError:
         if not Upload.objects.filter(pk=upload.pk, offset=start, job=None).delete()[0]:
-            raise Moved from None  # it was finished by another request, and its file moved
+            raise OffsetConflict from None  # another request finished it and moved its file
         raise
 
 
 def _finish(upload: Upload) -> None:
-    """Make the job. The piecemeal file stays until that is certain: what is moved is another name of it."""
-    whole = upload.path.with_suffix(".whole")
-    whole.unlink(missing_ok=True)
-    whole.hardlink_to(upload.path)
+    """Queue the job. The partial file stays until the transaction is committed: a hard link to it is moved instead."""
+    complete = upload.path.with_suffix(".complete")
+    complete.unlink(missing_ok=True)
+    complete.hardlink_to(upload.path)
     try:
-        with whole.open("rb") as file:
+        with complete.open("rb") as file:
             options = Options(**upload.options | {"stems": tuple(upload.options["stems"])})
             job = actions.upload_and_enqueue(
-                upload.owner, Whole(file, name=str(whole)), upload.filename, options, upload.title
+                upload.owner, CompleteFile(file, name=str(complete)), upload.filename, options, upload.title
             )
     finally:
-        whole.unlink(missing_ok=True)
+        complete.unlink(missing_ok=True)
     Upload.objects.filter(pk=upload.pk).update(job=job)
     transaction.on_commit(lambda: upload.path.unlink(missing_ok=True))
 
 
-def forget() -> None:
-    """Drop uploads that nobody went on with, and what is known of finished ones."""
+def delete_expired() -> None:
+    """Delete abandoned uploads, and the rows of finished ones."""
     Upload.objects.filter(expires_at__lt=timezone.now()).delete()

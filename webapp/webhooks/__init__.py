@@ -1,1 +1,1 @@
-"""Messages about jobs to other programs: written first, delivered by the workers."""
+"""Webhooks: messages about jobs, stored with the event and delivered by the workers."""

@@ -1,8 +1,8 @@
-"""Posts to addresses that people name, without being led into the server's own network.
+"""An HTTP client for addresses that users enter, which cannot be made to reach the server's own network.
 
-The name is resolved once, every address it stands for is judged, and the connection goes to those very addresses: who
-answers the name differently a moment later gains nothing. Redirects are not followed, proxies of the environment not
-asked. Certificates are checked against the name, as ever.
+A host name is resolved once, every address it resolves to is checked, and the connection goes to those very addresses,
+so that a different DNS answer a moment later changes nothing (DNS rebinding). Redirects are not followed and proxy
+settings of the environment are ignored. Certificates are verified against the host name as usual.
 """
 
 import asyncio
@@ -15,33 +15,33 @@ from urllib.parse import urlsplit
 import httpcore2
 from django.conf import settings
 
-TIMEOUT = 10.0  # seconds for all of it: a receiver that sends a byte now and then doesn't hold us up
+TIMEOUT = 10.0  # seconds for the whole request, so that a receiver cannot hold it up by sending a byte now and then
 UNICAST = IPv6Network("2000::/3")
 SCHEMES = ("http", "https")
 
 
 class Refused(Exception):
-    """An address to which nothing is sent. The message says why."""
+    """An address that is refused. The message gives the reason."""
 
 
 async def post(url: str, headers: Mapping[str, str], body: bytes) -> int:
-    """Send it; the status of the answer, whose body is not read.
+    """Send a POST request. Returns the status of the response, whose body is not read.
 
-    Raises Refused, and OSError or httpcore2's errors if there is no answer, TimeoutError if none comes in time.
+    Raises Refused, TimeoutError after TIMEOUT, and OSError or httpcore2's errors if there is no response.
     """
     async with (
         asyncio.timeout(TIMEOUT),
-        httpcore2.AsyncConnectionPool(network_backend=Guarded()) as pool,
+        httpcore2.AsyncConnectionPool(network_backend=PublicOnly()) as pool,
         pool.stream("POST", url, headers=[*headers.items()], content=body) as answer,
     ):
         return answer.status
 
 
-class Guarded(httpcore2.AnyIOBackend):
-    """Connects to public addresses only."""
+class PublicOnly(httpcore2.AnyIOBackend):
+    """A network backend that connects to public addresses only."""
 
     async def connect_tcp(self, host: str, port: int, *args: Any, **more: Any) -> httpcore2.AsyncNetworkStream:
-        """Each of the host's addresses in turn. Raises Refused before the first if one of them is not public."""
+        """Try each of the host's addresses in turn. Raises Refused, before connecting, if one of them is not public."""
         *others, last = await addresses(host, port)
         for address in others:
             try:
@@ -52,11 +52,11 @@ class Guarded(httpcore2.AnyIOBackend):
 
 
 async def addresses(host: str, port: int) -> list[str]:
-    """What the host stands for. Raises Refused if there is nothing, or anything that we don't send to."""
+    """Resolve a host. Raises Refused if it has no address, or one that is not public."""
     try:
         found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
-        raise Refused(f"No host is known by the name {host}. Check the address for a slip.") from error
+        raise Refused(f"No host is known by the name {host}. Check the address for a typo.") from error
     known = [str(row[4][0]) for row in found]
     for address in known:
         if not (settings.WEBHOOKS_PRIVATE or is_public(address)):
@@ -65,7 +65,7 @@ async def addresses(host: str, port: int) -> list[str]:
 
 
 def is_public(address: str) -> bool:
-    """Whether an IP address is one of the internet at large, however it is wrapped."""
+    """Check whether an IP address is on the public internet, also when it is embedded in an IPv6 address."""
     ip = ip_address(address.partition("%")[0])
     if ip.version == 6:
         if ip.ipv4_mapped is None:
@@ -75,7 +75,7 @@ def is_public(address: str) -> bool:
 
 
 def check_url(url: str) -> None:
-    """Raise Refused for what is no address we could post to, or not one we would."""
+    """Raise Refused unless the URL is valid and its host is public."""
     try:
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port or 80
@@ -93,4 +93,4 @@ async def _resolvable(host: str, port: int) -> None:
         async with asyncio.timeout(TIMEOUT):
             await addresses(host, port)
     except TimeoutError as error:
-        raise Refused(f"Nobody could say in time where {host} is. Please try again.") from error
+        raise Refused(f"The address of {host} could not be looked up in time. Please try again.") from error

@@ -1,1 +1,1 @@
-"""What runs in a worker process: the separation, its heartbeat, and chores."""
+"""The worker process: separation of songs, its heartbeat, and upkeep."""

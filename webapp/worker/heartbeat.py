@@ -1,7 +1,7 @@
-"""The worker's pulse: a thread beside the work that says "I live" and keeps the queue moving.
+"""The worker's heartbeat: a thread beside the work that shows that the worker lives and keeps the queue moving.
 
-One run of a worker process has one name. A restarted worker is somebody else, so that the job which its
-predecessor lost is noticed and put back.
+Each run of a worker process has a name of its own. A restarted worker therefore counts as another one, and the job that
+its predecessor lost is noticed and put back.
 """
 
 import logging
@@ -16,68 +16,59 @@ from typing import Any
 from celery.signals import setup_logging, worker_ready, worker_shutting_down
 from django.db import connection
 
-from webapp.accounts import quotas, retention
-from webapp.exports import renderer
 from webapp.songs import queue
-from webapp.uploads import resumable
-from webapp.webhooks import delivery, outbox
+from webapp.webhooks import delivery
+from webapp.worker import upkeep
 
 log = logging.getLogger(__name__)
 
 NAME = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(3)}"
-BEAT_EVERY = 5.0  # seconds; a quarter of models.LOST_AFTER
-LINGER = 1.0  # seconds; enough for Celery to end by itself when no song is in work
+BEAT_EVERY = 5.0  # seconds; a quarter of models.songs.LOST_AFTER
+LINGER = 1.0  # seconds; enough for Celery to exit by itself when no song is being separated
 STUCK = 70  # exit status
 
 stopping = threading.Event()
 
 
-def pulse(worker: str = NAME) -> None:
-    """One beat: show life, put back what dead workers left, look whether anything waits, and tidy up."""
+def beat(worker: str = NAME) -> None:
+    """Show that the worker lives, requeue what dead workers lost, wake idle workers, and tidy up."""
     queue.heartbeat(worker)
     queue.requeue_stale()
     if queue.fail_stalled(worker):
         _give_up()
     queue.wake_if_idle(worker)
-    queue.forget_workers()
-    queue.purge()
-    renderer.fail_lost()
-    renderer.forget_old()
-    outbox.forget()
-    quotas.forget()
-    resumable.forget()
-    retention.expire()
+    upkeep.tidy()
 
 
 def run() -> None:
-    """Beat until told to stop."""
+    """Beat until `stopping` is set, then sign off and end the process."""
     while not stopping.is_set():
-        _survive(pulse)
+        _survive(beat)
         stopping.wait(BEAT_EVERY)
     _survive(leave)
     time.sleep(LINGER)
-    os._exit(0)  # still here: Celery waits for the song, which is not ours any more
+    os._exit(0)  # still alive: Celery waits for a song that is no longer this worker's
 
 
 def leave(worker: str = NAME) -> None:
-    """Put the song in work back and sign off, rather than let people wait for the end of a block or of the song."""
+    """Requeue the song in progress and sign off, so that nobody waits for the end of the song."""
     if queue.release(worker):
-        log.info("The song in work goes back to the queue.")
+        log.info("The song in progress goes back to the queue.")
     queue.deregister(worker)
 
 
 def _survive(action: Callable[[], None]) -> None:
-    """A database that does not answer now may do so at the next beat."""
+    """Log errors: a database that does not answer now may do so at the next beat."""
     try:
         action()
     except Exception:
-        log.exception("The worker could not tell the database that it lives.")
+        log.exception("The worker could not write its heartbeat to the database.")
     finally:
         connection.close()
 
 
 def _give_up() -> None:
-    """Leave at once: Python cannot stop a thread that hangs in native code, and our only one does."""
+    """Exit at once: Python cannot stop a thread that hangs in native code, and the only working thread does."""
     log.critical("The work hangs. This worker stops; start it again if nothing else does.")
     logging.shutdown()
     os._exit(STUCK)
@@ -85,7 +76,7 @@ def _give_up() -> None:
 
 @worker_ready.connect
 def _start(**_: Any) -> None:
-    threading.Thread(target=run, name="pulse", daemon=True).start()
+    threading.Thread(target=run, name="heartbeat", daemon=True).start()
     delivery.start(stopping)
     log.info("Worker %s is ready.", NAME)
 
@@ -97,4 +88,4 @@ def _stop(**_: Any) -> None:
 
 @setup_logging.connect
 def _keep_logging(**_: Any) -> None:
-    """Django has set up logging already; a receiver here keeps Celery from doing it again."""
+    """Keep Celery from configuring logging, which Django has done already, by receiving the signal."""

@@ -1,4 +1,4 @@
-"""Carries the progress of a separation into its row."""
+"""Stores the progress and the results of a separation in the row of its job."""
 
 import json
 import logging
@@ -23,15 +23,16 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-WRITE_EVERY = 0.5  # seconds between two notes of progress
-SHORT = ("probability", "presence")  # of what was heard, in the row
+WRITE_EVERY = 0.5  # seconds between two updates of progress
+SUMMARY = ("probability", "presence")  # what the row keeps of each detected instrument
 
 
 class JobProgress:
-    """Carries progress into the row, at most twice a second except when a new stage begins.
+    """Receives the callbacks of a separation and updates the row, at most once in WRITE_EVERY seconds within a stage.
 
-    fields tell how far the work is. result is what people see and hear: at once if they have nothing yet, else not
-    before all of it is ready.
+    fields: how far the work is.
+    result: what people see and play. It is stored as it grows for a new song, but only at the end if the song has an
+    earlier result.
     """
 
     def __init__(self, job: Job, segments: "SegmentWriter", publish: Publish):
@@ -44,64 +45,64 @@ class JobProgress:
         self._written = 0.0
 
     def progress(self, progress: "Progress") -> None:
-        """A step is done. In the "separate" stage this follows each block."""
+        """Store a step of a stage. In the "separate" stage this follows each block."""
         begins = progress.stage != self.fields.get("stage")
-        known = min(progress.done / progress.total, 1.0) if progress.total else None  # a file may claim to be shorter
-        self.fields |= {"stage": progress.stage, "stage_progress": known, "seconds_left": progress.seconds_left}
+        fraction = min(progress.done / progress.total, 1.0) if progress.total else None  # a header may state too little
+        self.fields |= {"stage": progress.stage, "stage_progress": fraction, "seconds_left": progress.seconds_left}
         if progress.stage == "separate":
             self.fields |= {"blocks_done": progress.done, "blocks_total": progress.total}
         if begins or monotonic() - self._written >= WRITE_EVERY:
             self._write()
 
     def decoded(self, recording: "Recording") -> None:
-        """The song itself can be played, long before the first stem."""
-        from webapp.songs.source_audio import keep  # noqa: PLC0415
+        """Publish the mixture, which can be played long before the first stem."""
+        from webapp.songs.source_audio import store_mixture  # noqa: PLC0415
 
-        self.result |= keep(self.job, recording)
+        self.result |= store_mixture(self.job, recording)
         self.publish()
-        queue.learn(self.job.track, recording.tags.texts)
-        # Written into every file: the upload itself has an id for a name.
+        queue.store_tags(self.job.track, recording.tags.texts)
+        # Every file made from the song is tagged with its title; the upload is named by an id.
         recording.tags = replace(recording.tags, title=self.job.track.title)
         self._write()
         require_minutes(self.job, recording.samples / SAMPLE_RATE)
 
     def detected(self, stage: str, detected: "Detection") -> None:
-        """The detector has listened: in short for the row, in full as a file."""
+        """Store the detected instruments: a summary in the row, and all of it in a file."""
         full = detected.as_dict() | {"stage": stage}
         part = self.job.directory / f"{DETECTION}.part"
         part.write_text(json.dumps(full), "utf-8")
         part.replace(self.job.directory / DETECTION)
         self.publish()
-        short = {kind: {name: row[name] for name in SHORT} for kind, row in full["stems"].items()}
-        self.result |= {"detected": {"stage": stage, "stems": short}}
+        summary = {kind: {name: row[name] for name in SUMMARY} for kind, row in full["stems"].items()}
+        self.result |= {"detected": {"stage": stage, "stems": summary}}
         self._write()
 
     def draft(self, stems: list[str], blocks: "Iterator[Block]") -> None:
-        """Soon all of the song can be heard, if not well. Without that it is separated all the same."""
+        """Publish a draft of the stems, to be played until they are separated. A failure here is only logged."""
         from pipeline.playback.segments import SegmentWriter  # noqa: PLC0415
 
         self.stems = tuple(stems)
         try:
             with SegmentWriter(self.job.draft) as segments:
                 for block in blocks:
-                    done = _written(segments, block)
+                    done = _write_block(segments, block)
                     self.publish()
                     self.result["draft_done"] = done
         except queue.JobLost:
             raise
         except Exception:
-            log.exception("Job %s: there is no draft.", self.job.pk)
+            log.exception("Job %s: the draft failed.", self.job.pk)
             self.drop_draft()
 
     def drop_draft(self) -> None:
-        """The stems are there, or it came to nothing. The row says so before the files go."""
+        """Remove the draft. The row is updated first, so that nobody asks for its files."""
         self.result["draft_done"] = 0
         self._write()
         store().discard(self.job.draft)
 
     def block(self, block: "Block") -> None:
-        """A stretch of the song is done: it can be heard."""
-        segments = _written(self.segments, block)
+        """Store a block of separated audio, and publish the segments that it completes."""
+        segments = _write_block(self.segments, block)
         if segments > self.result.get("segments_done", 0):
             self.publish()
         self.stems = tuple(block.stems)
@@ -113,11 +114,11 @@ class JobProgress:
         try:
             queue.progress(self.job, stems, **shown)
         except (OperationalError, InterfaceError) as error:
-            log.warning("Job %s: progress not noted (%s); the next note catches up.", self.job.pk, error)
+            log.warning("Job %s: progress not stored (%s); the next update catches up.", self.job.pk, error)
             close_old_connections()
 
 
-def _written(segments: "SegmentWriter", block: "Block") -> int:
-    """How many segments are complete with this block."""
-    done = segments.write(block)
-    return segments.close() if block.stop == block.total else done
+def _write_block(segments: "SegmentWriter", block: "Block") -> int:
+    """Write a block. Returns the number of complete segments."""
+    complete = segments.write(block)
+    return segments.close() if block.stop == block.total else complete

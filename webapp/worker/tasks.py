@@ -1,4 +1,4 @@
-"""What a worker does with a song: thin wrapping of `pipeline.separate` in the verbs of `songs.queue`."""
+"""The task that separates a song: it claims a job, runs `pipeline.separate`, and stores how it ended."""
 
 import json
 import logging
@@ -47,45 +47,45 @@ GONE = "The song that was uploaded can't be found on the server any more. Please
 
 @shared_task(name="webapp.tasks.separate")
 def separate() -> None:
-    """Separate the song that has waited longest, if any. Which message woke us does not matter."""
+    """Separate the song that has waited longest, if any, whichever message woke the worker."""
     if not heartbeat.stopping.is_set() and (job := queue.claim_next(heartbeat.NAME)):
         work(job)
 
 
 @worker_ready.connect
 def begin_warming(**_: Any) -> None:
-    """Load networks while nobody waits for them."""
+    """Load the networks while nobody waits for them."""
     Thread(target=warm, name="warm", daemon=True).start()
 
 
 def warm() -> None:
-    """The same, in the thread that does it. Raises nothing: what is wrong will be told of the first song."""
+    """Load the networks. Errors are only logged; the first song will fail with a message."""
     from pipeline import separate  # noqa: PLC0415
 
     try:
         separate.warm(Options().preset)
     except Exception:
-        log.exception("The networks could not be loaded ahead.")
+        log.exception("The networks could not be loaded in advance.")
 
 
 def work(job: Job) -> None:
-    """Separate one claimed song. Whatever happens ends up in its row, and the worker lives on."""
+    """Separate a claimed song. Success and failure are both stored in its row, and the worker lives on."""
     log.info("Job %s: attempt %d begins.", job.pk, job.attempts)
     try:
         _separate(job)
     except queue.JobLost:
         _lost(job)
     except Exception as error:
-        message, cause = _told(error)
+        message, cause = _explain(error)
         if isinstance(error, SeparationError) and error.message == message:
             log.info("Job %s: %s", job.pk, message)
         else:
             log.exception("Job %s failed.", job.pk)
-        _fail(job, message, cause)
+        _end(job, lambda: queue.fail(job, message, cause))
 
 
-def _told(error: Exception) -> tuple[str, Cause]:
-    """What to say of an error, and what to count it as. What errors of files say names folders: that is for the log."""
+def _explain(error: Exception) -> tuple[str, Cause]:
+    """Return a message for the owner, and a cause. Messages of file errors name folders, so they stay in the log."""
     for kind, cause in ((InvalidAudio, Cause.FILE), (QuotaUsedUp, Cause.QUOTA), (ModelUnavailable, Cause.MODEL)):
         if isinstance(error, kind):
             return error.message, cause
@@ -99,105 +99,92 @@ def _told(error: Exception) -> tuple[str, Cause]:
 
 
 def _separate(job: Job) -> None:
-    # Here, because they load ONNX Runtime, which only a worker at work needs.
+    # Imported here, because it loads ONNX Runtime, which only a separation needs.
     from pipeline.playback.segments import SegmentWriter  # noqa: PLC0415
 
-    with store().workplace(job.directory) as publish, store().at_hand(job.track.path) as source:
+    with store().workplace(job.directory) as publish, store().local_copy(job.track.path) as source:
         if not os.access(source, os.R_OK):
             raise SeparationError(GONE)
         with SegmentWriter(job.directory) as segments:
-            note = JobProgress(job, segments, publish)
-            report = _chosen_again(job, source, note) or _separated(job, source, note)
-        note.drop_draft()
-        _fold(job, report)
-        told = report.as_dict()
-        (job.directory / REPORT).write_text(json.dumps(told), "utf-8")
-        note.result["size"] = _size(job.directory)
+            progress = JobProgress(job, segments, publish)
+            report = _reselect(job, source, progress) or _separate_all(job, source, progress)
+        progress.drop_draft()
+        _merge_late(job, report)
+        full = report.as_dict()
+        (job.directory / REPORT).write_text(json.dumps(full), "utf-8")
+        progress.result["size"] = sum(path.stat().st_size for path in job.directory.rglob("*") if path.is_file())
         publish()
-    row = told | {"detected": {}, "files": {}}  # both are in the file
-    _end(job, lambda: queue.finish(job, row, report.files, **note.fields, **note.result))
+    short = full | {"detected": {}, "files": {}}  # both are in the file
+    _end(job, lambda: queue.finish(job, short, report.files, **progress.fields, **progress.result))
 
 
-def _size(folder: Path) -> int:
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-
-
-def _separated(job: Job, source: Path, note: "JobProgress") -> "Report":
+def _separate_all(job: Job, source: Path, progress: JobProgress) -> "Report":
     from pipeline.separate import separate_file  # noqa: PLC0415
 
     return separate_file(
         source,
         job.directory,
         queue.options_of(job),
-        on_progress=note.progress,
-        on_decoded=note.decoded,
-        on_detected=note.detected,
-        on_draft=note.draft if settings.DRAFT and job.finished is None else None,
-        on_block=note.block,
+        on_progress=progress.progress,
+        on_decoded=progress.decoded,
+        on_detected=progress.detected,
+        on_draft=progress.draft if settings.DRAFT and job.finished is None else None,
+        on_block=progress.block,
     )
 
 
-def _chosen_again(job: Job, source: Path, note: "JobProgress") -> "Report | None":
-    """The stems from an earlier attempt's work, if that has all that is asked for."""
+def _reselect(job: Job, source: Path, progress: JobProgress) -> "Report | None":
+    """Make the stems from the work of the finished attempt, if that holds everything the options need."""
     from pipeline.playback.segments import WORK  # noqa: PLC0415
+    from pipeline.report import Report  # noqa: PLC0415
+    from pipeline.separate import reselect_stems, reusable  # noqa: PLC0415
 
     if job.finished_directory is None:
         return None
-    with store().at_hand(job.finished_directory, REPORT, *WORK) as finished:
-        return _chosen_from(finished, job, source, note)
+    with store().local_copy(job.finished_directory, REPORT, *WORK) as finished:
+        options = queue.options_of(job)
+        report = Report.from_dict(json.loads((finished / REPORT).read_text("utf-8")))
+        if not reusable(finished, report, options):
+            return None
+        for stage, detected in report.detected.items():
+            progress.detected(stage, detected)
+        return reselect_stems(
+            source,
+            finished,
+            replace(report, title=job.track.title),
+            job.directory,
+            options,
+            on_progress=progress.progress,
+            on_decoded=progress.decoded,
+            on_block=progress.block,
+        )
 
 
-def _chosen_from(finished: Path, job: Job, source: Path, note: "JobProgress") -> "Report | None":
-    from pipeline.report import Report  # noqa: PLC0415
-    from pipeline.separate import choose_again, reusable  # noqa: PLC0415
-
-    options = queue.options_of(job)
-    report = Report.from_dict(json.loads((finished / REPORT).read_text("utf-8")))
-    if not reusable(finished, report, options):
-        return None
-    for stage, detected in report.detected.items():
-        note.detected(stage, detected)
-    return choose_again(
-        source,
-        finished,
-        replace(report, title=job.track.title),
-        job.directory,
-        options,
-        on_progress=note.progress,
-        on_decoded=note.decoded,
-        on_block=note.block,
-    )
-
-
-def _fold(job: Job, report: "Report") -> None:
-    """What proved empty only in the end was played as a lane of its own until then."""
-    from pipeline.playback.segments import fold, index  # noqa: PLC0415
+def _merge_late(job: Job, report: "Report") -> None:
+    """Merge the segments of stems that proved empty only at the end and were played on their own until then."""
+    from pipeline.playback.segments import index, merge_into_other  # noqa: PLC0415
 
     late = {*index(job.directory).stems} & {stem.name for stem in report.merged}
     if late:
-        fold(job.directory, sorted(late), silent=sorted(late & {*report.stems}))
+        merge_into_other(job.directory, sorted(late), silent=sorted(late & {*report.stems}))
 
 
-def _fail(job: Job, message: str, cause: Cause) -> None:
-    _end(job, lambda: queue.fail(job, message, cause))
-
-
-def _end(job: Job, verb: Callable[[], None]) -> None:
-    """Write an end of the job, through a database that may be away for a moment."""
+def _end(job: Job, store_end: Callable[[], None]) -> None:
+    """Store how the job ended, with retries if the database is away for a moment."""
     for pause in (1, 2, 4, 8, 16, 32, None):
         try:
-            return verb()
+            return store_end()
         except queue.JobLost:
             return _lost(job)
         except (OperationalError, InterfaceError):
             if pause is None:
                 raise
-            log.exception("Job %s: its end could not be written; trying again in %d s.", job.pk, pause)
+            log.exception("Job %s: its end could not be stored; trying again in %d s.", job.pk, pause)
             close_old_connections()
             sleep(pause)
     return None
 
 
 def _lost(job: Job) -> None:
-    log.info("Job %s: not ours any more, stopped.", job.pk)
+    log.info("Job %s: it no longer belongs to this worker; stopped.", job.pk)
     queue.discard_output(job)

@@ -9,7 +9,7 @@ from detector.training.corpus import GAP, PLAYED, TAKE
 
 
 @pytest.fixture
-def heard(monkeypatch):
+def fluidsynth(monkeypatch):
     """FluidSynth replaced by noise as long as the longest score would be. Returns what it was given."""
     given = []
 
@@ -27,25 +27,25 @@ def stems(folder):
 
 
 @pytest.mark.slow
-def test_songs_are_written_once_and_the_same_seed_writes_the_same(heard, tmp_path):
+def test_songs_are_written_once_and_the_same_seed_writes_the_same(fluidsynth, tmp_path):
     command = [str(tmp_path / "a"), "--soundfonts", "one.sf2", "two.sf2", "--songs", "2"]
     compose.main(command)
-    assert {str(soundfont) for _, soundfont, _ in heard} == {"one.sf2", "two.sf2"}
+    assert {str(soundfont) for _, soundfont, _ in fluidsynth} == {"one.sf2", "two.sf2"}
     assert [path.name for path in sorted((tmp_path / "a").iterdir())] == ["0-0000", "0-0001"]
     found = stems(tmp_path / "a" / "0-0000")
     assert set(found) <= {"drums", "bass", "guitar", "piano", "other"}
     assert {len(audio) for audio in found.values()} == {round(TAKE * PLAYED) * compose.TAKES}
     assert np.abs(sum(found.values())).max() <= compose.PEAK + 1e-3
-    count = len(heard)
+    count = len(fluidsynth)
     compose.main(command)
-    assert len(heard) == count
+    assert len(fluidsynth) == count
     compose.main([str(tmp_path / "b"), *command[1:4], "--songs", "1"])
     again = stems(tmp_path / "b" / "0-0000")
     assert all(np.array_equal(found[name], again[name]) for name in found)
 
 
 @pytest.mark.slow
-def test_every_other_song_is_sung_if_there_are_voices(heard, tmp_path):
+def test_every_other_song_is_sung_if_there_are_voices(fluidsynth, tmp_path):
     (tmp_path / "voices").mkdir()
     voice = np.random.default_rng(0).normal(0, 0.1, 9 * PLAYED)
     soundfile.write(tmp_path / "voices" / "one.wav", voice, PLAYED)

@@ -48,14 +48,14 @@ def test_stems_are_of_their_kind_and_sound(songs):
 def test_truths(songs):
     """A guitar may hide in the orchestra, but not in what is left of a band that has a stem for it; a piano in both."""
     for case in remix.cases(songs, 60):
-        for kind in remix.ALWAYS_TOLD:
+        for kind in remix.ALWAYS_KNOWN:
             assert case.truth(kind) is not None or kind in case.stems
         if "other" not in case.stems:
             assert case.truth("piano") is False
         elif case.truth("other"):
             assert case.truth("piano") is None
-    told = {case.truth("guitar") for case in remix.cases(songs[1:] + songs[:1], 60) if set(case.stems) == {"other"}}
-    assert told == {None, False}
+    known = {case.truth("guitar") for case in remix.cases(songs[1:] + songs[:1], 60) if set(case.stems) == {"other"}}
+    assert known == {None, False}
 
 
 def test_a_stem_with_a_rest_in_it_is_heard_where_it_sounds(tmp_path):
@@ -72,7 +72,7 @@ def test_folders_without_a_kind(songs):
 
 
 def test_silence_gives_nothing_and_ends(tmp_path):
-    for kind in remix.ALWAYS_TOLD:
+    for kind in remix.ALWAYS_KNOWN:
         (tmp_path / kind).mkdir()
         soundfile.write(tmp_path / kind / f"{kind}.flac", np.zeros((SAMPLE_RATE, 1)), SAMPLE_RATE)
     assert list(remix.cases([tmp_path], 3)) == []

@@ -57,9 +57,9 @@ def test_the_real_htdemucs_agrees_on_real_music(shared, tmp_path, capsys):
     audio = shared / "audio" / "so_easy" / "mixture.flac"
     repo = shared / "models" / "demucs"
     assert main(["export", "htdemucs", f"--repo={repo}", f"--audio={audio}", "--half", f"-o{target}"]) == 0
-    told = capsys.readouterr().out
-    assert float(told.split("by ")[1].split()[0]) < CLOSE
-    assert sha256(target) in told
+    printed = capsys.readouterr().out
+    assert float(printed.split("by ")[1].split()[0]) < CLOSE
+    assert sha256(target) in printed
     assert target.stat().st_size < 90e6
     assert [*tmp_path.iterdir()] == [target]
     session = Session(target)

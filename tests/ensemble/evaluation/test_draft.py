@@ -6,7 +6,7 @@ import pytest
 from ensemble import registry
 from ensemble.evaluation.datasets import songs
 from ensemble.evaluation.evaluate import FOUR, separator
-from ensemble.evaluation.metrics import decibels
+from ensemble.evaluation.metrics import ratio_db
 from ensemble.networks.demucs import Level
 from ensemble.separator import load
 
@@ -30,7 +30,7 @@ def test_it_comes_with_the_project(name):
 
 def test_it_is_much_better_than_nothing(drafts):
     gains = [
-        decibels(np.square(mixture - truth[stem]).sum(), np.square(stems[stem] - truth[stem]).sum())
+        ratio_db(np.square(mixture - truth[stem]).sum(), np.square(stems[stem] - truth[stem]).sum())
         for mixture, truth, stems in drafts
         for stem in FOUR
     ]

@@ -18,7 +18,7 @@ def network(request):
 
 
 def some_masks(sources, frames):
-    """Which sum to one."""
+    """Random masks that sum to one."""
     drawn = np.random.default_rng(0).random((sources, 2, frames, BANDS), np.float32)
     return drawn / drawn.sum(axis=0)
 

@@ -22,7 +22,7 @@ def run(graph, x):
 
 
 def group_norm(shape, groups=1, gain=1.0):
-    """As torch writes it."""
+    """A group norm as torch exports it."""
     nodes = [
         helper.make_node("Reshape", ["x", "flat"], ["r"]),
         helper.make_node("InstanceNormalization", ["r", "scale", "offset"], ["n"], epsilon=1e-5),

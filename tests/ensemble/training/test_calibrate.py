@@ -40,7 +40,7 @@ def test_a_folded_calibration_is_answered_by_the_network_itself():
     calibration = calibrate.Calibration(torch.tensor(0.6), torch.tensor([0.5, -1.0, 0.0, 2.0]))
     with torch.no_grad():
         expected = torch.stack([calibration.masks(masks.log()) for masks in network.masks(power)])
-        calibration.fold_into(network)
+        calibration.bake_into(network)
         torch.testing.assert_close(network.masks(power), expected)
 
 

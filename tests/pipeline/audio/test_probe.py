@@ -86,7 +86,7 @@ def test_a_process_of_its_own_answers_in_json(song, tmp_path):
 
 LIMITS = """
 import resource, sys
-from pipeline import probe
+from pipeline.audio import probe
 probe.probe = lambda *_: 1.0
 probe.main("x", "1")
 print([resource.getrlimit(limit)[0] for limit in (resource.RLIMIT_AS, resource.RLIMIT_CPU, resource.RLIMIT_CORE)])

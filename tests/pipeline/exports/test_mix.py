@@ -96,15 +96,15 @@ def test_with_the_limiter_on_nothing_is_lowered(song, tmp_path):
 
 def test_a_file_carries_tags_and_tells_how_far_it_is(song, tmp_path):
     folder, _ = song
-    told = []
+    reported = []
     tags = Tags(title="Song", artist="Singer")
-    render(Song.open(folder), Mix(faders(6, 6, 6)), tmp_path / "mix.flac", "flac", "24", tags, told.append)
+    render(Song.open(folder), Mix(faders(6, 6, 6)), tmp_path / "mix.flac", "flac", "24", tags, reported.append)
     with av.open(str(tmp_path / "mix.flac")) as file:
         assert {name.lower(): text for name, text in file.metadata.items()}["artist"] == "Singer"
-    assert told == sorted(told) and len(told) > 2 and told[-1] == pytest.approx(1)
+    assert reported == sorted(reported) and len(reported) > 2 and reported[-1] == pytest.approx(1)
 
 
-def test_what_would_clip_is_lowered_and_told(song, tmp_path):
+def test_what_would_clip_is_lowered_and_reported(song, tmp_path):
     folder, _ = song
     lowered = render(Song.open(folder), Mix(faders(6, 6, 6)), tmp_path / "mix.flac", "flac", "24")
     assert lowered > 6
@@ -119,7 +119,7 @@ def test_silence_is_a_mix_too(song, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("wrong", "told"),
+    ("wrong", "message"),
     [
         ({"lanes": [Lane("kazoo")]}, "kazoo.*vocals, drums, other"),
         ({"lanes": [Lane("vocals", 6.1)]}, "vocals: 6.1 dB"),
@@ -134,6 +134,6 @@ def test_silence_is_a_mix_too(song, tmp_path):
         ({"lanes": [], "start": 60}, "ends after 12.3 seconds"),
     ],
 )
-def test_a_mix_that_makes_no_sense_is_refused(song, tmp_path, wrong, told):
-    with pytest.raises(InvalidOption, match=told):
+def test_a_mix_that_makes_no_sense_is_refused(song, tmp_path, wrong, message):
+    with pytest.raises(InvalidOption, match=message):
         render(Song.open(song[0]), Mix(**wrong), tmp_path / "mix.wav", "wav", "float")

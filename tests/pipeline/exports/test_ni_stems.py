@@ -24,12 +24,12 @@ def stems_of(names, level=0.3):
     return {name: level * music(11, seed=seed)[:, :SAMPLES] for seed, name in enumerate(names)}
 
 
-def written(folder, stems, **wishes):
+def written(folder, stems, **options):
     with SegmentWriter(folder) as writer:
         writer.write(Block(0, SAMPLES, SAMPLES, stems))
         writer.close()
     target = folder / "song.stem.mp4"
-    return target, ni_stems.write(Song.open(folder), target, TAGS, **wishes)
+    return target, ni_stems.write(Song.open(folder), target, TAGS, **options)
 
 
 @pytest.fixture(scope="module")
@@ -86,11 +86,11 @@ def test_the_box_names_the_stems(song):
     path, *_ = song
     top = dict(boxes(path.read_bytes()))
     assert [*top][-1] == "moov"
-    told = json.loads(dict(boxes(dict(boxes(top["moov"]))["udta"]))["stem"])
-    assert told["version"] == 1
-    assert [stem["name"] for stem in told["stems"]] == ["Drums", "Bass", "Other", "Vocals"]
-    assert all(len(stem["color"]) == 7 and int(stem["color"][1:], 16) for stem in told["stems"])
-    assert not told["mastering_dsp"]["compressor"]["enabled"] and not told["mastering_dsp"]["limiter"]["enabled"]
+    box = json.loads(dict(boxes(dict(boxes(top["moov"]))["udta"]))["stem"])
+    assert box["version"] == 1
+    assert [stem["name"] for stem in box["stems"]] == ["Drums", "Bass", "Other", "Vocals"]
+    assert all(len(stem["color"]) == 7 and int(stem["color"][1:], 16) for stem in box["stems"])
+    assert not box["mastering_dsp"]["compressor"]["enabled"] and not box["mastering_dsp"]["limiter"]["enabled"]
 
 
 def test_only_the_mix_is_switched_on(song):
@@ -100,7 +100,7 @@ def test_only_the_mix_is_switched_on(song):
     assert [header[3] & 1 for header in headers] == [1, 0, 0, 0, 0]
 
 
-def test_progress_is_told_from_nothing_to_all(song):
+def test_progress_is_reported_from_nothing_to_all(song):
     *_, progress = song
     assert progress == sorted(progress) and progress[0] > 0 and progress[-1] == 1
 

@@ -9,7 +9,7 @@ from support.sounds import RATE, read
 from pipeline.audio.decode import decode, native
 from pipeline.audio.encode import Encoder, output_rate
 from pipeline.audio.recording import Recording
-from pipeline.audio.resampling import Reader, Resampler, carrier, frames_at, remainder, resampled, silence
+from pipeline.audio.resampling import Resampler, StreamReader, carrier, frames_at, remainder, resampled, silence
 from pipeline.audio.tags import Tags
 from pipeline.exports import mix, ni_stems, stem_files
 from pipeline.exports.mix import Lane, Mix
@@ -46,16 +46,17 @@ def null_db(parts, whole):
     return 10 * np.log10(np.square(missed).sum() / np.square(whole, dtype=np.float64).sum())
 
 
-@pytest.fixture(params=[48_000, 96_000, 22_050, 47_999])
-def song(request, tmp_path):
+@pytest.fixture(params=[48_000, 96_000, 22_050, 47_999], scope="module")
+def song(request, tmp_path_factory):
     """(its recording, its own sound, a folder of segments) of a song at some rate, and stems that are shares of it."""
     rate = request.param
     audio = noise(rate)
-    recording = recorded(tmp_path, rate, audio)
+    place = tmp_path_factory.mktemp("song")
+    recording = recorded(place, rate, audio)
     mixture = recording.read(0, recording.samples)
     parts = {name: mixture * np.float32(share) for name, share in SPLIT.items()}
     parts["other"] = mixture - parts["vocals"] - parts["drums"]
-    folder = tmp_path / "segments"
+    folder = place / "segments"
     with SegmentWriter(folder) as writer:
         gain = gain_of(recording.peak)
         writer.write(Block(0, recording.samples, recording.samples, parts, gain=gain, source=recording.origin))
@@ -148,7 +149,7 @@ def test_another_rate_than_the_songs_own_can_be_asked_for(song, tmp_path):
             opened(song, str(rate)), Mix([Lane(name) for name in SPLIT]), tmp_path / "mix.wav", "wav", "float"
         )
         found = read(tmp_path / "mix.wav")
-        direct = Reader(resampled([audio], recording.source_rate, rate)).read(found.shape[1])
+        direct = StreamReader(resampled([audio], recording.source_rate, rate)).read(found.shape[1])
         assert mixed == 0 and found.shape[1] == frames_at(rate, *recording.origin)
         assert null_db([found], direct) < -90
 
@@ -174,14 +175,14 @@ def test_dj_files_are_at_a_rate_that_decks_play(song, tmp_path):
 class TestTheReader:
     def test_takes_blocks_of_any_length_and_then_silence(self):
         sound = noise(1000, 3)
-        reader = Reader(np.array_split(sound, 7, axis=1))
+        reader = StreamReader(np.array_split(sound, 7, axis=1))
         taken = [reader.read(count) for count in (0, 1, 999, 1500, 800)]
         assert [part.shape[1] for part in taken] == [0, 1, 999, 1500, 800]
         np.testing.assert_array_equal(np.concatenate(taken, axis=1), np.pad(sound, ((0, 0), (0, 300))))
 
     def test_skips(self):
         sound = noise(1000, 200)
-        reader = Reader([sound])
+        reader = StreamReader([sound])
         reader.skip(150_001)
         np.testing.assert_array_equal(reader.read(10), sound[:, 150_001:150_011])
 

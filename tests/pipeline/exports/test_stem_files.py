@@ -64,12 +64,12 @@ def test_an_archive_holds_every_stem_as_written_alone(folder):
 @pytest.mark.parametrize("format", ["wav", "flac"])
 def test_progress_goes_from_the_beginning_to_the_end(folder, format):
     directory, _ = folder()
-    told = []
-    stem_files.archive(Song.open(directory), "A", directory / "all.zip", Form(format, "float", TAGS), told.append)
-    assert told == sorted(told) and told[-1] == 1.0 and 0 < told[0] <= 0.2
-    told.clear()
-    stem_files.write(Song.open(directory), "drums", directory / "out", Form(format, "float", TAGS), told.append)
-    assert told[-1] == 1.0
+    reported = []
+    stem_files.archive(Song.open(directory), "A", directory / "all.zip", Form(format, "float", TAGS), reported.append)
+    assert reported == sorted(reported) and reported[-1] == 1.0 and 0 < reported[0] <= 0.2
+    reported.clear()
+    stem_files.write(Song.open(directory), "drums", directory / "out", Form(format, "float", TAGS), reported.append)
+    assert reported[-1] == 1.0
 
 
 def test_what_progress_raises_stops_the_work(folder):

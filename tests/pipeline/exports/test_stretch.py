@@ -1,4 +1,4 @@
-"""Tempo and pitch of an export: as long, as fast and as high as asked, and no join to be heard."""
+"""Tempo and pitch of an export: as long, as fast and as high as asked, and no join to be output."""
 
 from dataclasses import replace
 
@@ -35,14 +35,14 @@ def frequency(wave):
 
 @pytest.mark.parametrize(("tempo", "pitch"), [(0.5, 0), (0.8, -5), (1, 7), (1.37, 0), (2, 12)])
 def test_a_tone_is_as_long_and_as_high_as_asked_without_a_join(tempo, pitch):
-    heard = run(tone(440), tempo, pitch)
-    assert heard.shape[1] == round(SECONDS * RATE / tempo)
-    assert frequency(heard[0]) == pytest.approx(440 * 2 ** (pitch / 12), rel=0.005)  # 9 cents
-    inner = heard[0, RATE // 2 : -RATE // 2]
+    output = run(tone(440), tempo, pitch)
+    assert output.shape[1] == round(SECONDS * RATE / tempo)
+    assert frequency(output[0]) == pytest.approx(440 * 2 ** (pitch / 12), rel=0.005)  # 9 cents
+    inner = output[0, RATE // 2 : -RATE // 2]
     loudness = np.sqrt(np.convolve(inner**2, np.ones(2205) / 2205, "valid"))
     assert loudness.min() > 0.8 * np.median(loudness)  # nothing cancelled where windows meet
     assert loudness.max() < 1.2 * np.median(loudness)
-    np.testing.assert_allclose(heard[1], -heard[0], atol=1e-3)  # both sides alike
+    np.testing.assert_allclose(output[1], -output[0], atol=1e-3)  # both sides alike
 
 
 @pytest.mark.parametrize("tempo", [0.5, 0.9, 2])
@@ -51,10 +51,10 @@ def test_beats_stay_in_time_to_the_end(tempo):
     beats = np.arange(1, SECONDS) * RATE
     for beat in beats:
         clicks[:, beat : beat + 400] = np.random.default_rng(beat).uniform(-0.8, 0.8, 400)
-    heard = np.abs(run(clicks, tempo, 0)[0])
+    output = np.abs(run(clicks, tempo, 0)[0])
     for beat in beats:
         place = round(beat / tempo)
-        around = heard[place - RATE // 8 : place + RATE // 8]
+        around = output[place - RATE // 8 : place + RATE // 8]
         centre = np.average(np.arange(around.size), weights=around**2) - RATE // 8
         assert abs(centre - 200 / tempo) < 0.025 * RATE
 
@@ -68,6 +68,6 @@ def test_any_length_comes_out_as_long_as_it_should(seconds):
 def test_noise_keeps_its_loudness_over_joins():
     """What is not alike is faded at even power."""
     audio = np.random.default_rng(3).normal(0, 0.1, (2, SECONDS * RATE)).astype(np.float32)
-    heard = run(audio, 0.9, 0)
-    loudness = np.sqrt(np.convolve(heard[0] ** 2, np.ones(2205) / 2205, "valid"))[RATE:-RATE]
+    output = run(audio, 0.9, 0)
+    loudness = np.sqrt(np.convolve(output[0] ** 2, np.ones(2205) / 2205, "valid"))[RATE:-RATE]
     assert loudness.min() > 0.7 * np.median(loudness)

@@ -1,4 +1,4 @@
-"""Guests, members, and how the one becomes the other without losing a song."""
+"""Guests and members, and how a guest becomes a member without losing a song."""
 
 import pytest
 from django.test import Client
@@ -17,22 +17,22 @@ def jobs_seen(client):
 
 
 class TestGuests:
-    def test_looking_around_makes_no_account(self):
+    def test_browsing_creates_no_account(self):
         client = Client()
         assert client.get("/").status_code == 200
         assert client.get("/api/v1/jobs/").json()["results"] == []
         assert not User.objects.exists()
         assert "sessionid" not in client.cookies
 
-    def test_the_first_upload_makes_a_guest_who_stays_one(self, guest):
+    def test_the_first_upload_creates_a_guest_who_stays_the_same(self, guest):
         upload(guest, "Second.mp3")
         user = User.objects.get()
         assert user.is_guest
         assert not user.has_usable_password()
         assert len(jobs_seen(guest)) == Job.objects.count() == 2
 
-    def test_several_first_uploads_at_once_meet_in_one_account(self):
-        """None of them has a session yet; all have the cookie that the page set, and their page's token."""
+    def test_simultaneous_first_uploads_share_one_account(self):
+        """None has a session yet; all have the cookie that the page set, and the page's CSRF token."""
         cookies = Client().get("/").cookies
         token = cookies["csrftoken"].value
         uploads = []
@@ -52,12 +52,12 @@ class TestGuests:
         assert User.objects.count() == 2
         assert not set(jobs_seen(guest)) & set(jobs_seen(other))
 
-    def test_a_refused_upload_makes_no_account(self):
+    def test_a_refused_upload_creates_no_account(self):
         client = Client()
         assert upload(client, content=b"").status_code == 400
         assert not User.objects.exists()
 
-    def test_whoever_comes_after_a_logout_is_somebody_else(self, guest):
+    def test_after_a_logout_the_next_visitor_is_another_guest(self, guest):
         guest.post("/accounts/logout/")
         assert jobs_seen(guest) == []
         upload(guest, "Next.mp3")
@@ -65,7 +65,7 @@ class TestGuests:
         assert User.objects.count() == 2
 
     @pytest.mark.parametrize("path", ["/api/v1/jobs/", "/api/v1/jobs/demo/"])
-    def test_switched_off_they_are_told_to_log_in(self, settings, path):
+    def test_switched_off_they_are_asked_to_log_in(self, settings, path):
         settings.GUESTS = False
         settings.DEMO_SONG.touch()
         client = Client()
@@ -80,18 +80,18 @@ class TestGuests:
         assert upload(browser).status_code == 201
 
 
-class TestWhatAGuestIsKnownBy:
+class TestGuestCookie:
     def test_scripts_cannot_read_it(self, guest):
         cookie = guest.cookies["guest"]
         assert cookie["httponly"] and cookie["samesite"] == "Lax" and not cookie["domain"]
 
-    def test_by_https_only_this_site_can_set_it(self, settings):
+    def test_over_https_only_this_site_can_set_it(self, settings):
         settings.HTTPS = True
         cookie = Client().get("/", secure=True).cookies["__Host-guest"]
         assert cookie["secure"] and cookie["httponly"] and cookie["path"] == "/" and not cookie["domain"]
 
-    def test_what_scripts_can_read_is_no_way_in(self, guest):
-        """The CSRF token, which any script of the page has, and the guest's name."""
+    def test_what_scripts_can_read_grants_no_access(self, guest):
+        """Scripts can read the CSRF token and the guest's name."""
         thief = Client()
         thief.get("/")
         thief.cookies["csrftoken"] = guest.get("/").cookies["csrftoken"].value
@@ -165,7 +165,7 @@ class TestSignUp:
 
 
 class TestLogin:
-    def test_a_guests_jobs_come_along(self, guest, make_job):
+    def test_a_guests_jobs_move_to_the_member(self, guest, make_job):
         own, (before,) = make_job(), jobs_seen(guest)
         session = guest.session.session_key
         assert guest.post("/accounts/login/", LOGIN).status_code == 302
@@ -173,7 +173,7 @@ class TestLogin:
         assert not User.objects.filter(is_guest=True).exists()
         assert guest.session.session_key != session
 
-    def test_a_job_in_work_goes_on(self, guest, owner):
+    def test_a_running_job_goes_on(self, guest, owner):
         job = claimed(Job.objects.get())
         guest.post("/accounts/login/", LOGIN)
         finish(job)
@@ -187,7 +187,7 @@ class TestLogin:
         assert not owner.tracks.exists()
 
     @pytest.mark.usefixtures("stranger")
-    def test_one_member_logging_in_as_another_takes_nothing_along(self, browser, make_job):
+    def test_a_member_logging_in_as_another_moves_nothing(self, browser, make_job):
         job = make_job()
         browser.post("/accounts/login/", {"username": "stranger", "password": "parklife-1994"})
         assert jobs_seen(browser) == []

@@ -1,4 +1,4 @@
-"""What an account may use, and how often it may ask."""
+"""Quotas of an account, and limits on its requests."""
 
 from datetime import timedelta
 
@@ -15,7 +15,7 @@ from webapp.models import Export, Job, State, Track, Upload, Usage, User
 from webapp.songs import actions, queue
 
 pytestmark = pytest.mark.django_db
-SONG_MINUTES = 882_000 / 44_100 / 60  # of a job that `finish` finishes
+SONG_MINUTES = 882_000 / 44_100 / 60  # of a job finished by `finish`
 
 
 def used(user) -> float:
@@ -23,7 +23,7 @@ def used(user) -> float:
 
 
 class TestMinutes:
-    def test_a_song_is_charged_once_and_not_given_back(self, make_job, owner):
+    def test_a_song_is_charged_once_and_not_refunded(self, make_job, owner):
         job = make_job(State.DONE)
         assert used(owner) == pytest.approx(SONG_MINUTES)
         actions.reselect_stems(job, ["drums"])
@@ -35,16 +35,16 @@ class TestMinutes:
         make_job(State.DONE)
         Usage.objects.update(at=timezone.now() - quotas.MONTH)
         assert used(owner) == 0
-        quotas.forget()
+        quotas.delete_old_usage()
         assert not Usage.objects.exists()
 
-    def test_what_is_recent_is_not_forgotten(self, make_job):
+    def test_recent_usage_is_kept(self, make_job):
         make_job(State.DONE)
         Usage.objects.update(at=timezone.now() - quotas.MONTH + timedelta(hours=1))
-        quotas.forget()
+        quotas.delete_old_usage()
         assert Usage.objects.exists()
 
-    def test_a_song_in_work_counts_until_it_fails(self, make_job, owner):
+    def test_a_song_in_progress_counts_until_it_fails(self, make_job, owner):
         job = claimed(make_job())
         queue.progress(job, **write_original(job))
         assert used(owner) == pytest.approx(SONG_MINUTES)
@@ -67,7 +67,7 @@ class TestMinutes:
         settings.MINUTES = SONG_MINUTES
         assert browser.post("/api/v1/jobs/demo/").status_code == 403
 
-    def test_a_song_that_is_too_long_ends_in_the_worker(self, make_job, settings):
+    def test_the_worker_fails_a_song_that_is_too_long(self, make_job, settings):
         job = claimed(make_job())
         queue.progress(job, **write_original(job))
         settings.MINUTES = SONG_MINUTES
@@ -76,21 +76,21 @@ class TestMinutes:
         with pytest.raises(quotas.QuotaUsedUp, match="longer than the minutes you have left"):
             quotas.require_minutes(job, 20)
 
-    def test_what_was_finished_before_is_chosen_anew_at_no_charge(self, make_job, settings):
+    def test_reselecting_stems_is_free(self, make_job, settings):
         job = make_job(State.DONE)
         actions.reselect_stems(job, ["drums"])
         settings.MINUTES = 0.01
         quotas.require_minutes(claimed(job), 20)
 
-    def test_a_reviewers_trial_is_not_the_owners(self, make_job, owner):
+    def test_a_reviewers_rerun_is_not_charged_to_the_owner(self, make_job, owner):
         job, rerun = make_job(State.DONE), make_job()
         Job.objects.filter(pk=rerun.pk).update(rerun_of=job)
         finish(claimed(fresh(rerun)))
         assert used(owner) == pytest.approx(SONG_MINUTES)
 
 
-class TestRoom:
-    def test_uploads_stems_and_exports_take_it(self, make_job, owner):
+class TestStorage:
+    def test_uploads_stems_and_exports_use_it(self, make_job, owner):
         job = make_job()
         assert quotas.used_by(owner).bytes == job.track.size
         Job.objects.update(size=1000)
@@ -110,7 +110,7 @@ class TestRoom:
         settings.BYTES = 13_000
         assert upload(browser).status_code == 201
 
-    def test_an_upload_in_pieces_takes_it_as_soon_as_it_is_announced(self, browser, owner, settings):
+    def test_a_resumable_upload_uses_it_as_soon_as_it_is_announced(self, browser, owner, settings):
         settings.BYTES = 1500
         headers = {"Tus-Resumable": "1.0.0", "Upload-Length": "1000", "Upload-Metadata": "filename eC5tcDM="}
         assert browser.post("/api/v1/uploads/", headers=headers).status_code == 201
@@ -120,8 +120,8 @@ class TestRoom:
         assert Upload.objects.count() == 1
 
 
-class TestWhose:
-    def test_guests_have_less_and_are_told_how_to_have_more(self, settings):
+class TestAccounts:
+    def test_guests_have_less_and_learn_how_to_have_more(self, settings):
         guest = Client()
         upload(guest)
         Usage.objects.create(user=User.objects.get(), seconds=60)
@@ -142,17 +142,17 @@ class TestWhose:
         assert upload(browser).status_code == 201
         assert browser.get("/api/v1/me/").json()["quota"] is None
 
-    def test_others_use_is_theirs(self, make_job, stranger):
+    def test_accounts_are_separate(self, make_job, stranger):
         make_job(State.DONE)
         assert quotas.used_by(stranger) == quotas.Amount(0, 0)
 
-    def test_a_guest_that_logs_in_brings_it_along(self, owner):
+    def test_usage_moves_with_a_guest_who_logs_in(self, owner):
         guest = User.objects.create_user("guest", is_guest=True)
         Usage.objects.create(user=guest, seconds=60)
         adopt(guest, owner)
         assert used(owner) == 1
 
-    def test_a_song_of_a_guest_that_logs_in_meanwhile_is_the_members(self, owner, make_job):
+    def test_a_running_song_of_a_guest_who_logs_in_is_charged_to_the_member(self, owner, make_job):
         guest = User.objects.create_user("guest", is_guest=True)
         job = claimed(make_job(user=guest))
         adopt(guest, owner)
@@ -160,13 +160,13 @@ class TestWhose:
         finish(job)
         assert used(owner) == pytest.approx(SONG_MINUTES)
 
-    def test_me_tells_it(self, browser, make_job, settings):
+    def test_me_reports_it(self, browser, make_job, settings):
         job = make_job(State.DONE)
         data = browser.get("/api/v1/me/").json()
         assert data["quota"] == {"minutes": settings.MINUTES, "bytes": settings.BYTES}
         assert data["usage"] == {"minutes": pytest.approx(SONG_MINUTES), "bytes": job.track.size}
 
-    def test_the_account_page_tells_it(self, browser, make_job, settings):
+    def test_the_account_page_shows_it(self, browser, make_job, settings):
         make_job(State.DONE)
         Job.objects.update(size=2_300_000_000)
         settings.MINUTES, settings.BYTES = 45, 5_000_000_000
@@ -177,7 +177,7 @@ class TestWhose:
 
 
 class TestRequests:
-    def test_too_many_are_told_when_to_come_back(self, browser, settings):
+    def test_too_many_requests_get_a_retry_time(self, browser, settings):
         settings.REQUESTS = 2
         assert [browser.get("/api/v1/me/").status_code for _ in range(3)] == [200, 200, 429]
         answer = browser.get("/api/v1/models/")
@@ -198,7 +198,7 @@ class TestRequests:
         upload(guest)
         assert [guest.get("/api/v1/me/").status_code for _ in range(3)] == [200, 200, 429]
 
-    def test_a_cache_that_is_away_stops_nobody(self, browser, settings, monkeypatch):
+    def test_an_unreachable_cache_stops_nobody(self, browser, settings, monkeypatch):
         def broken(*_, **__):
             raise ConnectionError
 

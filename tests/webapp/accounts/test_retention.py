@@ -1,4 +1,4 @@
-"""What goes for good goes whole: rows, files, and the work on them; and nothing of anybody else's."""
+"""Permanent deletion removes rows, files and running work, and nothing that belongs to others."""
 
 from datetime import timedelta
 from pathlib import Path
@@ -23,7 +23,7 @@ PASSWORD = {"password": "wonderwall-1995"}
 
 @pytest.fixture
 def everything(owner, make_job):
-    """All that an account can have."""
+    """One of everything that an account can have."""
     done = make_job(State.DONE)
     export = Export.objects.create(job=done, filename="Song - mix.wav", state=State.DONE)
     export.folder.mkdir(parents=True)
@@ -46,8 +46,8 @@ def age(user, **ago):
     Track.objects.filter(owner=user).update(created_at=then)
 
 
-class TestFarewell:
-    def test_an_account_goes_with_everything(self, browser, everything, committing):
+class TestDeletingAnAccount:
+    def test_everything_is_deleted_with_the_account(self, browser, everything, committing):
         with committing():
             answer = browser.post("/accounts/delete/", PASSWORD, follow=True)
         assert "is deleted" in answer.content.decode()
@@ -58,7 +58,7 @@ class TestFarewell:
         assert media() == []
 
     @pytest.mark.usefixtures("everything")
-    def test_others_keep_theirs(self, browser, make_job, stranger, committing):
+    def test_other_accounts_are_untouched(self, browser, make_job, stranger, committing):
         theirs = make_job(State.DONE, user=stranger)
         with committing():
             browser.post("/accounts/delete/", PASSWORD)
@@ -73,7 +73,7 @@ class TestFarewell:
         for client in (browser, other):
             assert client.get("/accounts/").status_code == 302
 
-    def test_a_song_in_work_stops(self, browser, make_job, committing):
+    def test_a_running_job_stops(self, browser, make_job, committing):
         job = claimed(make_job())
         job.directory.mkdir(parents=True)
         with committing():
@@ -84,17 +84,17 @@ class TestFarewell:
         assert media() == []
 
     @pytest.mark.parametrize("form", [{}, {"password": "wrong"}])
-    def test_without_the_password_nothing_goes(self, browser, everything, form):
+    def test_without_the_password_nothing_is_deleted(self, browser, everything, form):
         before = media()
         assert browser.post("/accounts/delete/", form).context["form"].errors
         assert User.objects.filter(pk=everything.pk).exists()
         assert media() == before
 
-    def test_looking_at_the_page_deletes_nothing(self, browser, everything):
+    def test_opening_the_page_deletes_nothing(self, browser, everything):
         assert browser.get("/accounts/delete/").status_code == 200
         assert User.objects.filter(pk=everything.pk).exists()
 
-    def test_a_guest_needs_no_password_and_is_somebody_else_then(self, guest, committing):
+    def test_a_guest_needs_no_password_and_becomes_a_new_visitor(self, guest, committing):
         before = User.objects.get().username
         with committing():
             guest.post("/accounts/delete/")
@@ -104,10 +104,10 @@ class TestFarewell:
 
 
 class TestExpiry:
-    def test_guests_songs_go_when_their_time_is_over(self, guest, committing):
+    def test_guests_songs_are_deleted_when_they_expire(self, guest, committing):
         age(User.objects.get(), days=settings.GUEST_DAYS + 1)
         with committing():
-            heartbeat.pulse("w")
+            heartbeat.beat("w")
         assert not Job.objects.exists()
         assert not User.objects.exists()
         assert media() == []
@@ -116,29 +116,29 @@ class TestExpiry:
     @pytest.mark.usefixtures("guest")
     def test_until_then_they_stay(self):
         age(User.objects.get(), days=settings.GUEST_DAYS, minutes=-1)
-        retention.expire()
+        retention.delete_expired()
         assert Job.objects.count() == User.objects.count() == 1
 
-    def test_of_an_old_guest_only_the_old_songs_go(self, guest):
+    def test_only_the_old_songs_of_an_old_guest_are_deleted(self, guest):
         age(User.objects.get(), days=settings.GUEST_DAYS + 1)
         upload(guest, "New.mp3")
-        retention.expire()
+        retention.delete_expired()
         assert [track.title for track in Track.objects.all()] == ["New"]
         assert User.objects.count() == 1
 
     def test_members_songs_stay(self, make_job, owner):
         job = make_job(State.DONE)
         age(owner, days=10 * settings.GUEST_DAYS)
-        retention.expire()
+        retention.delete_expired()
         assert list(Job.objects.all()) == [job]
 
-    def test_much_is_removed_a_little_at_a_time(self, guest):
-        for _ in range(retention.AT_ONCE):
+    def test_deletion_is_done_in_batches(self, guest):
+        for _ in range(retention.BATCH):
             upload(guest)
         age(User.objects.get(), days=settings.GUEST_DAYS + 1)
-        retention.expire()
+        retention.delete_expired()
         assert Track.objects.count() == 1
-        retention.expire()
+        retention.delete_expired()
         assert not User.objects.exists()
 
     def test_the_site_says_how_long(self, guest, settings):
@@ -146,7 +146,7 @@ class TestExpiry:
         for path in ("/", "/accounts/"):
             assert "kept for 7 days" in guest.get(path).content.decode()
 
-    def test_sessions_that_are_over_are_forgotten(self, browser):
+    def test_expired_sessions_are_deleted(self, browser):
         Session.objects.create(session_key="old", session_data="", expire_date=timezone.now() - timedelta(minutes=1))
-        retention.expire()
+        retention.delete_expired()
         assert [session.session_key for session in Session.objects.all()] == [browser.session.session_key]

@@ -1,4 +1,4 @@
-"""The administrator's pages: what they show, what can be done there and by whom, and that lists stay quick."""
+"""The admin: what it shows, who may do what, and the number of queries of its lists."""
 
 import re
 
@@ -37,7 +37,7 @@ def reviewer(db):
 
 @pytest.fixture
 def manager(db):
-    """Who may review and change, but is no superuser."""
+    """May review and change jobs, but is not a superuser."""
     user = User.objects.create_user("manager", is_staff=True)
     names = ["view_job", "review_job", "change_job"]
     user.user_permissions.set(Permission.objects.filter(content_type__app_label="webapp", codename__in=names))
@@ -165,7 +165,7 @@ def test_the_page_offers_what_makes_sense(make_job, manager, state, actions):
     assert set(offered) == {"approve", "needs_work", "reject"} | actions
 
 
-def test_a_finished_try_can_be_handed_over_on_its_page(make_job, manager, owner):
+def test_a_finished_rerun_can_be_handed_over_on_its_page(make_job, manager, owner):
     rerun = claimed(moderation.rerun(make_job(State.DONE), Options(), owner))
     assert "hand_over" not in manager.get(page(rerun)).context["actions"]
     finish(rerun)
@@ -174,7 +174,7 @@ def test_a_finished_try_can_be_handed_over_on_its_page(make_job, manager, owner)
     assert fresh(rerun).rerun_of is None
 
 
-def test_what_can_not_be_done_is_said(make_job, manager):
+def test_impossible_actions_are_reported(make_job, manager):
     done, queued = make_job(State.DONE), make_job()
     assert said(act(manager, "cancel", done, queued)) == [
         "1 job cancelled.",
@@ -182,9 +182,9 @@ def test_what_can_not_be_done_is_said(make_job, manager):
     ]
 
 
-def test_another_try_is_shown_beside_the_first(make_job, reviewer):
+def test_a_rerun_is_shown_beside_the_first_result(make_job, reviewer):
     job = make_job(State.DONE)
-    answer = reviewer.post(f"{LIST}{job.pk}/again/", {"preset": "default", "bleed": "strong", "stems": ["bass"]})
+    answer = reviewer.post(f"{LIST}{job.pk}/rerun/", {"preset": "default", "bleed": "strong", "stems": ["bass"]})
     rerun = Job.objects.get(rerun_of=job)
     assert (rerun.options["bleed"], rerun.options["stems"]) == ("strong", ["bass"])
     assert answer.url == f"{page(job)}?beside={rerun.pk}"
@@ -193,10 +193,10 @@ def test_another_try_is_shown_beside_the_first(make_job, reviewer):
     assert [result["job"] for result in reviewer.get(page(rerun)).context["results"]] == [rerun]
 
 
-@pytest.mark.parametrize("wish", [{}, {"preset": "default", "bleed": "loud"}, {"preset": "?", "bleed": "off"}])
-def test_settings_that_do_not_exist_are_refused(make_job, reviewer, wish):
+@pytest.mark.parametrize("settings_sent", [{}, {"preset": "default", "bleed": "loud"}, {"preset": "?", "bleed": "off"}])
+def test_settings_that_do_not_exist_are_refused(make_job, reviewer, settings_sent):
     job = make_job(State.DONE)
-    answer = reviewer.post(f"{LIST}{job.pk}/again/", wish, follow=True)
+    answer = reviewer.post(f"{LIST}{job.pk}/rerun/", settings_sent, follow=True)
     assert said(answer)[0].startswith("These settings") and not job.reruns.exists()
 
 
@@ -209,12 +209,12 @@ def test_staff_without_the_permission_see_no_job(make_job):
     client = logged_in(User.objects.create_user("clerk", is_staff=True))
     job = make_job(State.DONE)
     assert client.get(LIST).status_code == client.get(page(job)).status_code == 403
-    assert client.post(f"{LIST}{job.pk}/again/", {"preset": "default", "bleed": "off"}).status_code == 403
+    assert client.post(f"{LIST}{job.pk}/rerun/", {"preset": "default", "bleed": "off"}).status_code == 403
 
 
 def test_members_are_asked_to_log_in(make_job, browser):
     job = make_job(State.DONE)
-    for address in (LIST, page(job), f"{LIST}{job.pk}/again/"):
+    for address in (LIST, page(job), f"{LIST}{job.pk}/rerun/"):
         assert browser.get(address).url.startswith(reverse("admin:login"))
 
 
@@ -224,12 +224,12 @@ def test_nothing_is_edited_by_hand(make_job, admin_client):
     assert fresh(job).state == State.DONE
 
 
-def test_jobs_of_an_account_are_held_and_let_go(make_job, admin_client, owner):
+def test_jobs_of_an_account_are_held_and_released(make_job, admin_client, owner):
     data = {"_selected_action": [str(owner.pk)], "index": "0"}
     admin_client.post("/admin/webapp/user/", data | {"action": "hold"})
-    assert User.objects.get(pk=owner.pk).held
-    admin_client.post("/admin/webapp/user/", data | {"action": "let_go"})
-    assert not User.objects.get(pk=owner.pk).held
+    assert User.objects.get(pk=owner.pk).on_hold
+    admin_client.post("/admin/webapp/user/", data | {"action": "release"})
+    assert not User.objects.get(pk=owner.pk).on_hold
 
 
 def test_the_first_page_says_how_it_goes(make_job, reviewer, owner, stranger):
@@ -240,7 +240,7 @@ def test_the_first_page_says_how_it_goes(make_job, reviewer, owner, stranger):
     moderation.hold(User.objects.filter(pk=owner.pk))
     answer = reviewer.get("/admin/")
     now = answer.context["figures"]
-    assert (now.waiting, now.held, now.pending, now.day.songs, len(now.workers)) == (1, 1, 1, 1, 1)
+    assert (now.waiting, now.on_hold, now.pending, now.day.songs, len(now.workers)) == (1, 1, 1, 1, 1)
     assert now.day.hours == pytest.approx(20 / 3600)
     assert [(row.cause, row.count) for row in now.failures] == [(Cause.DISK, 1)]
     html = answer.content.decode()

@@ -1,4 +1,4 @@
-"""Tokens: what they reach by which scope, and what becomes of bad ones, in REST framework's views and in others."""
+"""Tokens: what each scope permits, and how invalid tokens fail, in views of REST framework and in plain views."""
 
 from datetime import timedelta
 
@@ -8,7 +8,7 @@ from django.test import Client
 from django.utils import timezone
 from support.acting import fresh
 
-from webapp.api.authentication import NOTE_EVERY
+from webapp.api.authentication import LAST_USED_PRECISION
 from webapp.models import Scope, State, Token, User
 
 pytestmark = pytest.mark.django_db
@@ -17,7 +17,7 @@ BOTH = [Scope.READ, Scope.WRITE]
 
 @pytest.fixture
 def bearer(owner):
-    """A program with a token of somebody's."""
+    """A client with a token of a user."""
 
     def make(scopes=BOTH, user=None, **more) -> Client:
         _, secret = Token.objects.create(user or owner, name="CI", scopes=scopes, **more)
@@ -27,7 +27,7 @@ def bearer(owner):
 
 
 def paths(job) -> list[str]:
-    """An address of REST framework's, one that sends a file, one that packs, one that streams."""
+    """Paths of a view of REST framework, a file, an archive and a stream."""
     base = f"/api/v1/jobs/{job.pk}/"
     return [base, f"{base}stems/vocals/download", f"{base}stems.zip", f"{base}events/"]
 
@@ -99,7 +99,7 @@ def test_its_use_is_noted_but_not_each_time(bearer):
     first = Token.objects.get().last_used
     program.get("/api/v1/jobs/")
     assert Token.objects.get().last_used == first
-    Token.objects.update(last_used=first - NOTE_EVERY)
+    Token.objects.update(last_used=first - LAST_USED_PRECISION)
     program.get("/api/v1/jobs/")
     assert Token.objects.get().last_used > first
 

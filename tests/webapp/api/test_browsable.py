@@ -1,4 +1,4 @@
-"""The API's pages for people: all that can be looked at as JSON, and forms that do what they say."""
+"""The browsable pages of the API: everything that is available as JSON, and working forms."""
 
 import re
 from uuid import uuid4

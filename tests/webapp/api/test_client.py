@@ -1,4 +1,4 @@
-"""The client in webapp/README.md works: it runs as it is printed there, and the test is the worker."""
+"""The example client in webapp/README.md works. It is run exactly as printed; this test plays the worker."""
 
 import re
 import subprocess
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 @pytest.fixture
 def client_of_the_readme(live_server, owner, tmp_path):
-    """Starts it with a token of those scopes."""
+    """Starts the client with a token of those scopes."""
     (program,) = re.findall(r"```python\n(.*?)```", (ROOT / "webapp/README.md").read_text("utf-8"), re.DOTALL)
     assert len(program.splitlines()) <= 25
     (tmp_path / "Blue Monday.mp3").write_bytes(SONG)
@@ -32,7 +32,7 @@ def client_of_the_readme(live_server, owner, tmp_path):
 
 
 def job_of(client):
-    """What it has ordered, once it says so: until then the server is at it, maybe on the connection that we share."""
+    """The job, once the client reports it: until then the server may be using the connection that the test shares."""
     assert client.stdout.readline().startswith("queued")
     return Job.objects.get()
 

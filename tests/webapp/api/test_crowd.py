@@ -1,4 +1,4 @@
-"""With a hundred thousand jobs the lists of administrators and the API take few queries, and find rows by indexes."""
+"""With a hundred thousand jobs, the lists of the admin and the API take few queries, which use indexes."""
 
 import re
 
@@ -57,7 +57,7 @@ def test_the_api_stays_quick(make_job, browser, django_assert_max_num_queries):
 
 
 def scans(sql):
-    """What of the plan of a query goes through all jobs or tracks without an index."""
+    """The steps of a query plan that scan all jobs or tracks without an index."""
     with connection.cursor() as cursor:
         cursor.execute(f"EXPLAIN {'QUERY PLAN' if connection.vendor == 'sqlite' else ''} {sql}")
         plan = [str(row[-1]) for row in cursor]

@@ -1,4 +1,4 @@
-"""What people take along at once: the archive is whole, and the mix is the mix they described."""
+"""Direct downloads: the archive is complete, and the mix is the one that the query describes."""
 
 import io
 import zipfile
@@ -11,7 +11,6 @@ import soxr
 from support.acting import RATE, SECONDS, claimed, decoded, files_below, fresh, noise
 
 from pipeline.playback.segments import Block, SegmentWriter
-from webapp.api import downloads
 from webapp.exports import renderer
 from webapp.models import State, Stem
 from webapp.songs import actions
@@ -56,7 +55,7 @@ def test_what_everybody_can_play_comes_unless_asked_otherwise(job, owner, fetch)
 
 
 def test_files_come_at_the_uploads_own_sample_rate_or_the_one_asked_for(job, owner, fetch):
-    """The song came at 48 kHz: all stems together are that upload, which holds more than its segments."""
+    """The upload has 48 kHz: all stems add up to it, which has more samples than its segments."""
     rng = np.random.default_rng(8)
     upload = rng.uniform(-0.9, 0.9, (48_000 * SECONDS, 2)).astype(np.float32)
     soundfile.write(job.track.path, upload, 48_000, "FLOAT", format="WAV")
@@ -91,15 +90,15 @@ def test_an_end_after_the_end_is_the_end(job, owner, fetch, end):
 
 def test_nothing_is_left_behind(job, owner, fetch, monkeypatch):
     files = []
-    make = downloads.tempfile.TemporaryFile
-    monkeypatch.setattr(downloads.tempfile, "TemporaryFile", lambda **where: files.append(make(**where)) or files[-1])
+    make = renderer.tempfile.TemporaryFile
+    monkeypatch.setattr(renderer.tempfile, "TemporaryFile", lambda **where: files.append(make(**where)) or files[-1])
     fetch(f"/api/v1/jobs/{job.pk}/mix", owner)
     fetch(f"/api/v1/jobs/{job.pk}/mix?start=99", owner)
     assert [file.closed for file in files] == [True, True]
 
 
 @pytest.mark.parametrize(
-    ("query", "told"),
+    ("query", "message"),
     [
         ("vocals=7", "vocals: 7 dB"),
         ("vocals=loud", "'loud' is not a number"),
@@ -119,9 +118,9 @@ def test_nothing_is_left_behind(job, owner, fetch, monkeypatch):
         ("what=stems", "no part of a mix"),
     ],
 )
-def test_a_mix_that_makes_no_sense_is_explained(job, owner, fetch, query, told):
+def test_a_mix_that_makes_no_sense_is_explained(job, owner, fetch, query, message):
     answer = fetch(f"/api/v1/jobs/{job.pk}/mix?{query}", owner)
-    assert answer.status == 400 and told in answer.body.decode()
+    assert answer.status == 400 and message in answer.body.decode()
 
 
 def test_all_stems_come_in_one_archive(make_job, owner, fetch):
@@ -162,7 +161,7 @@ def test_files_that_are_gone_are_not_found(job, owner, fetch, what):
 
 
 def test_a_busy_site_says_so_and_recovers(job, owner, fetch):
-    """Whoever waits in line is counted, and whoever leaves it, too."""
+    """Waiting requests are counted, and so are those that give up."""
     taken = [renderer.admission.acquire(blocking=False) for _ in range(renderer.AT_ONCE + renderer.WAITING)]
     answer = fetch(f"/api/v1/jobs/{job.pk}/mix", owner)
     for _ in taken:
@@ -180,7 +179,7 @@ def test_a_disk_without_room_to_spare_is_told(job, owner, fetch, monkeypatch):
 
 
 class TestStem:
-    """A stem in another format than it was separated to."""
+    """A stem in a format other than that of the job."""
 
     def test_comes_in_any_format_made_once(self, job, owner, fetch, monkeypatch):
         address = f"/api/v1/jobs/{job.pk}/stems/vocals/download?format=flac&bits=24"

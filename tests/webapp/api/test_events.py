@@ -1,4 +1,4 @@
-"""Server-sent events: the state at once, then every change, and an end when the browser goes."""
+"""Server-sent events: the state at once, then every change, until the browser disconnects."""
 
 import asyncio
 import json
@@ -15,16 +15,16 @@ from webapp.api import events
 from webapp.models import Job, State
 from webapp.songs import actions, queue
 
-pytestmark = pytest.mark.django_db(transaction=True)  # a stream closes its connection after each look
+pytestmark = pytest.mark.django_db(transaction=True)  # a stream closes its connection after each poll
 
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
-    monkeypatch.setattr(events, "LOOK_EVERY", 0.01)
+    monkeypatch.setattr(events, "POLL_INTERVAL", 0.01)
 
 
 class Stream:
-    """What a browser's EventSource does."""
+    """A client like the EventSource of a browser."""
 
     def __init__(self, response):
         assert response.status_code == 200
@@ -33,7 +33,7 @@ class Stream:
         self._parts = aiter(response.streaming_content)
 
     async def next(self):
-        """The next event: (name, data)."""
+        """The next event as a pair of name and data."""
         while True:
             part = (await asyncio.wait_for(anext(self._parts), 10)).decode()
             if part.startswith("event: "):
@@ -163,7 +163,7 @@ def test_a_stream_of_changes_says_nothing_of_what_is_over(make_job, owner, monke
 
 
 def test_a_visitors_stream_sees_the_first_upload():
-    """The page listens before there is an account; the upload that makes it comes by another request."""
+    """The page listens before the account exists, which the upload creates in another request."""
     browser = Client()
     browser.get("/")
 
@@ -185,13 +185,13 @@ def test_what_is_over_costs_one_query_a_look(make_job, django_assert_num_queries
     for _ in range(3):
         make_job(State.DONE)
     watch = events.Watch(Job.objects.order_by("-created_at"))
-    assert len(watch.news()) == 3
+    assert len(watch.changes()) == 3
     with django_assert_num_queries(1):
-        assert watch.news() == []
+        assert watch.changes() == []
 
 
 def test_the_stream_ends_with_the_connection(make_job, owner):
-    """Through the whole ASGI stack, in the threads that a server would use."""
+    """Runs the whole ASGI stack in the threads that a server would use."""
     job = make_job()
     client = Client()
     client.force_login(owner)
@@ -209,9 +209,9 @@ def test_the_stream_ends_with_the_connection(make_job, owner):
         await server.send_input({"type": "http.request"})
         start = await server.receive_output(10)
         assert start["status"] == 200
-        heard = b""
-        while b"event: job" not in heard:
-            heard += (await server.receive_output(10))["body"]
+        received = b""
+        while b"event: job" not in received:
+            received += (await server.receive_output(10))["body"]
         await server.send_input({"type": "http.disconnect"})
         await server.wait(10)
 

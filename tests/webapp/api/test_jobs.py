@@ -1,4 +1,4 @@
-"""REST as a client sees it: uploads good and bad, what a job's JSON says, and every verb's refusals."""
+"""The API of jobs: valid and invalid uploads, the JSON of a job, and when each command is refused."""
 
 import json
 from datetime import datetime
@@ -75,7 +75,7 @@ class TestUpload:
         assert answer["Content-Type"] == "application/problem+json"
         assert answer.json() == {
             "type": "/api/v1/problems/#invalid",
-            "title": "Not understood",
+            "title": "Invalid request",
             "status": 400,
             "detail": "Please choose a song.",
             "instance": "/api/v1/jobs/",
@@ -130,14 +130,16 @@ class TestJson:
         assert (data["audio"]["original_done"], data["audio"]["segments_done"], data["stems"]) == (2, 0, [])
         assert data["duration"] == 20.0
 
-    @pytest.mark.parametrize(("there", "told"), [("unmix_split", ["guitar", "piano"]), ("htdemucs_6s", [])])
-    def test_what_is_experimental_is_told_wherever_stems_are_chosen(self, browser, make_job, monkeypatch, there, told):
+    @pytest.mark.parametrize(("there", "experimental"), [("unmix_split", ["guitar", "piano"]), ("htdemucs_6s", [])])
+    def test_experimental_stems_are_marked_wherever_stems_are_selected(
+        self, browser, make_job, monkeypatch, there, experimental
+    ):
         monkeypatch.setattr(registry, "installed", lambda name: name in ("htdemucs", there))
         data = browser.get(f"/api/v1/jobs/{make_job().pk}/").json()
-        assert (data["choices"], data["experimental"]) == (list(STEMS), told)
+        assert (data["choices"], data["experimental"]) == (list(STEMS), experimental)
         page = browser.get("/").content.decode()
-        assert page.count("<small>(experimental)</small>") == len(told)
-        assert ("Experimental stems" in page) == bool(told)
+        assert page.count("<small>(experimental)</small>") == len(experimental)
+        assert ("Experimental stems" in page) == bool(experimental)
         draft = make_job()
         Job.objects.filter(pk=draft.pk).update(options={"preset": "draft"})
         assert "guitar" not in browser.get(f"/api/v1/jobs/{draft.pk}/").json()["choices"]
@@ -272,7 +274,7 @@ class TestVerbs:
         answer = rename(browser, job, "  Blue Monday ")
         assert (answer.status_code, answer.json()["title"]) == (200, "Blue Monday")
         assert browser.get(f"/api/v1/jobs/{job.pk}/").json()["title"] == "Blue Monday"
-        assert fresh(job).updated_at > stamp  # so that open pages hear of it
+        assert fresh(job).updated_at > stamp  # so that open pages are notified
         name = fetch(answer.json()["stems"][0]["download_url"], owner).headers["Content-Disposition"]
         assert name == 'attachment; filename="Blue Monday - vocals.wav"'
         assert fresh(other).track.title == "Song"
@@ -350,10 +352,6 @@ def test_admin_deletes_files_too(make_job, admin_client, committing):
         admin_client.post(f"/admin/webapp/track/{job.track.pk}/delete/", {"post": "yes"})
     assert not Job.objects.exists()
     assert not job.folder.exists()
-
-
-def test_jobs_module_knows_no_http():
-    assert not {"HttpRequest", "Request", "Response"} & set(vars(queue))
 
 
 class TestStems:

@@ -1,4 +1,4 @@
-"""Audio out: whole, in parts, and not again when it did not change."""
+"""Audio files: whole, by ranges, and not again if they have not changed."""
 
 import pytest
 from django.utils.http import http_date
@@ -165,7 +165,7 @@ class TestNames:
 
 @pytest.fixture(params=["folder", "bucket"])
 def anywhere(request):
-    """It makes no difference where files are kept. To be asked for before a job is made."""
+    """Runs a test with each storage. Request it before a job is created."""
     return request.param == "folder" or request.getfixturevalue("bucket")
 
 
@@ -180,7 +180,7 @@ class TestRange:
             ("bytes=5990-99999", 5990, 5999),
             ("bytes=-10", 5990, 5999),
             ("bytes=-99999", 0, 5999),
-            ("bytes=0-", 0, 5999),  # how browsers ask whether parts can be had
+            ("bytes=0-", 0, 5999),  # how browsers probe whether ranges are supported
         ],
     )
     def test_a_part(self, get, stem, asked, first, last):

@@ -1,7 +1,7 @@
-"""The API keeps what its OpenAPI description promises: schemathesis asks a running site for everything in it.
+"""The API conforms to its OpenAPI document: schemathesis requests every operation of a running site.
 
-Half of what it makes up is valid and half is not. Ids are those of a finished job that is there; what changes things
-gets another one, so that there is always something to look at.
+Half of the generated requests are valid and half are not. Ids are those of an existing, finished job; operations that
+change something get another job, so that the first one is always there to be read.
 """
 
 import ctypes
@@ -25,10 +25,10 @@ from webapp.api.openapi import component, routes
 from webapp.models import State
 
 EXAMPLES = int(os.environ.get("SCHEMA_EXAMPLES", "6"))
-CSRF = "c" * 32  # any will do, as long as cookie and header agree
+CSRF = "c" * 32  # any value, as long as cookie and header agree
 ENDLESS = "/events/$"  # streams
-UNDESCRIBED = {"schema", "docs", "problems"}  # about the API, not of it
-# What is valid by its type and yet makes no sense, such as a stem that the song hasn't, is refused by these.
+UNDESCRIBED = {"schema", "docs", "problems"}  # they document the API
+# These reject values that are valid by their type, such as a stem that the song does not have.
 PICKY = {
     "POST /api/v1/jobs/{id}/exports/",
     "GET /api/v1/jobs/{id}/mix",
@@ -39,10 +39,12 @@ PICKY = {
     "PATCH /api/v1/webhooks/{id}/",
 }
 
-schemathesis.serializer.alias("application/offset+octet-stream", "application/octet-stream")  # as tus calls bytes
+schemathesis.serializer.alias(
+    "application/offset+octet-stream", "application/octet-stream"
+)  # the type of chunks in tus
 description = SpectacularAPIView.generator_class().get_schema(request=None, public=True)
 schema = schemathesis.openapi.from_dict(description)
-live = {}  # ids of what is there
+live = {}  # ids of existing rows
 ignored_auth, positive, negative, missing = CHECKS.get_by_names(
     ["ignored_auth", "positive_data_acceptance", "negative_data_rejection", "missing_required_header"]
 )
@@ -50,7 +52,7 @@ ignored_auth, positive, negative, missing = CHECKS.get_by_names(
 
 @pytest.fixture(scope="module", autouse=True)
 def every_number() -> None:
-    """Networks that ran in this thread left it flushing the smallest numbers to zero, which Hypothesis refuses."""
+    """Networks that ran in this thread left it flushing subnormal numbers to zero, which Hypothesis rejects."""
     ctypes.CDLL(None).fesetenv(ctypes.c_void_p(-1))  # the C library's FE_DFL_ENV
 
 
@@ -60,8 +62,8 @@ def site(tmp_path_factory):
     data = tmp_path_factory.mktemp("data")
     running.manage(data, "migrate", "-v0")
     (data / "demo.flac").write_bytes(b"as long as nobody looks inside")
-    wishes = [{"seconds": 12, "stems": ["vocals", "drums"], "title": title} for title in ("Kept", "Changed")]
-    kept, changed = running.seed(data, wishes)
+    songs = [{"seconds": 12, "stems": ["vocals", "drums"], "title": title} for title in ("Kept", "Changed")]
+    kept, changed = running.seed(data, songs)
     with running.web(data, SOUNDSCAPE_REQUESTS="1000000") as address:
         live["session"] = kept["session"]
         for name, made in (("kept", kept), ("changed", changed)):
@@ -74,7 +76,7 @@ def site(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def headers(site):
-    """Of the owner's requests."""
+    """The headers of the owner's requests."""
     return {"Cookie": f"sessionid={live['session']}; csrftoken={CSRF}", "X-CSRFToken": CSRF}
 
 
@@ -87,7 +89,7 @@ def test_every_operation(case, site, headers):
 
 
 def aim(case):
-    """Put ids of what is there in the place of made-up ones. GETs have a job of their own, which nothing changes."""
+    """Replace generated ids by existing ones. GET has a job of its own, which nothing changes."""
     ids = live["kept" if case.method == "GET" else "changed"]
     known = {"id": ids["track" if "/tracks/" in case.path else "job"], "name": "vocals", "index": 0}
     sound = {
@@ -102,13 +104,13 @@ def aim(case):
 
 
 def unfit(case):
-    """Checks that say nothing here."""
-    yield ignored_auth  # every request comes with a session; who may do what is tested as a whole in test_permissions
+    """The checks that do not apply to the case."""
+    yield ignored_auth  # every request has a session; test_permissions tests authorisation
     if case.operation.label in PICKY or "Range" in case.headers:
         yield positive
-    if case.media_type == "multipart/form-data":  # in which everything is text, and files are empty
+    if case.media_type == "multipart/form-data":  # in which every value is text and files are empty
         yield from (positive, negative)
-    if "/uploads/" in case.path:  # tus says 412 and 409
+    if "/uploads/" in case.path:  # tus prescribes 412 and 409
         yield from (negative, missing)
 
 
@@ -133,14 +135,47 @@ def test_the_description_is_valid_and_whole():
     named = {route.name for path, route in routes() if path.startswith("/api/v1/")}
     described = {resolve(_filled(path)).url_name for path in description["paths"]}
     assert named - described == UNDESCRIBED
-    operations = [operation for path in description["paths"].values() for operation in path.values()]
-    assert all(operation["summary"] for operation in operations)
-    ids = [operation["operationId"] for operation in operations]
+    ids = [operation["operationId"] for _, operation in operations()]
     assert len(ids) == len({*ids})
 
 
+def operations():
+    """Every operation of the document with its name, such as "GET /api/v1/jobs/"."""
+    for path, methods in description["paths"].items():
+        for method, operation in methods.items():
+            yield f"{method.upper()} {path}", operation
+
+
+@pytest.mark.parametrize("operation", [pytest.param(each, id=name) for name, each in operations()])
+def test_every_operation_is_described(operation):
+    summary, text = operation["summary"], operation["description"]
+    assert len(summary.split()) >= 3 and not summary.endswith(".")
+    assert re.fullmatch(r"[A-Z](\S+ ){3,}.*\.", text), text
+    assert summary not in text
+    for each in (*operation.get("parameters", []), *operation["responses"].values()):
+        assert is_phrase(each["description"]), each
+
+
+def test_operations_have_summaries_of_their_own():
+    summaries = [operation["summary"] for _, operation in operations()]
+    assert len(summaries) == len({*summaries})
+
+
+def test_every_field_is_described():
+    for name, shape in description["components"]["schemas"].items():
+        if "Paginated" not in name:  # its description is that of its rows
+            assert is_phrase(shape["description"]), name
+        for field, data in shape["properties"].items():
+            assert is_phrase(data.get("description", "")), (name, field)
+
+
+def is_phrase(text):
+    """Whether a description has words of its own, a capital letter and a full stop."""
+    return bool(re.fullmatch(r"[A-Z].*\.", text)) and not text.startswith(("Of ", "Which."))
+
+
 def _filled(path):
-    """The address with something in each gap."""
+    """The path with a value for each parameter."""
     for name, value in (("name", "vocals"), ("index", "0")):
         path = path.replace(f"{{{name}}}", value)
     while "{" in path:

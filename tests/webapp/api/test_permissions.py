@@ -1,7 +1,7 @@
-"""Who may do what: every route of the site, asked by everyone with every method.
+"""Permissions: every route of the site, requested by every role with every method.
 
-A new route fails here until it has its lines below, and so does a line without a route. Whatever is asked is rolled
-back, so that lines don't depend on one another.
+A new route fails here until the table below has its lines, and so does a line without a route. Every request is rolled
+back, so that lines do not depend on one another.
 """
 
 import re
@@ -63,9 +63,9 @@ problems                GET     200
 schema                  GET     200
 docs                    GET     200
 help                    GET     200
-takeout                 GET     302   200
-farewell                GET     302   200
-farewell                POST    302   302   200
+data-export             GET     302   200
+delete-account          GET     302   200
+delete-account          POST    302   302   200
 
 tokens                  GET     302   403   200
 tokens                  POST    302   403   200
@@ -144,8 +144,8 @@ admin:autocomplete      GET     302   302   302   302   403
 admin:jsi18n            GET     302   302   302   302   200
 admin:view_on_site      GET     302   302   302   302   404
 admin:app_list          GET     302   302   302   302   200
-admin:webapp_job_again  GET     302
-admin:webapp_job_again  POST    302
+admin:webapp_job_rerun  GET     302
+admin:webapp_job_rerun  POST    302
 admin:auth_user_password_change GET  302 302 302 302 403 200
 admin:auth_user_password_change POST 302 302 302 302 403 200
 admin:(?P<url>.*)$      GET     302   302   302   302   404
@@ -153,11 +153,11 @@ admin:(?P<url>.*)$      GET     302   302   302   302   404
 
 # Django's forms take PUT for POST.
 FORMS = (
-    *("signup", "login", "email", "password", "password-forgotten", "password-reset", "farewell"),
+    *("signup", "login", "email", "password", "password-forgotten", "password-reset", "delete-account"),
     *("tokens", "webhooks"),
 )
 
-# The administrator's pages of a model: what reviewers and what staff may do. Nobody else comes in.
+# The admin pages of a model: what reviewers and what staff may do. Nobody else has access.
 ADMIN = {
     "auth_group": ("", "view add change delete"),
     "webapp_user": ("", "view add change delete"),
@@ -191,14 +191,14 @@ OWN_KEYS: dict[str, type[Model]] = {
 
 @dataclass
 class World:
-    """One of everything, the owner's, and everybody's session."""
+    """One row of everything, owned by the owner, and a session for each role."""
 
     things: dict[type[Model], Model]
     sessions: dict[str, str] = field(default_factory=dict)
     client: Client = field(default_factory=lambda: Client(raise_request_exception=False))
 
     def ask(self, role: str, method: str, path: str) -> Any:
-        """The answer, whose doings are rolled back."""
+        """The response, whose effects are rolled back."""
         session = self.sessions.get(role)
         self.client.cookies = SimpleCookie({settings.SESSION_COOKIE_NAME: session} if session else {})
         with transaction.atomic():
@@ -209,14 +209,14 @@ class World:
         return answer
 
     def path(self, name: str, route: str) -> str:
-        """Of a route, with the owner's things for its arguments."""
+        """The path of a route, with rows of the owner for its arguments."""
         if name == "admin:(?P<url>.*)$":
             return "/admin/nowhere/"
         values = self.values(name)
         return reverse(name, kwargs={key: values[key] for key in re.findall(r"<(?:\w+:)?(\w+)>", route)})
 
     def values(self, name: str) -> dict[str, Any]:
-        """What stands in the path of a route for each kind of argument."""
+        """The value of each argument of a route."""
         owner = self.things[User]
         return {
             "pk": self.things[next((model for part, model in OWN_KEYS.items() if part in name), Job)].pk,
@@ -234,7 +234,7 @@ class World:
 
 
 def release(answer: Any) -> None:
-    """Let go of a file that is not read, without the end of a request, which would close the test's own connection."""
+    """Close a file that is not read without ending the request, which would close the connection of the test."""
     request_finished.disconnect(close_old_connections)
     answer.close()
     request_finished.connect(close_old_connections)
@@ -242,7 +242,7 @@ def release(answer: Any) -> None:
 
 @pytest.fixture
 def world(owner, stranger, real_job, settings, immediately, models_installed) -> World:
-    """The owner has a finished song, whose draft is still there, and a file made of it."""
+    """The owner has a finished song with a draft and an export."""
     settings.DEMO_SONG.touch()
     job = real_job({name: stem[:, :4410] for name, stem in noise().items()})
     drafted(job)
@@ -274,7 +274,7 @@ def world(owner, stranger, real_job, settings, immediately, models_installed) ->
 
 
 def routes(entries: Any = None, prefix: str = "", namespace: str = "") -> Iterator[tuple[str, str]]:
-    """(name, path pattern) of every route in the URL conf. Those without a name go by their pattern."""
+    """Name and path pattern of every route. Those without a name are named by their pattern."""
     for entry in get_resolver().url_patterns if entries is None else entries:
         path = f"{prefix}{entry.pattern}"
         if isinstance(entry, URLResolver):
@@ -286,7 +286,7 @@ def routes(entries: Any = None, prefix: str = "", namespace: str = "") -> Iterat
 
 
 def lines() -> dict[str, dict[str, tuple[int, ...]]]:
-    """ROUTES: {name: {method: a status for each role}}."""
+    """The table ROUTES as {name: {method: a status for each role}}."""
     table: dict[str, dict[str, tuple[int, ...]]] = {}
     for line in ROUTES.strip().splitlines()[1:]:
         if words := line.split():
@@ -303,7 +303,7 @@ def lines() -> dict[str, dict[str, tuple[int, ...]]]:
 
 
 def model_of(name: str) -> type[Model] | None:
-    """The model of one of the administrator's pages, such as admin:webapp_job_change."""
+    """The model of an admin page, such as admin:webapp_job_change."""
     label = name.removeprefix("admin:").rpartition("_")[0]
     return apps.get_model(*label.split("_", 1)) if label in ADMIN else None
 
@@ -320,7 +320,7 @@ def test_every_route_is_known():
 
 
 def test_every_route_answers_each_as_the_table_says(world):
-    """What differs is told as the lines that would be right."""
+    """Differences are reported as the lines that would be right."""
     differences = []
     for name, table in lines().items():
         path = world.path(name, KNOWN[name])
@@ -347,5 +347,5 @@ def test_the_administrators_pages_open_to_whoever_is_allowed(world):
 
 
 def refused(answer: Any) -> bool:
-    """Whether somebody was turned away."""
+    """Whether a response refuses access."""
     return answer.status_code in REFUSED or "/login/" in answer.headers.get("Location", "")

@@ -1,4 +1,4 @@
-"""Tracks by REST: kept, found, renamed, deleted, and separated more than once; lists a page at a time."""
+"""The API of tracks: stored, found, renamed, deleted, separated more than once; paginated lists."""
 
 import base64
 from datetime import timedelta
@@ -30,8 +30,8 @@ def send(client, **more):
     return client.post(TRACKS, {"file": SimpleUploadedFile("Song.mp3", SONG)} | more)
 
 
-def start(client, key="", **wish):
-    return client.post(JOBS, wish, content_type="application/json", headers={"Idempotency-Key": key} if key else {})
+def create_job(client, key="", **options):
+    return client.post(JOBS, options, content_type="application/json", headers={"Idempotency-Key": key} if key else {})
 
 
 def titles(client, path):
@@ -115,7 +115,7 @@ class TestStart:
     def test_a_track_is_separated_as_asked(self, browser, make_track, sent, committing):
         track = make_track("Twice")
         with committing():
-            answer = start(browser, track=str(track.pk), stems=["drums"], bits="24", format="flac", bleed="off")
+            answer = create_job(browser, track=str(track.pk), stems=["drums"], bits="24", format="flac", bleed="off")
         assert answer.status_code == 201 and answer["Location"] == answer.json()["api_url"]
         data = answer.json()
         assert (data["track"], data["title"], data["stems_asked"]) == (str(track.pk), "Twice", ["drums"])
@@ -123,7 +123,7 @@ class TestStart:
         options = queue.options_of(Job.objects.get())
         assert (options.stems, options.bits, options.preset) == (("drums",), "24", "default")
         assert sent == ["webapp.tasks.separate"]
-        start(browser, track=str(track.pk))
+        create_job(browser, track=str(track.pk))
         assert (
             len(browser.get(data["track_url"]).json()["jobs_url"] and titles(browser, f"{JOBS}?track={track.pk}")) == 2
         )
@@ -131,18 +131,18 @@ class TestStart:
     def test_one_song_at_a_time(self, browser, make_track):
         both = upload(browser, track=str(make_track().pk))
         assert (both.status_code, both.json()["errors"][0]["field"]) == (400, "track")
-        assert start(browser).status_code == 400
-        assert start(browser, track="x").status_code == start(browser, track=None).status_code == 400
+        assert create_job(browser).status_code == 400
+        assert create_job(browser, track="x").status_code == create_job(browser, track=None).status_code == 400
         assert not Job.objects.exists()
 
     def test_a_strangers_track_does_not_exist(self, browser, make_track, stranger):
-        theirs = start(browser, track=str(make_track(user=stranger).pk))
-        nobodys = start(browser, track=ID)
+        theirs = create_job(browser, track=str(make_track(user=stranger).pk))
+        nobodys = create_job(browser, track=ID)
         assert theirs.status_code == nobodys.status_code == 400
         assert not Job.objects.exists()
 
     def test_an_unknown_preset_is_named(self, browser, make_track):
-        answer = start(browser, track=str(make_track().pk), preset="magic")
+        answer = create_job(browser, track=str(make_track().pk), preset="magic")
         assert answer.status_code == 400 and "magic" in str(answer.json())
 
 
@@ -150,12 +150,12 @@ class TestIdempotency:
     def test_a_repeated_request_makes_nothing_twice(self, browser, make_track, committing, sent):
         track = str(make_track().pk)
         with committing():
-            first, second = (start(browser, key="k", track=track, stems=["drums"]) for _ in range(2))
+            first, second = (create_job(browser, key="k", track=track, stems=["drums"]) for _ in range(2))
         assert (first.status_code, second.status_code) == (201, 200)
         assert first.json()["id"] == second.json()["id"]
         assert (Job.objects.count(), len(sent)) == (1, 1)
-        start(browser, key="other", track=track)
-        start(browser, track=track)
+        create_job(browser, key="other", track=track)
+        create_job(browser, track=track)
         assert Job.objects.count() == 3
 
     def test_nor_does_a_repeated_upload(self, browser):
@@ -167,42 +167,42 @@ class TestIdempotency:
         assert Track.objects.count() == 1
 
     def test_is_told_what_it_made_when_nothing_is_left_of_a_quota(self, browser, make_track, settings):
-        wish = {"track": str(make_track().pk)}
-        made = start(browser, "k", **wish)
+        options = {"track": str(make_track().pk)}
+        made = create_job(browser, "k", **options)
         settings.MINUTES = settings.BYTES = 0
-        again = start(browser, "k", **wish)
+        again = create_job(browser, "k", **options)
         assert (again.status_code, again.json()["id"]) == (200, made.json()["id"])
-        assert start(browser, "another", **wish).status_code == 403
+        assert create_job(browser, "another", **options).status_code == 403
 
     def test_another_request_with_the_same_key_is_refused(self, browser, make_track):
         track = str(make_track().pk)
-        start(browser, key="k", track=track)
-        answer = start(browser, key="k", track=track, stems=["drums"])
+        create_job(browser, key="k", track=track)
+        answer = create_job(browser, key="k", track=track, stems=["drums"])
         assert answer.status_code == 422 and "another key" in answer.json()["detail"].lower()
         assert Job.objects.count() == 1
 
     def test_keys_of_two_people_have_nothing_to_do_with_each_other(self, browser, make_track, stranger):
-        start(browser, key="k", track=str(make_track().pk))
+        create_job(browser, key="k", track=str(make_track().pk))
         client = Client()
         client.force_login(stranger)
-        assert start(client, key="k", track=str(make_track(user=stranger).pk)).status_code == 201
+        assert create_job(client, key="k", track=str(make_track(user=stranger).pk)).status_code == 201
 
     def test_what_was_deleted_does_not_come_back(self, browser, make_track):
         track = str(make_track().pk)
-        kept, gone = (start(browser, key=key, track=track).json()["id"] for key in "ab")
+        kept, gone = (create_job(browser, key=key, track=track).json()["id"] for key in "ab")
         browser.delete(f"{JOBS}{gone}/")
-        assert start(browser, key="b", track=track).status_code == 409
+        assert create_job(browser, key="b", track=track).status_code == 409
         Job.objects.get(pk=gone).delete()
-        assert start(browser, key="b", track=track).status_code == 201
-        assert start(browser, key="a", track=track).json()["id"] == kept
+        assert create_job(browser, key="b", track=track).status_code == 201
+        assert create_job(browser, key="a", track=track).json()["id"] == kept
         assert Idempotency.objects.count() == 2
 
     def test_a_request_that_was_refused_can_be_corrected(self, browser, make_track):
-        assert start(browser, key="k", track="x").status_code == 400
-        assert start(browser, key="k", track=str(make_track().pk)).status_code == 201
+        assert create_job(browser, key="k", track="x").status_code == 400
+        assert create_job(browser, key="k", track=str(make_track().pk)).status_code == 201
 
     def test_a_key_has_its_limits(self, browser, make_track):
-        answer = start(browser, key="k" * 256, track=str(make_track().pk))
+        answer = create_job(browser, key="k" * 256, track=str(make_track().pk))
         assert answer.status_code == 400 and not Job.objects.exists()
 
 
@@ -210,7 +210,7 @@ class TestIdempotency:
 class TestLists:
     @pytest.fixture
     def songs(self, make_job):
-        """Five, an hour between each and the next."""
+        """Five tracks, an hour apart."""
         made = [make_job(title=title) for title in ("Bee", "ant", "Cow & bull", "Bee", "Élan")]
         for age, job in enumerate(reversed(made)):
             then = timezone.now() - timedelta(hours=age)

@@ -1,4 +1,4 @@
-"""Webhooks by the API: made, changed, tried and looked at by their owner alone."""
+"""The API of webhooks: created, changed, tested and read only by their owner."""
 
 import pytest
 from django.test import Client
@@ -13,8 +13,8 @@ PLACE = "https://93.184.216.34/hook"
 pytestmark = pytest.mark.django_db
 
 
-def make(client, **wish):
-    return client.post(URL, {"url": PLACE} | wish, content_type="application/json")
+def make(client, **fields):
+    return client.post(URL, {"url": PLACE} | fields, content_type="application/json")
 
 
 @pytest.fixture
@@ -38,7 +38,7 @@ def test_its_secret_is_told_once(browser, owner):
 
 
 @pytest.mark.parametrize(
-    ("wish", "field"),
+    ("fields", "field"),
     [
         ({"url": ""}, "url"),
         ({"url": "http://localhost/"}, "url"),
@@ -49,16 +49,16 @@ def test_its_secret_is_told_once(browser, owner):
         ({"active": "perhaps"}, "active"),
     ],
 )
-def test_nonsense_is_refused(browser, hook, address, wish, field):
-    for answer in (make(browser, **wish), browser.patch(address, wish, content_type="application/json")):
+def test_nonsense_is_refused(browser, hook, address, fields, field):
+    for answer in (make(browser, **fields), browser.patch(address, fields, content_type="application/json")):
         assert answer.status_code == 400
         assert [error["field"].split(".")[0] for error in answer.json()["errors"]] == [field]
     assert Webhook.objects.get().url == PLACE
 
 
 def test_it_can_be_changed(browser, address):
-    wish = {"active": False, "events": ["done"]}
-    assert browser.patch(address, wish, content_type="application/json").json()["active"] is False
+    fields = {"active": False, "events": ["done"]}
+    assert browser.patch(address, fields, content_type="application/json").json()["active"] is False
     kept = Webhook.objects.get()
     assert (kept.active, kept.events, kept.url) == (False, ["done"], PLACE)
 
@@ -79,8 +79,12 @@ def test_its_deliveries_are_told_and_sent_again(browser, hook, address):
     again = f"{address}deliveries/{first['id']}/redeliver/"
     assert browser.post(again).status_code == 409
     Delivery.objects.update(state=Delivery.State.FAILED, tries=8, log=[{"status": 500}])
-    told = browser.post(again).json()
-    assert (told["state"], told["log"], Delivery.objects.get(pk=first["id"]).tries) == ("pending", [{"status": 500}], 0)
+    redelivered = browser.post(again).json()
+    assert (redelivered["state"], redelivered["log"], Delivery.objects.get(pk=first["id"]).tries) == (
+        "pending",
+        [{"status": 500}],
+        0,
+    )
     assert Delivery.objects.get(pk=second["id"]).state == "failed"
 
 
@@ -91,10 +95,10 @@ def test_deleting_it_deletes_its_deliveries(browser, hook, address):
 
 
 def test_there_are_only_so_many(browser, owner):
-    for _ in range(outbox.MOST):
+    for _ in range(outbox.MAX_WEBHOOKS):
         outbox.create(owner, PLACE, [])
     assert make(browser).status_code == 409
-    assert Webhook.objects.count() == outbox.MOST
+    assert Webhook.objects.count() == outbox.MAX_WEBHOOKS
 
 
 def test_others_find_nothing(hook, address, stranger):

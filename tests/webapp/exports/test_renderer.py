@@ -1,4 +1,4 @@
-"""Exports: every kind of file is what was asked for, and a file's way from the wish to its end is told truthfully."""
+"""Exports: every kind of file is what was requested, and reports its progress truthfully."""
 
 import io
 import threading
@@ -33,28 +33,28 @@ def job(real_job):
 @pytest.fixture
 def ask(browser):
     """POST to a job's exports."""
-    return lambda job, **wish: browser.post(f"/api/v1/jobs/{job.pk}/exports/", wish, content_type="application/json")
+    return lambda job, **spec: browser.post(f"/api/v1/jobs/{job.pk}/exports/", spec, content_type="application/json")
 
 
 @pytest.fixture
-def told(monkeypatch):
-    """Every progress is noted, and `told` is called after each."""
+def on_update(monkeypatch):
+    """Stores every progress, and the installed function is called after each update."""
     monkeypatch.setattr(renderer, "WRITE_EVERY", 0.0)
 
     def install(call):
-        note = renderer._note
+        note = renderer._update
 
         def noting(export, **fields):
             note(export, **fields)
             call(fields)
 
-        monkeypatch.setattr(renderer, "_note", noting)
+        monkeypatch.setattr(renderer, "_update", noting)
 
     return install
 
 
 def waiting(job, **fields):
-    """A row whose file nobody makes."""
+    """An export that no thread renders."""
     return Export.objects.create(job=job, filename="Song - mix.wav", process="p", **fields)
 
 
@@ -100,22 +100,22 @@ class TestKinds:
         assert made["filename"] == "Blue_ Monday_ - drums.mp3"
         assert fetch(made["file_url"], owner).headers["Content-Type"] == "audio/mpeg"
 
-    def test_what_would_clip_is_lowered_and_told(self, job, ask):
+    def test_what_would_clip_is_lowered_and_reported(self, job, ask):
         assert ask(job, what="mix", vocals=6, drums=6, format="flac").json()["lowered_db"] > 6
         assert ask(job, what="mix", vocals=6, drums=6, bits="float").json()["lowered_db"] == 0
 
-    def test_a_form_asks_as_well_as_json(self, job, browser):
+    def test_a_form_works_like_json(self, job, browser):
         answer = browser.post(f"/api/v1/jobs/{job.pk}/exports/", {"what": "mix", "mute": ["vocals", "drums"]})
         assert (answer.status_code, answer.json()["state"]) == (201, "done")
 
-    def test_a_part_of_a_file_can_be_had(self, job, ask, fetch, owner):
+    def test_a_part_of_a_file_can_be_requested(self, job, ask, fetch, owner):
         made = ask(job, what="stem", stem="drums").json()
         assert fetch(made["file_url"], owner, Range="bytes=0-3").body == b"RIFF"
 
 
 class TestRefusals:
     @pytest.mark.parametrize(
-        ("wish", "words"),
+        ("spec", "words"),
         [
             ({"what": "video"}, "mix, stem, stems, ni"),
             ({"what": "stem"}, "vocals"),
@@ -130,13 +130,13 @@ class TestRefusals:
             ({"what": "ni"}, "no bass and no other"),
         ],
     )
-    def test_what_makes_no_sense_is_explained(self, job, ask, wish, words):
-        answer = ask(job, **wish)
+    def test_invalid_values_are_explained(self, job, ask, spec, words):
+        answer = ask(job, **spec)
         assert answer.status_code == 400 and words in answer.json()["detail"]
         assert not Export.objects.exists()
 
     @pytest.mark.parametrize("body", ["[]", "3", '"mix"'])
-    def test_a_body_that_is_no_wish(self, job, browser, body):
+    def test_an_invalid_body(self, job, browser, body):
         answer = browser.post(f"/api/v1/jobs/{job.pk}/exports/", body, content_type="application/json")
         assert answer.status_code == 400 and not Export.objects.exists()
 
@@ -145,7 +145,7 @@ class TestRefusals:
         answer = ask(make_job(state), what="mix")
         assert answer.status_code == 409 and "separated" in answer.json()["detail"]
 
-    def test_a_busy_site_says_so_and_makes_no_row(self, job, ask):
+    def test_a_busy_site_says_so_and_creates_no_export(self, job, ask):
         taken = [renderer.admission.acquire(blocking=False) for _ in range(renderer.AT_ONCE + renderer.WAITING)]
         answer = ask(job, what="mix")
         for _ in taken:
@@ -164,7 +164,7 @@ class TestFailing:
             (FileNotFoundError(), renderer.GONE),
         ],
     )
-    def test_our_faults_are_told_kindly_and_leave_no_file(self, job, ask, monkeypatch, error, message):
+    def test_our_errors_are_explained_and_leave_no_file(self, job, ask, monkeypatch, error, message):
         def fail(*_):
             raise error
 
@@ -183,31 +183,33 @@ class TestFailing:
         monkeypatch.setattr(renderer, "SPARE", 2**70)
         assert ask(job, what="mix").json()["error"] == base.DISK_FULL
 
-    def test_a_fault_leaves_its_trace_in_the_log(self, job, ask, monkeypatch, caplog):
+    def test_an_error_is_logged_with_its_traceback(self, job, ask, monkeypatch, caplog):
         monkeypatch.delattr(stem_files, "write")
         ask(job, what="stem", stem="drums")
         assert "AttributeError" in caplog.text
 
 
 @pytest.mark.usefixtures("immediately")
-class TestOnItsWay:
-    def test_progress_goes_up(self, job, ask, told):
+class TestProgress:
+    def test_progress_goes_up(self, job, ask, on_update):
         seen = []
-        told(lambda fields: seen.append(fields.get("progress")))
+        on_update(lambda fields: seen.append(fields.get("progress")))
         ask(job, what="stems")
         steps = [progress for progress in seen if progress is not None]
         assert len(steps) > 3 and steps == sorted(steps) and steps[-1] == 1.0 and steps[0] > 0
 
-    def test_it_is_told_sparingly(self, job, ask, monkeypatch):
+    def test_progress_is_stored_sparingly(self, job, ask, monkeypatch):
         clock = iter(range(1000))
         monkeypatch.setattr(renderer, "monotonic", lambda: next(clock) / 1e6)
         notes = []
-        note = renderer._note
-        monkeypatch.setattr(renderer, "_note", lambda export, **fields: notes.append(fields) or note(export, **fields))
+        note = renderer._update
+        monkeypatch.setattr(
+            renderer, "_update", lambda export, **fields: notes.append(fields) or note(export, **fields)
+        )
         ask(job, what="stems")
         assert [fields["state"] for fields in notes] == [State.RUNNING, State.DONE]
 
-    def test_cancelling_stops_it_and_leaves_nothing(self, job, ask, browser, told, committing):
+    def test_cancelling_stops_it_and_leaves_nothing(self, job, ask, browser, on_update, committing):
         noted = []
 
         def cancel(_fields):
@@ -216,20 +218,20 @@ class TestOnItsWay:
                 with committing():
                     browser.delete(f"/api/v1/jobs/{job.pk}/exports/{Export.objects.get().pk}/")
 
-        told(cancel)
+        on_update(cancel)
         ask(job, what="stems")
         assert len(noted) == 2
         assert not Export.objects.exists()
         assert not [path for path in files_below(job.folder) if "exports" in path]
 
-    def test_deleting_the_song_stops_it(self, job, ask, told):
-        told(lambda fields: actions.delete(job) if fields.get("progress") else None)
+    def test_deleting_the_song_stops_it(self, job, ask, on_update):
+        on_update(lambda fields: actions.delete(job) if fields.get("progress") else None)
         ask(job, what="stems")
         assert not Export.objects.exists()
 
-    def test_a_database_away_for_a_moment_costs_no_work(self, job, ask, monkeypatch):
+    def test_a_database_outage_costs_no_work(self, job, ask, monkeypatch):
         monkeypatch.setattr(renderer, "WRITE_EVERY", 0.0)
-        note, faults = renderer._note, [1, 1]
+        note, faults = renderer._update, [1, 1]
 
         def flaky(export, **fields):
             if "state" not in fields and faults:
@@ -237,11 +239,11 @@ class TestOnItsWay:
                 raise OperationalError("database is locked")
             note(export, **fields)
 
-        monkeypatch.setattr(renderer, "_note", flaky)
+        monkeypatch.setattr(renderer, "_update", flaky)
         assert ask(job, what="stems").json()["state"] == "done"
         assert not faults
 
-    def test_one_cancelled_while_it_waits_is_not_begun(self, job):
+    def test_one_cancelled_while_it_waits_is_not_started(self, job):
         export = waiting(job)
         export_row = Export.objects.get(pk=export.pk)
         export.delete()
@@ -251,7 +253,7 @@ class TestOnItsWay:
 
 @pytest.mark.usefixtures("immediately")
 class TestList:
-    def test_tells_all_newest_first_and_each(self, job, browser):
+    def test_lists_all_newest_first(self, job, browser):
         old, new = waiting(job), waiting(job, state=State.FAILED, error="No.")
         data = browser.get(f"/api/v1/jobs/{job.pk}/exports/").json()
         assert [row["id"] for row in data] == [str(new.pk), str(old.pk)]
@@ -267,26 +269,26 @@ class TestList:
         assert not path.exists()
         assert browser.get(made["url"]).status_code == 404
 
-    def test_a_file_in_the_making_is_not_given_out(self, job, fetch, owner):
+    def test_an_unfinished_file_is_not_served(self, job, fetch, owner):
         export = waiting(job, state=State.RUNNING)
         export.folder.mkdir(parents=True)
         export.path.write_bytes(b"half a")
         assert fetch(f"/api/v1/jobs/{job.pk}/exports/{export.pk}/file", owner).status == 404
 
     def test_only_the_newest_files_of_a_song_stay(self, job, ask, committing, monkeypatch):
-        monkeypatch.setattr(renderer, "KEPT", 2)
+        monkeypatch.setattr(renderer, "MAX_PER_SONG", 2)
         with committing():
             made = [ask(job, what="mix", end=1).json()["id"] for _ in range(4)]
         assert {str(export.pk) for export in Export.objects.all()} == set(made[2:])
         assert len([path for path in files_below(job.folder) if "exports" in path]) == 2
 
-    def test_files_outlive_another_choice_of_stems(self, job, ask, fetch, owner):
+    def test_files_outlive_a_reselection_of_stems(self, job, ask, fetch, owner):
         made = ask(job, what="mix").json()
         actions.reselect_stems(job, ["drums"])
         finish(claimed(fresh(job)))
         assert fetch(made["file_url"], owner).status == 200
 
-    def test_they_go_with_the_song(self, job, ask, committing):
+    def test_they_are_deleted_with_the_song(self, job, ask, committing):
         ask(job, what="mix")
         path = Export.objects.get().path
         with committing():
@@ -295,9 +297,9 @@ class TestList:
 
 
 @pytest.mark.usefixtures("immediately")
-class TestHousekeeping:
+class TestUpkeep:
     @pytest.mark.parametrize("state", [State.QUEUED, State.RUNNING])
-    def test_what_a_dead_process_was_making_fails_with_a_reason(self, job, state):
+    def test_exports_of_a_dead_process_fail_with_a_reason(self, job, state):
         lost, alive = (waiting(job, state=state) for _ in range(2))
         Export.objects.filter(pk=lost.pk).update(heartbeat_at=timezone.now() - renderer.LOST_AFTER)
         lost.folder.mkdir(parents=True)
@@ -307,7 +309,7 @@ class TestHousekeeping:
         assert Export.objects.get(pk=alive.pk).state == state
         assert not lost.folder.exists()
 
-    def test_a_process_beats_for_its_own_alone(self, job):
+    def test_a_process_beats_for_its_own_exports_only(self, job):
         old = timezone.now() - timedelta(minutes=5)
         mine, done, another = (waiting(job, heartbeat_at=old) for _ in range(3))
         Export.objects.exclude(pk=another.pk).update(process=renderer.PROCESS)
@@ -322,7 +324,7 @@ class TestHousekeeping:
         monkeypatch.setattr(stem_files, "write", lambda *_: beaten.wait(10) or pytest.fail("no beat"))
         ask(job, what="stem", stem="drums")
         assert beaten.is_set()
-        assert not [thread for thread in threading.enumerate() if thread.name == "render-pulse"]
+        assert not [thread for thread in threading.enumerate() if thread.name == "render-heartbeat"]
 
     def test_files_of_yesterday_are_removed(self, job, settings, committing):
         settings.EXPORT_HOURS = 2.0
@@ -331,13 +333,13 @@ class TestHousekeeping:
         Export.objects.filter(pk=old.pk).update(created_at=timezone.now() - timedelta(hours=2, minutes=1))
         Export.objects.filter(pk=new.pk).update(created_at=timezone.now() - timedelta(hours=1, minutes=59))
         with committing():
-            renderer.forget_old()
+            renderer.delete_old_exports()
         assert [export.pk for export in Export.objects.all()] == [new.pk]
         assert not old.folder.exists()
 
 
-def test_so_many_at_once_and_the_rest_waits_in_line():
-    """The real threads, with work that ends when we say so."""
+def test_the_number_of_simultaneous_renderings_is_limited():
+    """The real threads, with work that ends on a signal."""
     begun, go = [Event() for _ in range(renderer.AT_ONCE + renderer.WAITING)], Event()
 
     def work(number):

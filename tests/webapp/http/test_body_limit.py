@@ -1,4 +1,4 @@
-"""The limit on request bodies, before Django spends disk on them."""
+"""The limit on request bodies, which applies before Django writes them to disk."""
 
 import json
 
@@ -11,7 +11,7 @@ LIMIT = 100
 
 
 async def ask(chunks, announced=None, then="http.disconnect"):
-    """Send a body in chunks; returns what the server sent and what the application inside read."""
+    """Send a body in chunks; returns the messages of the server and the bytes that the application read."""
     read, sent = [], []
     queue = [{"type": "http.request", "body": chunk, "more_body": True} for chunk in chunks]
     queue[-1]["more_body"] = False

@@ -1,4 +1,4 @@
-"""Problem details, whoever answers: REST framework, a view of our own, or Django."""
+"""Problem details, whether REST framework, a plain view or Django responds."""
 
 import json
 import re
@@ -16,8 +16,8 @@ pytestmark = pytest.mark.django_db
 NOBODYS = "00000000-0000-4000-8000-000000000000"
 
 
-def told(answer) -> dict:
-    """The problem in an answer, whose own words must agree with the answer."""
+def problem_in(answer) -> dict:
+    """The problem in a response, whose fields agree with the response."""
     assert answer["Content-Type"] == "application/problem+json"
     data = answer.json()
     assert data["status"] == answer.status_code
@@ -31,18 +31,18 @@ def told(answer) -> dict:
     "path", [f"jobs/{NOBODYS}/", f"jobs/{NOBODYS}/mix", f"jobs/{NOBODYS}/stems/vocals/peaks", "nowhere", "jobs/x/"]
 )
 def test_what_is_not_there(browser, path):
-    data = told(browser.get(f"/api/v1/{path}"))
+    data = problem_in(browser.get(f"/api/v1/{path}"))
     assert (data["type"], data["instance"]) == ("/api/v1/problems/#not-found", f"/api/v1/{path}")
 
 
 @pytest.mark.parametrize("path", ["jobs/events/", f"jobs/{NOBODYS}/cancel/"])
 def test_a_method_that_is_not_taken(browser, path):
     answer = browser.put(f"/api/v1/{path}")
-    assert told(answer)["type"].endswith("#method-not-allowed")
+    assert problem_in(answer)["type"].endswith("#method-not-allowed")
     assert answer["Allow"]
 
 
-def test_pages_are_told_as_pages(browser):
+def test_errors_of_pages_are_pages(browser):
     answer = browser.get(f"/jobs/{NOBODYS}/")
     assert answer.status_code == 404
     assert answer["Content-Type"].startswith("text/html")
@@ -50,19 +50,19 @@ def test_pages_are_told_as_pages(browser):
 
 def test_a_body_that_is_no_json(browser, make_job):
     answer = browser.patch(f"/api/v1/jobs/{make_job().pk}/", "{", content_type="application/json")
-    assert told(answer)["type"].endswith("#parse-error")
+    assert problem_in(answer)["type"].endswith("#parse-error")
     answer = browser.patch(f"/api/v1/jobs/{make_job().pk}/", "{", content_type="text/plain")
-    assert told(answer)["type"].endswith("#unsupported-media-type")
+    assert problem_in(answer)["type"].endswith("#unsupported-media-type")
 
 
 def test_a_body_that_is_no_object(browser, make_job):
     answer = browser.patch(f"/api/v1/jobs/{make_job().pk}/", "[1]", content_type="application/json")
-    (fault,) = told(answer)["errors"]
+    (fault,) = problem_in(answer)["errors"]
     assert (fault["field"], fault["value"]) == (None, None)
 
 
 def test_every_fault_is_listed(browser):
-    data = told(browser.post("/api/v1/jobs/", {"file": "text", "format": "midi", "stems": ["kazoo", "drums"]}))
+    data = problem_in(browser.post("/api/v1/jobs/", {"file": "text", "format": "midi", "stems": ["kazoo", "drums"]}))
     faults = {fault["field"]: fault for fault in data["errors"]}
     assert (faults["format"]["value"], "flac" in faults["format"]["allowed"]) == ("midi", True)
     assert (faults["stems"]["value"], "drums" in faults["stems"]["allowed"]) == (["kazoo", "drums"], True)
@@ -88,27 +88,27 @@ def test_what_makes_no_mix_is_named_by_both_ways_to_one(browser, real_job, query
         browser.get(f"/api/v1/jobs/{job.pk}/mix?{query}"),
         browser.post(f"/api/v1/jobs/{job.pk}/exports/", query, content_type="application/x-www-form-urlencoded"),
     ):
-        (named,) = told(answer)["errors"]
+        (named,) = problem_in(answer)["errors"]
         assert named == fault | {"message": named["message"]}
 
 
 def test_a_range_that_is_not_there_keeps_its_headers(browser, make_job):
     job = make_job(State.DONE)
     answer = browser.get(f"/api/v1/jobs/{job.pk}/stems/vocals/peaks", headers={"Range": "bytes=9999-"})
-    assert told(answer)["type"].endswith("#range-not-satisfiable")
+    assert problem_in(answer)["type"].endswith("#range-not-satisfiable")
     assert answer["Content-Range"] == "bytes */200"
 
 
-def test_a_refusal_tells_when_to_come_back(browser, real_job, monkeypatch):
+def test_a_refusal_says_when_to_retry(browser, real_job, monkeypatch):
     def refuse(*_):
         raise downloads.renderer.Busy("Later.")
 
     monkeypatch.setattr(downloads.renderer, "admit", refuse)
     answer = browser.get(f"/api/v1/jobs/{real_job().pk}/mix")
-    assert (told(answer)["detail"], answer["Retry-After"]) == ("Later.", "5")
+    assert (problem_in(answer)["detail"], answer["Retry-After"]) == ("Later.", "5")
 
 
-def test_a_fault_of_ours_tells_nothing_else(owner, monkeypatch):
+def test_an_internal_error_reveals_nothing(owner, monkeypatch):
     def broken(*_):
         raise RuntimeError("secret")
 
@@ -116,7 +116,7 @@ def test_a_fault_of_ours_tells_nothing_else(owner, monkeypatch):
     client = Client(raise_request_exception=False)
     client.force_login(owner)
     answer = client.get("/api/v1/jobs/")
-    assert told(answer)["type"].endswith("#error")
+    assert problem_in(answer)["type"].endswith("#error")
     assert b"secret" not in answer.content
 
 

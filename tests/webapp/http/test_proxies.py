@@ -1,4 +1,4 @@
-"""Who a request comes from: only proxies that a setting names are believed, however the site is started."""
+"""The client address of a request: only proxies in the settings are trusted, however the site is started."""
 
 import urllib.error
 import urllib.request
@@ -16,7 +16,7 @@ OURS = [ip_network("10.0.0.0/8"), ip_network("2001:db8::/32")]
 
 
 def seen(peer, trusted=OURS, scheme="http", **headers):
-    """The address and scheme that the application inside sees."""
+    """The address and scheme that the application sees."""
     found = []
 
     async def app(scope, _receive, _send):
@@ -61,8 +61,8 @@ def test_a_proxy_of_ours_says_how_it_was_asked():
     assert seen("10.0.0.2", proto="gopher")[1] == "http"
 
 
-def test_what_uvicorn_believed_before_us_is_nobodys_address():
-    """It has put the header's address, and its scheme, in place of what it saw."""
+def test_an_address_that_uvicorn_took_from_a_header_is_unknown():
+    """uvicorn has replaced the real address and scheme by those of the header."""
     for claimed in ("192.0.2.1", "192.0.2.1:80"):
         assert seen("192.0.2.1", [], "https", **{"for": claimed, "proto": "https"}) == (None, "http")
 

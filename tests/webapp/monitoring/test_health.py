@@ -1,4 +1,4 @@
-"""/healthz names each part and its fault; the checks find faults of a deployment."""
+"""/healthz reports each part that fails; the checks find mistakes in a deployment."""
 
 import os
 import subprocess
@@ -23,7 +23,7 @@ PARTS = ("database", "broker", "storage", "worker", "model")
 
 @pytest.fixture
 def well(models_installed, settings, tmp_path):
-    """Everything is there."""
+    """A site of which every part works."""
     queue.heartbeat("w")
     settings.WAVESURFER = tmp_path
     settings.CELERY_BROKER_TRANSPORT_OPTIONS = {"data_folder_out": str(tmp_path)}
@@ -84,11 +84,11 @@ def test_each_fault_is_named_alone(client, well, monkeypatch, settings, fault, p
     assert words.lower() in said[part].lower()
     wrong = {name for name in PARTS if said[name] != "ok"}
     assert wrong == ({"database", "worker"} if part == "database" else {part})
-    assert "10.0.0" not in str(said)  # addresses are for the log
+    assert "10.0.0" not in str(said)  # addresses belong in the log
 
 
 def test_the_web_process_does_not_load_the_engine():
-    """In a process of its own, because the tests' has loaded everything."""
+    """Runs in a new process, because that of the tests has loaded everything."""
     code = (
         "import django; django.setup(); import webapp.urls, sys; sys.exit(bool({'onnxruntime', 'av'} & {*sys.modules}))"
     )

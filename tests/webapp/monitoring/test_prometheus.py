@@ -1,4 +1,4 @@
-"""What Prometheus reads, and who may."""
+"""The metrics for Prometheus, and who may read them."""
 
 import pytest
 from django.test import Client
@@ -21,19 +21,19 @@ def staff(db):
     return User.objects.create_user("staff", is_staff=True)
 
 
-def test_figures_are_told(make_job, fetch, staff):
+def test_the_metrics_of_the_site(make_job, fetch, staff):
     make_job(State.DONE), make_job()
     queue.fail(claimed(make_job(), "other"), "No good.", Cause.FILE)
     answer = fetch("/metrics", staff)
     assert answer.status == 200 and answer.headers["Content-Type"].startswith("text/plain")
-    told = values(answer)
-    assert told["soundscape_jobs", "queued"] == told["soundscape_jobs", "done"] == 1
-    assert told["soundscape_jobs", "running"] == 0
-    assert told["soundscape_failures", "file"] == 1
-    assert told["soundscape_separated_songs", "day"] == 1
-    assert told["soundscape_workers",] == 2
-    assert told["soundscape_disk_bytes", "free"] > 0
-    assert told["soundscape_queue_wait_seconds",] >= 0
+    metrics = values(answer)
+    assert metrics["soundscape_jobs", "queued"] == metrics["soundscape_jobs", "done"] == 1
+    assert metrics["soundscape_jobs", "running"] == 0
+    assert metrics["soundscape_failures", "file"] == 1
+    assert metrics["soundscape_separated_songs", "day"] == 1
+    assert metrics["soundscape_workers",] == 2
+    assert metrics["soundscape_disk_bytes", "free"] > 0
+    assert metrics["soundscape_queue_wait_seconds",] >= 0
 
 
 def test_they_are_for_staff(fetch, owner):

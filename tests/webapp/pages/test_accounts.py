@@ -6,7 +6,7 @@ import pytest
 from django.test import Client
 
 from webapp.models import User
-from webapp.pages.forms import WRONG
+from webapp.pages.forms import WRONG_PASSWORD
 
 pytestmark = pytest.mark.django_db
 
@@ -17,21 +17,21 @@ LINK = re.compile(r"http://testserver(/accounts/password/\S+)")
 
 @pytest.fixture
 def reader(owner):
-    """The owner, with an address."""
+    """The owner, with an e-mail address."""
     owner.email = "owner@example.org"
     owner.save()
     return owner
 
 
 def link_in(mails):
-    """The path of the one link that was sent."""
+    """The path of the only link that was sent."""
     (mail,) = mails
     (path,) = LINK.findall(mail.body)
     return path
 
 
 def page_of(path):
-    """The form behind a link, as somebody without session meets it: (client, path of the form)."""
+    """A client without a session, and the path of the form behind a link."""
     client = Client()
     answer = client.get(path)
     return client, answer.headers.get("Location", path)
@@ -52,7 +52,7 @@ class TestAccount:
 class TestEmail:
     def test_it_is_changed_with_the_password(self, browser, owner):
         answer = browser.post("/accounts/email/", {"email": "new@EXAMPLE.org", "password": PASSWORD}, follow=True)
-        assert "is changed" in answer.content.decode()
+        assert "has been changed" in answer.content.decode()
         owner.refresh_from_db()
         assert owner.email == "new@example.org"
 
@@ -104,7 +104,7 @@ class TestForgotten:
         client.post(form, NEW)
         reader.refresh_from_db()
         assert reader.check_password(NEW["new_password1"])
-        assert "does not work any more" in Client().get(path).content.decode()
+        assert "no longer valid" in Client().get(path).content.decode()
 
     def test_choosing_another_logs_everybody_out(self, browser, reader, mailoutbox):
         Client().post("/accounts/password/forgotten/", {"email": reader.email})
@@ -128,8 +128,8 @@ class TestForgotten:
         assert b"on its way" in known
         assert [mail.to for mail in mailoutbox] == [[reader.email]]
 
-    def test_where_mail_goes_to_the_console_the_pages_say_whom_to_ask(self, reader, settings, capsys):
-        """The answer is still the same for an unknown address."""
+    def test_without_a_mail_server_the_pages_say_whom_to_ask(self, reader, settings, capsys):
+        """The response is still the same for an unknown address."""
         settings.EMAIL_BACKEND = "django.core.mail.backends.console.EmailBackend"
         path, asked = "/accounts/password/forgotten/", "ask whoever runs this site"
         form = Client().get(path).content.decode()
@@ -170,4 +170,4 @@ def test_guests_have_neither_password_nor_address(guest, path):
 
 
 def test_a_wrong_password_is_told_in_plain_words(browser):
-    assert WRONG in browser.post("/accounts/email/", {"email": "", "password": "x"}).content.decode()
+    assert WRONG_PASSWORD in browser.post("/accounts/email/", {"email": "", "password": "x"}).content.decode()

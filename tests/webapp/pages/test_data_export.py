@@ -1,4 +1,4 @@
-"""All that is kept about a person, in one file, for that person alone."""
+"""Everything stored about a person, in one archive, for that person alone."""
 
 import io
 import json
@@ -17,10 +17,10 @@ PATH = "/accounts/data/"
 
 
 @pytest.fixture
-def taken(fetch):
-    """What somebody gets: {name: bytes}, and what account.json tells."""
+def exported(fetch):
+    """The files of an export, {name: bytes}, and the content of account.json."""
 
-    def take(user):
+    def export(user):
         answer = fetch(PATH, user)
         assert answer.status == 200
         assert int(answer.headers["Content-Length"]) == len(answer.body)
@@ -30,13 +30,13 @@ def taken(fetch):
             files = {name.removeprefix("soundscape/"): archive.read(name) for name in archive.namelist()}
         return files, json.loads(files.pop("account.json"))
 
-    return take
+    return export
 
 
-def test_uploads_and_stems_are_in_it(taken, make_job, owner):
+def test_uploads_and_stems_are_in_it(exported, make_job, owner):
     make_job(State.DONE, title="Étude: 9")
     make_job(State.FAILED, title="Broken")
-    files, told = taken(owner)
+    files, account = exported(owner)
     assert files["0001 Étude_ 9/stems 1/vocals.wav"] == b"vocals" * 1000
     assert [*files] == [
         "0001 Étude_ 9/Étude_ 9.wav",
@@ -44,41 +44,41 @@ def test_uploads_and_stems_are_in_it(taken, make_job, owner):
         "0001 Étude_ 9/stems 1/drums.wav",
         "0002 Broken/Broken.wav",
     ]
-    assert [song["files"] for song in told["songs"]] == [[*files][:3], [*files][3:]]
+    assert [song["files"] for song in account["songs"]] == [[*files][:3], [*files][3:]]
 
 
-def test_the_rest_is_told(taken, make_job, owner):
+def test_the_rest_is_in_account_json(exported, make_job, owner):
     make_job(State.DONE)
     tokens.make(owner, "script", ["read"], None)
     hook = outbox.create(owner, "https://example.org/hook", [])
-    _, told = taken(owner)
-    assert told["account"]["username"] == "owner"
-    assert told["tokens"][0]["name"] == "script"
-    assert told["webhooks"][0]["url"] == "https://example.org/hook"
-    separation = told["songs"][0]["separations"][0]
+    _, account = exported(owner)
+    assert account["account"]["username"] == "owner"
+    assert account["tokens"][0]["name"] == "script"
+    assert account["webhooks"][0]["url"] == "https://example.org/hook"
+    separation = account["songs"][0]["separations"][0]
     assert separation["report"]["null_db"] == -120.0
     assert [event["what"] for event in separation["history"]] == ["Created", "Started", "Done"]
-    assert hook.secret not in json.dumps(told)
-    assert owner.password not in json.dumps(told)
+    assert hook.secret not in json.dumps(account)
+    assert owner.password not in json.dumps(account)
 
 
-def test_nothing_of_others_is_in_it(taken, make_job, owner, stranger):
+def test_nothing_of_others_is_in_it(exported, make_job, owner, stranger):
     make_job(State.DONE, user=stranger, title="Theirs")
-    files, told = taken(owner)
+    files, account = exported(owner)
     assert files == {}
-    assert "Theirs" not in json.dumps(told)
+    assert "Theirs" not in json.dumps(account)
 
 
-def test_a_file_that_is_gone_is_left_out(taken, make_job, owner):
+def test_a_file_that_is_gone_is_left_out(exported, make_job, owner):
     job = make_job(State.DONE)
     job.track.path.unlink()
-    files, told = taken(owner)
-    assert [*files] == told["songs"][0]["files"] == ["0001 Song/stems 1/vocals.wav", "0001 Song/stems 1/drums.wav"]
+    files, account = exported(owner)
+    assert [*files] == account["songs"][0]["files"] == ["0001 Song/stems 1/vocals.wav", "0001 Song/stems 1/drums.wav"]
 
 
-def test_guests_have_theirs(taken, guest):
-    files, told = taken(User.objects.get())
-    assert told["account"]["is_guest"] is True
+def test_guests_have_theirs(exported, guest):
+    files, account = exported(User.objects.get())
+    assert account["account"]["is_guest"] is True
     assert [*files] == ["0001 Mine/Mine.mp3"]
 
 

@@ -1,4 +1,4 @@
-"""Tokens made and revoked, on the account's pages and by the API; what somebody is; the models."""
+"""Tokens, created and revoked on pages and with the API; the account and the models in the API."""
 
 import re
 from datetime import timedelta
@@ -12,7 +12,7 @@ from support.acting import upload
 from webapp.models import Scope, Token
 
 pytestmark = pytest.mark.django_db
-WISH = {"name": "CI", "scopes": ["write", "read"], "expires_at": None}
+NEW_TOKEN = {"name": "CI", "scopes": ["write", "read"], "expires_at": None}
 FORM = {"name": "CI", "scopes": "read", "days": "30"}
 
 
@@ -24,7 +24,7 @@ def guest():
 
 
 def made(client, **more):
-    return client.post("/api/v1/tokens/", WISH | more, content_type="application/json")
+    return client.post("/api/v1/tokens/", NEW_TOKEN | more, content_type="application/json")
 
 
 def works(secret: str) -> bool:

@@ -1,4 +1,4 @@
-"""Webhooks on the account's pages: made, tried and ended by their owner alone."""
+"""The pages of webhooks: created, tested and deleted only by their owner."""
 
 import pytest
 from django.test import Client
@@ -40,10 +40,10 @@ def test_where_nothing_is_sent_no_webhook_is_made(browser, url):
 
 
 def test_there_are_only_so_many(browser, owner):
-    for _ in range(outbox.MOST):
+    for _ in range(outbox.MAX_WEBHOOKS):
         outbox.create(owner, PLACE, [])
     assert outbox.TOO_MANY in browser.post(URL, {"url": PLACE}).content.decode()
-    assert Webhook.objects.count() == outbox.MOST
+    assert Webhook.objects.count() == outbox.MAX_WEBHOOKS
 
 
 def test_its_buttons(browser, hook, address):

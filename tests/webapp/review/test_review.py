@@ -1,4 +1,4 @@
-"""Verdicts, the flags that ask for them, and what administrators may do to others' jobs."""
+"""Verdicts, the flags that ask for them, and what administrators may do with other people's jobs."""
 
 import pytest
 from django.contrib.auth.models import Group
@@ -38,7 +38,7 @@ def listed(browser):
     return answer["results"] if isinstance(answer, dict) else answer
 
 
-def test_nothing_speaks_against_a_good_result():
+def test_a_good_result_has_no_flags():
     assert dict(flags_of(report(), detected(vocals="present", drums="present", piano="uncertain"))) == {}
 
 
@@ -51,7 +51,7 @@ def test_nothing_speaks_against_a_good_result():
         ("unsure", report(), detected(vocals="present", drums="uncertain"), "drums"),
     ],
 )
-def test_each_fault_has_its_flag(kind, found, listened, words):
+def test_each_problem_has_its_flag(kind, found, listened, words):
     ((flag, detail),) = flags_of(found, listened)
     assert flag == kind and words in detail
 
@@ -72,7 +72,7 @@ def test_a_flagged_job_is_marked_for_review_when_it_ends(make_job):
     assert "40 dB" in last.detail["note"]
 
 
-def test_a_job_without_fault_is_not(make_job):
+def test_a_job_without_problems_is_not(make_job):
     row = make_job(State.DONE)
     assert row.review == "" and not row.flags.exists()
     assert [event.kind for event in row.history.all()] == ["created", "started", "done"]
@@ -86,13 +86,13 @@ def test_flags_are_those_of_the_last_result(make_job):
     assert not job.flags.exists()
 
 
-def test_programs_are_told_the_evidence(make_job, browser):
+def test_the_api_reports_the_evidence(make_job, browser):
     job = claimed(make_job())
     finish(job, evidence={"vocals": FINE})
     assert browser.get(f"/api/v1/jobs/{job.pk}/").json()["quality"] == {"vocals": FINE}
 
 
-def test_a_verdict_is_kept_with_who_said_it_and_why(make_job, reviewer):
+def test_a_verdict_is_stored_with_reviewer_and_note(make_job, reviewer):
     first, second, other = make_job(State.DONE), make_job(State.FAILED), make_job()
     assert decide(Job.objects.exclude(pk=other.pk), Verdict.NEEDS_WORK, " Drums in the vocals. ", reviewer) == 2
     decide(Job.objects.filter(pk=first.pk), Verdict.APPROVED, "", reviewer)
@@ -104,28 +104,28 @@ def test_a_verdict_is_kept_with_who_said_it_and_why(make_job, reviewer):
     ]
 
 
-def test_reviewers_may_review_and_look_but_not_delete(reviewer):
+def test_reviewers_may_view_and_review_but_not_delete(reviewer):
     assert reviewer.get_all_permissions() == {"webapp.view_job", "webapp.review_job", "webapp.view_track"}
 
 
-def test_a_second_try_is_not_told_to_the_owner_before_it_is_handed_over(make_job, reviewer, browser, sent, committing):
+def test_a_rerun_is_not_announced_to_the_owner_before_it_is_handed_over(make_job, reviewer, browser, sent, committing):
     job = make_job(State.DONE)
     outbox.create(job.track.owner, "https://example.org/", [])
     with committing():
         rerun = moderation.rerun(job, Options(stems=("drums",), bleed="strong"), reviewer)
     assert sent[-1:] == ["webapp.tasks.separate"]
     assert rerun.track == job.track and queue.options_of(rerun).bleed == "strong"
-    assert not moderation.hand_over(rerun, reviewer)  # it isn't finished
+    assert not moderation.hand_over(rerun, reviewer)  # it is not finished
     finish(claimed(rerun))
     assert [row["id"] for row in listed(browser)] == [str(job.pk)]
     assert not Delivery.objects.exists()
     assert moderation.hand_over(rerun, reviewer)
     assert {row["id"] for row in listed(browser)} == {str(job.pk), str(rerun.pk)}
     assert fresh(job).state == State.DONE
-    assert not moderation.hand_over(fresh(job), reviewer)  # it is the owner's already
+    assert not moderation.hand_over(fresh(job), reviewer)  # it belongs to the owner already
 
 
-def test_a_second_try_goes_with_the_first(make_job, reviewer):
+def test_a_rerun_is_deleted_with_the_first_job(make_job, reviewer):
     job = make_job(State.DONE)
     rerun = moderation.rerun(job, Options(), reviewer)
     actions.delete(job)
@@ -136,7 +136,7 @@ def test_a_second_try_goes_with_the_first(make_job, reviewer):
     assert not Job.objects.filter(pk=rerun.pk).exists()
 
 
-def test_jobs_of_a_held_owner_wait(make_job, owner, stranger, browser, sent, committing):
+def test_jobs_of_an_owner_on_hold_wait(make_job, owner, stranger, browser, sent, committing):
     first, second = make_job(), make_job(user=stranger)
     assert moderation.hold(User.objects.filter(pk=owner.pk)) == 1
     assert queue.claim(first.pk, "w") is None
@@ -151,7 +151,7 @@ def test_jobs_of_a_held_owner_wait(make_job, owner, stranger, browser, sent, com
     assert queue.claim_next("w").pk == first.pk
 
 
-def test_held_jobs_are_in_nobodys_way(make_job, owner, stranger):
+def test_jobs_on_hold_do_not_delay_others(make_job, owner, stranger):
     make_job()
     moderation.hold(User.objects.filter(pk=owner.pk))
     waiting = make_job(user=stranger)
@@ -159,7 +159,7 @@ def test_held_jobs_are_in_nobodys_way(make_job, owner, stranger):
     assert Queue().position(waiting) == 0
 
 
-def test_what_runs_goes_on_when_its_owner_is_held(make_job, owner):
+def test_a_running_job_goes_on_when_its_owner_is_on_hold(make_job, owner):
     job = claimed(make_job())
     moderation.hold(User.objects.filter(pk=owner.pk))
     finish(job)
@@ -177,7 +177,7 @@ def test_a_running_job_is_taken_from_its_worker(make_job, reviewer):
 @pytest.mark.parametrize(
     ("state", "put_back"), [("failed", True), ("cancelled", True), ("done", False), ("queued", False)]
 )
-def test_others_are_queued_again_if_they_are_over_without_result(make_job, reviewer, state, put_back):
+def test_failed_and_cancelled_jobs_are_queued_again(make_job, reviewer, state, put_back):
     job = make_job(state)
     assert moderation.requeue(job, reviewer) is put_back
     assert fresh(job).state == (State.QUEUED if put_back else state)

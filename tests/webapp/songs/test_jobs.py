@@ -1,4 +1,4 @@
-"""The life of a job: every verb, from every state, and who wins when two want it."""
+"""The life of a job: every action from every state, and who wins a race."""
 
 from datetime import timedelta
 
@@ -25,7 +25,7 @@ WORKERS_VERBS = [
 
 
 def age(job, ago):
-    """Make a deletion an old one."""
+    """Move a deletion into the past."""
     Job.objects.filter(pk=job.pk).update(deleted_at=timezone.now() - ago)
 
 
@@ -45,8 +45,8 @@ class TestCreate:
         assert track.file.read() == SONG
         assert track.file.name == f"tracks/{track.pk}.flac"
         coding = {"format": "flac", "bits": "float", "sample_rate": "source"}
-        wish = {"stems": [], "preset": "default", "bleed": "strong"} | coding
-        assert (fresh(job).state, fresh(job).options) == (State.QUEUED, wish)
+        options = {"stems": [], "preset": "default", "bleed": "strong"} | coding
+        assert (fresh(job).state, fresh(job).options) == (State.QUEUED, options)
         assert sent == ["webapp.tasks.separate"]
 
     def test_survives_a_queue_that_does_not_answer(self, owner, committing, monkeypatch, caplog):
@@ -91,13 +91,13 @@ class TestClaim:
         assert queue.claim(job.pk, "second") is None
         assert fresh(job).worker == "first"
 
-    def test_next_is_who_waits_longest(self, make_job):
+    def test_next_is_the_job_that_has_waited_longest(self, make_job):
         first, second = make_job(), make_job()
         assert queue.claim_next("w").pk == first.pk
         assert queue.claim_next("w").pk == second.pk
         assert queue.claim_next("w") is None
 
-    def test_next_passes_over_what_a_rival_took_meanwhile(self, make_job, monkeypatch):
+    def test_next_passes_over_a_job_that_a_rival_claimed_meanwhile(self, make_job, monkeypatch):
         first, second = make_job(), make_job()
         claim = queue.claim
 
@@ -110,7 +110,7 @@ class TestClaim:
         assert queue.claim_next("w").pk == second.pk
         assert fresh(first).worker == "rival"
 
-    def test_removes_what_an_earlier_attempt_left(self, make_job):
+    def test_removes_the_files_of_an_earlier_attempt(self, make_job):
         job = claimed(make_job())
         (job.directory / "vocals").mkdir(parents=True)
         (job.directory / "vocals" / "00000.flac").touch()
@@ -131,10 +131,10 @@ class TestClaim:
             Job.objects.filter(pk=job.pk).update(state=State.RUNNING)
 
 
-class TestHolding:
-    """What a worker may do, and that it may not once the job is not its any more."""
+class TestClaimed:
+    """What a worker may do with its job, and may no longer do once it has lost the job."""
 
-    def test_progress_is_noted(self, make_job):
+    def test_progress_is_stored(self, make_job):
         job = claimed(make_job())
         before = fresh(job)
         queue.progress(job, ["drums", "vocals"], stage="separate", blocks_done=2, blocks_total=7, seconds_left=12.5)
@@ -168,7 +168,7 @@ class TestHolding:
         assert not Stem.objects.exists()
 
     @pytest.mark.parametrize("verb", WORKERS_VERBS)
-    def test_a_worker_taken_for_dead_can_not_disturb_its_successor(self, make_job, verb):
+    def test_a_worker_that_counts_as_dead_cannot_disturb_its_successor(self, make_job, verb):
         job = claimed(make_job(), "sleeper")
         silence("sleeper")
         queue.requeue_stale()
@@ -205,7 +205,7 @@ class TestHolding:
         assert fresh(first).losses == 0
         assert fresh(second).state == State.QUEUED
 
-    def test_abandon_leaves_a_later_attempt_alone(self, make_job):
+    def test_discard_output_leaves_a_later_attempt_alone(self, make_job):
         job = claimed(make_job())
         silence("w")
         queue.requeue_stale()
@@ -219,7 +219,7 @@ class TestHolding:
 
 class TestCancelRetryDelete:
     @pytest.mark.parametrize("state", [State.QUEUED, State.RUNNING])
-    def test_cancel_stops_what_lives(self, make_job, state, committing):
+    def test_cancel_stops_a_live_job(self, make_job, state, committing):
         job = make_job(state)
         job.directory.mkdir(parents=True)
         with committing():
@@ -228,7 +228,7 @@ class TestCancelRetryDelete:
         assert not job.folder.exists()
 
     @pytest.mark.parametrize("state", OVER)
-    def test_cancel_leaves_what_is_over(self, make_job, state, committing):
+    def test_cancel_leaves_an_ended_job(self, make_job, state, committing):
         job = make_job(state)
         kept = files_below(job.folder)
         with committing():
@@ -254,7 +254,7 @@ class TestCancelRetryDelete:
         assert fresh(job).state == state
 
     @pytest.mark.parametrize("state", State.values)
-    def test_a_deleted_job_is_removed_once_it_cannot_be_brought_back(self, make_job, state, committing, settings):
+    def test_a_deleted_job_is_removed_once_it_cannot_be_restored(self, make_job, state, committing, settings):
         job, other = make_job(state), make_job(State.DONE, title="Other")
         actions.delete(job)
         actions.delete(other)
@@ -266,7 +266,7 @@ class TestCancelRetryDelete:
         assert list(Track.objects.all()) == [other.track]
         assert all(str(other.pk) in path or str(other.track.pk) in path for path in files_below(settings.MEDIA_ROOT))
 
-    def test_what_nobody_deleted_is_never_purged(self, make_job):
+    def test_only_deleted_jobs_are_purged(self, make_job):
         job = make_job(State.DONE)
         queue.purge()
         assert fresh(job)
@@ -278,7 +278,7 @@ class TestCancelRetryDelete:
         assert actions.restore(job)
 
     @pytest.mark.parametrize("state", [State.DONE, State.FAILED, State.CANCELLED])
-    def test_what_is_over_comes_back_as_it_was(self, make_job, state, committing):
+    def test_an_ended_job_is_restored_as_it_was(self, make_job, state, committing):
         job = make_job(state)
         before, files = Job.objects.values().get(pk=job.pk), files_below(job.folder)
         with committing():
@@ -288,7 +288,7 @@ class TestCancelRetryDelete:
         assert files_below(job.folder) == files
 
     @pytest.mark.parametrize("state", [State.QUEUED, State.RUNNING])
-    def test_what_is_live_stops_and_goes_on_in_its_old_place(self, make_job, state, sent, committing):
+    def test_a_live_job_stops_and_is_restored_in_its_old_place(self, make_job, state, sent, committing):
         job, later = make_job(state), make_job()
         job.directory.mkdir(parents=True)
         with committing():
@@ -303,7 +303,7 @@ class TestCancelRetryDelete:
         assert (fresh(job).state, fresh(job).segments_done) == (State.QUEUED, 0)
         assert queue.claim_next("w").pk == job.pk
 
-    def test_another_choice_on_its_way_goes_on_too(self, make_job, committing):
+    def test_a_reselection_is_restored_too(self, make_job, committing):
         job = make_job(State.DONE)
         actions.reselect_stems(job, ["drums"])
         busy = claimed(fresh(job))
@@ -316,7 +316,7 @@ class TestCancelRetryDelete:
         assert (again.state, again.finished, again.options["stems"]) == (State.QUEUED, 1, ["drums"])
         assert "1/vocals/00000.flac" in files_below(job.folder)
 
-    def test_a_deleted_job_waits_for_nobody(self, make_job, sent):
+    def test_a_deleted_job_is_not_in_the_queue(self, make_job, sent):
         actions.delete(make_job())
         queue.wake_if_idle("w")
         assert sent == []
@@ -380,13 +380,13 @@ class TestLostWorkers:
         assert fresh(stalled).state == State.FAILED
         assert "15 minutes" in fresh(stalled).error
         assert fresh(busy).state == State.RUNNING
-        assert fresh(others).state == State.RUNNING  # that worker, if it lives, has to find out that it hangs
+        assert fresh(others).state == State.RUNNING  # if alive, that worker has to notice by itself that it hangs
 
-    def test_workers_of_yesterday_are_forgotten(self):
+    def test_workers_of_yesterday_are_deleted(self):
         queue.heartbeat("old")
         queue.heartbeat("new")
         silence("old", seconds=25 * 3600)
-        queue.forget_workers()
+        queue.delete_old_workers()
         assert [worker.name for worker in Worker.objects.all()] == ["new"]
 
     def test_an_idle_worker_sends_lost_hints_again(self, make_job, sent):
@@ -397,7 +397,7 @@ class TestLostWorkers:
         assert sent == ["webapp.tasks.separate"]
         make_job(State.RUNNING, worker="w")
         queue.wake_if_idle("w")
-        assert len(sent) == 1  # it has work; its queue must not fill with hints
+        assert len(sent) == 1  # a busy worker sends none, so that the queue does not fill with hints
 
 
 class TestQueue:
@@ -425,7 +425,7 @@ class TestQueue:
         assert Queue().notice(job) == WORKER_LOST
 
     @pytest.mark.parametrize("state", OVER)
-    def test_what_is_over_waits_for_nothing(self, make_job, state):
+    def test_an_ended_job_waits_for_nothing(self, make_job, state):
         job = make_job(state)
         assert (Queue().notice(job), Queue().position(job)) == ("", None)
 
@@ -438,7 +438,7 @@ class TestQueue:
                 queue.position(job)
 
 
-class TestChoose:
+class TestReselect:
     def test_queues_a_finished_job_and_keeps_its_stems_in_sight(self, make_job, sent, committing, browser):
         job = make_job(State.DONE)
         before = browser.get(f"/api/v1/jobs/{job.pk}/").json()
@@ -457,7 +457,7 @@ class TestChoose:
             before["detected"],
         )
 
-    def test_the_earlier_work_goes_once_the_new_is_whole(self, make_job):
+    def test_the_earlier_stems_are_removed_once_the_new_ones_are_complete(self, make_job):
         job = make_job(State.DONE)
         actions.reselect_stems(job, [])
         finish(claimed(fresh(job)), ("vocals", "bass"))
@@ -465,14 +465,14 @@ class TestChoose:
         assert {stem.name for stem in fresh(job).stems.all()} == {"vocals", "bass"}
 
     @pytest.mark.parametrize(
-        ("end", "told"),
+        ("end", "message"),
         [
             (actions.cancel, ""),
             (lambda job: queue.fail(job, "The disk is full."), "The disk is full."),
             (lambda job: queue.fail_stalled(job.worker), queue.STALLED),
         ],
     )
-    def test_an_end_on_the_way_leaves_what_there_was(self, make_job, end, told, committing, browser, fetch, owner):
+    def test_an_early_end_leaves_the_earlier_stems(self, make_job, end, message, committing, browser, fetch, owner):
         job = make_job(State.DONE)
         before = browser.get(f"/api/v1/jobs/{job.pk}/").json()
         actions.reselect_stems(job, ["drums"])
@@ -484,11 +484,11 @@ class TestChoose:
         after = browser.get(f"/api/v1/jobs/{job.pk}/").json()
         tried = {name: after[name] for name in ("started_at", "finished_at")}  # of the last attempt
         assert tried["started_at"] > before["started_at"]
-        assert after == before | tried | {"notice": told, "error": told, "blocks_done": 0, "blocks_total": 0}
+        assert after == before | tried | {"notice": message, "error": message, "blocks_done": 0, "blocks_total": 0}
         assert fetch(after["stems"][0]["download_url"], owner).status == 200
 
-    def test_a_row_read_too_early_deletes_nothing(self, make_job, committing):
-        """A page that was opened before the job was done, and its stems chosen anew in another."""
+    def test_a_stale_row_deletes_nothing(self, make_job, committing):
+        """One page was opened before the job was done; its stems were reselected on another."""
         early = claimed(make_job())
         finish(early)
         actions.reselect_stems(fresh(early), [])

@@ -1,4 +1,4 @@
-"""What a song is called: on the site, in the API, in searches, and inside the files that are made of it."""
+"""The title of a song: on the site, in the API, in searches, and in the tags of files made from it."""
 
 import io
 from typing import Any
@@ -25,7 +25,7 @@ TAGGED = Tags("Code Monkey", artist="Jonathan Coulton")
 
 
 class Quarters(separate.Separator):
-    """Stands for the networks: every stem is a quarter of the mixture."""
+    """Replaces the networks: every stem is a quarter of the mixture."""
 
     def __init__(self, *_: Any):
         self.model = registry.model("htdemucs")
@@ -43,13 +43,13 @@ class Quarters(separate.Separator):
 @pytest.fixture(autouse=True)
 def quick(monkeypatch, settings):
     monkeypatch.setattr(separate, "Separator", Quarters)
-    monkeypatch.setattr(registry, "TAGGER", "umxhq")  # not installed: nobody listens
+    monkeypatch.setattr(registry, "TAGGER", "umxhq")  # not installed, so no instruments are detected
     settings.DRAFT = False
 
 
 @pytest.fixture
 def upload(owner, tmp_path):
-    """Uploads a second of noise under a name, as a person does."""
+    """Uploads a second of noise as a file of that name."""
 
     def add(filename, tags=None, title=""):
         path = tmp_path / "upload.flac"
@@ -85,14 +85,14 @@ def title_in(audio):
         ("___.flac", "Untitled"),
     ],
 )
-def test_a_song_without_tags_is_called_as_its_file_without_underscores(upload, filename, title):
+def test_a_song_without_tags_is_named_after_its_file(upload, filename, title):
     job = upload(filename)
     assert names(job.track) == (title, "")
     separated(job)
     assert names(job.track) == (title, "")
 
 
-def test_a_song_with_tags_is_called_as_they_say_once_it_is_decoded(upload, browser):
+def test_a_song_with_tags_is_named_by_them_once_it_is_decoded(upload, browser):
     job = upload("track_03.flac", TAGGED)
     assert names(job.track) == ("track 03", "")
     separated(job)
@@ -103,14 +103,14 @@ def test_a_song_with_tags_is_called_as_they_say_once_it_is_decoded(upload, brows
     assert "<title>Code Monkey" in page and ">Jonathan Coulton<" in page
 
 
-def test_a_title_that_a_person_gave_at_upload_stays(upload):
+def test_a_title_given_at_upload_stays(upload):
     job = upload("track_03.flac", TAGGED, title="track 03")
     separated(job)
     assert names(job.track) == ("track 03", "Jonathan Coulton")
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
-def test_a_title_that_a_person_gave_by_renaming_stays(upload, when):
+def test_a_title_given_by_renaming_stays(upload, when):
     job = upload("track_03.flac", TAGGED)
     if when == "after":
         separated(job)
@@ -121,7 +121,7 @@ def test_a_title_that_a_person_gave_by_renaming_stays(upload, when):
     assert names(job.track) == ("Mine", "Jonathan Coulton")
 
 
-def test_other_jobs_of_the_song_have_news_of_its_title(upload):
+def test_other_jobs_of_the_song_report_its_new_title(upload):
     job = upload("track_03.flac", TAGGED)
     other = actions.enqueue(job.track)
     before = fresh(other).updated_at

@@ -1,6 +1,6 @@
-"""Songs and stems in a bucket: nothing else changes for people, and nothing stays on the machines that work.
+"""Storage in a bucket: people notice no difference, and no files stay on the machines that work.
 
-The worker, the web server and the bucket share no folder; each of the first two has its own, here by turns.
+Worker and web server share no folder: the tests switch between a folder for each of them.
 """
 
 import io
@@ -29,7 +29,7 @@ pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("bucket")]
 
 @pytest.fixture
 def elsewhere(settings, tmp_path):
-    """Go to another machine; returns what the one we leave still holds."""
+    """Switch to another machine. Returns the files left on the one before."""
 
     def move(name="web"):
         left = files_below(Path(settings.MEDIA_ROOT))
@@ -41,9 +41,9 @@ def elsewhere(settings, tmp_path):
 
 @pytest.fixture
 def engine(monkeypatch):
-    """An engine that gives out `noise`, in blocks of a segment each, after a draft of which all is in the vocals.
+    """An engine that separates `noise` in blocks of one segment, after a draft with everything in the vocals.
 
-    Returns what it was told to call between them.
+    Returns the list of functions that it calls between blocks.
     """
     between = []
 
@@ -74,7 +74,7 @@ def engine(monkeypatch):
     return between
 
 
-def test_a_song_is_separated_on_one_machine_and_heard_from_another(make_job, engine, bucket, elsewhere, fetch, owner):
+def test_a_song_is_separated_on_one_machine_and_played_on_another(make_job, engine, bucket, elsewhere, fetch, owner):
     job = make_job()
     assert elsewhere("worker") == []  # the upload went to the bucket
     segment, draft = [f"/api/v1/jobs/{job.pk}/stems/vocals/{kind}/1.flac" for kind in ("segments", "draft")]
@@ -107,18 +107,18 @@ def test_another_choice_is_made_of_work_in_the_bucket(make_job, engine, elsewher
     tasks.separate()
     elsewhere("another worker")
     monkeypatch.delattr(separate, "separate_file")
-    brought = []
+    fetched = []
 
-    def choose_again(source, finished, report, directory, options, *, on_progress, on_decoded, on_block):
-        brought.extend(files_below(finished))
+    def reselect_stems(source, finished, report, directory, options, *, on_progress, on_decoded, on_block):
+        fetched.extend(files_below(finished))
         raise SeparationError("Enough.")
 
-    monkeypatch.setattr(separate, "choose_again", choose_again)
+    monkeypatch.setattr(separate, "reselect_stems", reselect_stems)
     monkeypatch.setattr(separate, "reusable", lambda *_: True)
     assert actions.reselect_stems(fresh(job), ["drums"])
     tasks.separate()
-    assert {"index.json", "report.json", "vocals/00001.flac", "drums/00000.flac"} <= {*brought}
-    assert not [path for path in brought if path.startswith("original/") or path.endswith(".wav")]
+    assert {"index.json", "report.json", "vocals/00001.flac", "drums/00000.flac"} <= {*fetched}
+    assert not [path for path in fetched if path.startswith("original/") or path.endswith(".wav")]
     assert (fresh(job).state, fresh(job).error) == (State.DONE, "Enough.")
     assert elsewhere() == []
 
@@ -137,7 +137,7 @@ def test_work_that_nobody_wants_leaves_nothing(make_job, engine, bucket, elsewhe
     assert elsewhere() == []
 
 
-class TestTakenAlong:
+class TestDownloads:
     @pytest.fixture
     def job(self, real_job, elsewhere):
         job = real_job()
@@ -206,7 +206,7 @@ def test_what_is_not_there_is_not_found(make_job, owner, fetch):
         assert fetch(f"/api/v1/jobs/{job.pk}/{what}", owner).status == 404, what
 
 
-def test_a_bucket_that_does_not_answer_is_told(client, s3, make_job, caplog, monkeypatch):
+def test_a_bucket_that_does_not_answer_is_reported(client, s3, make_job, caplog, monkeypatch):
     job = make_job(State.DONE)
     assert client.get("/healthz").json()["storage"] == "ok"
     monkeypatch.setattr(s3, "bucket_name", "nowhere")
@@ -217,16 +217,16 @@ def test_a_bucket_that_does_not_answer_is_told(client, s3, make_job, caplog, mon
 
 def test_what_killed_processes_left_is_swept_away(settings, make_job, elsewhere):
     media = Path(settings.MEDIA_ROOT)
-    for name, hours in (("jobs/old", 25), ("jobs/new", 1), ("brought/old", 25), ("brought/new", 1)):
+    for name, hours in (("jobs/old", 25), ("jobs/new", 1), ("downloads/old", 25), ("downloads/new", 1)):
         path = media / name / "1" / "vocals.wav"
         path.parent.mkdir(parents=True)
         path.touch()
         for each in (path, path.parent, path.parent.parent):
             when = each.stat().st_mtime - hours * 3600
             os.utime(each, (when, when))
-    with store().at_hand(make_job().track.path):
+    with store().local_copy(make_job().track.path):
         assert [path for path in files_below(media) if "vocals" in path] == [
-            "brought/new/1/vocals.wav",
+            "downloads/new/1/vocals.wav",
             "jobs/new/1/vocals.wav",
         ]
 
@@ -234,7 +234,7 @@ def test_what_killed_processes_left_is_swept_away(settings, make_job, elsewhere)
 def test_an_upload_is_kept_under_the_same_name_as_in_a_folder(owner, bucket):
     job = actions.upload_and_enqueue(owner, SimpleUploadedFile("x", SONG), "Song.MP3")
     assert bucket() == [f"tracks/{job.track.pk}.mp3"]
-    with store().at_hand(job.track.path) as path:
+    with store().local_copy(job.track.path) as path:
         assert (path.read_bytes(), path.suffix) == (SONG, ".mp3")
     assert not path.exists()
     assert claimed(job).track.file.read() == SONG

@@ -1,4 +1,4 @@
-"""Files that can't be separated are refused while they are uploaded, and none can harm the web process."""
+"""Files that cannot be separated are refused at the upload, and none can harm the web process."""
 
 import sys
 
@@ -31,21 +31,21 @@ def in_pieces(browser, content):
 
 @pytest.fixture(params=[as_job, as_track, in_pieces], ids=lambda door: door.__name__)
 def send(request, browser):
-    """Each way to bring a song here."""
+    """Every way to upload a song."""
     return lambda content: request.param(browser, content)
 
 
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (silent_wav(6000), "This song is longer than 0:05, the longest that is taken here. Cut it in parts."),
+        (silent_wav(6000), "This song is longer than 0:05, the limit here. Cut it into parts."),
         (silent_wav(900), "This file is shorter than a second. Choose a longer one."),
         (b"Dear diary, this is no music.\n" * 50, "This is not an audio file"),
         (PICTURE, "This is not an audio file"),
     ],
     ids=["long", "short", "text", "picture"],
 )
-def test_what_can_not_be_separated_is_refused_in_words_and_leaves_nothing(
+def test_unusable_files_are_refused_with_a_message_and_leave_nothing(
     send, content, message, settings, django_capture_on_commit_callbacks
 ):
     settings.MAX_SECONDS = 5.0
@@ -58,13 +58,13 @@ def test_what_can_not_be_separated_is_refused_in_words_and_leaves_nothing(
     assert files_below(settings.DATA) == []
 
 
-def test_a_song_of_the_greatest_length_is_taken(send, settings):
+def test_a_song_of_the_maximum_length_is_accepted(send, settings):
     settings.MAX_SECONDS = 5.0
     assert send(silent_wav(5000)).status_code in (201, 204)
 
 
-def test_a_recording_of_unknown_length_is_taken(send, tmp_path):
-    """As a recorder writes it that never came back to fill in how long it was."""
+def test_a_recording_of_unknown_length_is_accepted(send, tmp_path):
+    """Some recorders never write the length into the header."""
     assert send(SONG[:4] + b"\xff" * 4 + SONG[8:40] + b"\xff" * 4 + SONG[44:]).status_code in (201, 204)
 
 
@@ -76,7 +76,7 @@ def test_the_demo_needs_no_probe(browser, settings, probing):
 
 @pytest.fixture
 def probing(settings, tmp_path_factory):
-    """Lets the other process do something else."""
+    """Makes the probing process do something else."""
 
     def install(code):
         package = tmp_path_factory.mktemp("elsewhere") / "pipeline"
@@ -110,17 +110,17 @@ def test_a_file_that_the_probe_does_not_survive_is_refused(browser, probing, mon
 def test_the_probe_is_given_no_secrets(browser, probing, monkeypatch):
     monkeypatch.setenv("SECRET_KEY", "very secret")
     probing("import json, os; print(json.dumps({'refused': ' '.join(sorted(os.environ))}))")
-    told = set(upload(browser).json()["detail"].split())
-    assert told <= {"PYTHONPATH", "LC_CTYPE", *limits.PROBE_ENVIRONMENT}
+    seen = set(upload(browser).json()["detail"].split())
+    assert seen <= {"PYTHONPATH", "LC_CTYPE", *limits.PROBE_ENVIRONMENT}
 
 
-def test_where_no_process_can_be_started_the_worker_decides(browser, monkeypatch, tmp_path):
+def test_if_no_process_can_be_started_the_worker_decides(browser, monkeypatch, tmp_path):
     monkeypatch.setattr(sys, "executable", str(tmp_path / "absent"))
     assert upload(browser).status_code == 201
 
 
 def test_an_upload_that_another_request_finished_meanwhile_is_not_removed(browser, monkeypatch):
-    """Of two that send the last piece, the slower looks for a file that has been moved."""
+    """Two requests send the last piece; the slower one finds its file moved."""
     url = browser.post("/api/v1/uploads/", headers=TUS | {"Upload-Length": str(len(SONG))})["Location"]
     real, kind = resumable.validate_song, "application/offset+octet-stream"
 

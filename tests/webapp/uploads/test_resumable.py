@@ -1,4 +1,4 @@
-"""Uploads in pieces: the tus protocol as its clients speak it, what comes of them, and what is refused."""
+"""Resumable uploads: the tus protocol as its clients speak it, their results, and refusals."""
 
 import base64
 import hashlib
@@ -37,13 +37,13 @@ ROOT = Path(__file__).parents[3]
 pytestmark = pytest.mark.django_db
 
 
-def metadata(**told):
-    return ",".join(f"{key} {base64.b64encode(value.encode()).decode()}" for key, value in told.items())
+def metadata(**fields):
+    return ",".join(f"{key} {base64.b64encode(value.encode()).decode()}" for key, value in fields.items())
 
 
-def announce(client, **told):
-    told = {"filename": "My Song.flac"} | told
-    return client.post(URL, headers=TUS | {"Upload-Length": str(len(SONG)), "Upload-Metadata": metadata(**told)})
+def announce(client, **fields):
+    fields = {"filename": "My Song.flac"} | fields
+    return client.post(URL, headers=TUS | {"Upload-Length": str(len(SONG)), "Upload-Metadata": metadata(**fields)})
 
 
 def send(client, url, piece, offset, **more):
@@ -57,12 +57,12 @@ def standing(client, url):
 
 @pytest.fixture
 def url(browser):
-    """Of an upload that is announced."""
+    """Address of an announced upload."""
     return announce(browser)["Location"]
 
 
 class TestProtocol:
-    def test_it_says_what_it_can(self, browser):
+    def test_it_states_its_capabilities(self, browser):
         for url in (URL, announce(browser)["Location"]):
             answer = browser.options(url)
             assert (answer.status_code, answer["Tus-Version"], answer["Tus-Resumable"]) == (204, "1.0.0", "1.0.0")
@@ -70,7 +70,7 @@ class TestProtocol:
             assert answer["Tus-Max-Size"] == "500000000"
             assert answer["Tus-Checksum-Algorithm"] == "sha1,sha256"
 
-    def test_pieces_make_a_song(self, browser, owner, settings, committing):
+    def test_pieces_become_a_song(self, browser, owner, settings, committing):
         made = announce(browser, stems="drums,bass", format="flac", bleed="strong", title="Another")
         assert (made.status_code, made["Upload-Offset"], made["Tus-Resumable"]) == (201, "0", "1.0.0")
         url = made["Location"]
@@ -82,13 +82,13 @@ class TestProtocol:
         job = Job.objects.get()
         assert (job.track.owner, job.track.title, job.track.filename) == (owner, "Another", "My Song.flac")
         assert job.track.file.read() == SONG
-        wish = {name: job.options[name] for name in ("stems", "format", "bleed")}
-        assert wish == {"stems": ["drums", "bass"], "format": "flac", "bleed": "strong"}
-        told = browser.get(url).json()
-        assert (told["job"], told["job_url"]) == (str(job.pk), f"/api/v1/jobs/{job.pk}/")
+        options = {name: job.options[name] for name in ("stems", "format", "bleed")}
+        assert options == {"stems": ["drums", "bass"], "format": "flac", "bleed": "strong"}
+        data = browser.get(url).json()
+        assert (data["job"], data["job_url"]) == (str(job.pk), f"/api/v1/jobs/{job.pk}/")
         assert files_below(settings.DATA) == [f"media/tracks/{job.track.pk}.flac"]
 
-    def test_it_tells_where_to_go_on(self, browser, url):
+    def test_it_states_where_to_resume(self, browser, url):
         send(browser, url, SONG[:10], 0)
         answer = browser.head(url, headers=TUS)
         assert (answer.status_code, answer.content) == (200, b"")
@@ -111,7 +111,7 @@ class TestProtocol:
         assert standing(browser, url) == 0
 
     @pytest.mark.parametrize("kind", ["sha1", "sha256"])
-    def test_a_piece_is_checked_against_its_sum(self, browser, url, kind):
+    def test_a_piece_is_verified_by_its_checksum(self, browser, url, kind):
         def by(piece):
             return f"{kind} {base64.b64encode(hashlib.new(kind, piece).digest()).decode()}"
 
@@ -122,11 +122,11 @@ class TestProtocol:
         assert Job.objects.get().track.file.read() == SONG
 
     @pytest.mark.parametrize("checksum", ["md5 AAAA", "sha1", "sha1 ?", ""])
-    def test_a_sum_that_makes_no_sense_is_refused(self, browser, url, checksum):
+    def test_an_invalid_checksum_is_refused(self, browser, url, checksum):
         answer = send(browser, url, SONG[:10], 0, Upload_Checksum=checksum)
         assert (answer.status_code, standing(browser, url)) == (400, 0)
 
-    def test_it_can_be_broken_off(self, browser, url, committing, settings):
+    def test_it_can_be_terminated(self, browser, url, committing, settings):
         send(browser, url, SONG[:10], 0)
         assert len(files_below(settings.DATA)) == 1
         with committing():
@@ -166,13 +166,13 @@ class TestAnnouncing:
         assert Upload.objects.count() == (status == 201)
 
     @pytest.mark.parametrize(
-        "told",
+        "fields",
         [{"stems": "drums,kazoo"}, {"format": "wma"}, {"bleed": "lots"}, {"filename": "x" * 256}],
     )
-    def test_the_options(self, browser, told):
-        answer = announce(browser, **told)
+    def test_the_options(self, browser, fields):
+        answer = announce(browser, **fields)
         assert answer.status_code == 400
-        assert answer.json()["errors"][0]["field"] in told
+        assert answer.json()["errors"][0]["field"] in fields
 
     @pytest.mark.parametrize("header", ["filename ?", "filename /w==", "filename a"])
     def test_nonsense(self, browser, header):
@@ -184,7 +184,7 @@ class TestAnnouncing:
         send(browser, url, SONG, 0)
         assert Job.objects.get().track.title == "Untitled"
 
-    def test_what_other_clients_say_beside_is_let_pass(self, browser):
+    def test_unknown_metadata_is_ignored(self, browser):
         header = f"{metadata(filename='a.mp3', filetype='audio/mpeg')},is_confidential"
         assert browser.post(URL, headers=TUS | {"Upload-Length": "5", "Upload-Metadata": header}).status_code == 201
 
@@ -211,7 +211,7 @@ class TestPeople:
         assert announce(Client()).status_code in (401, 403)
         assert not User.objects.exists()
 
-    def test_what_is_announced_counts_as_used(self, browser, settings):
+    def test_the_announced_length_counts_as_used(self, browser, settings):
         settings.BYTES = 2 * len(SONG) - 1
         url = announce(browser)["Location"]
         answer = announce(browser)
@@ -219,14 +219,14 @@ class TestPeople:
         browser.delete(url, headers=TUS)
         assert announce(browser).status_code == 201
 
-    def test_a_page_elsewhere_can_not_send(self, owner, url):
+    def test_other_sites_cannot_send(self, owner, url):
         forged = Client(enforce_csrf_checks=True)
         forged.force_login(owner)
         assert announce(forged).status_code == 403
         assert send(forged, url, SONG, 0).status_code == 403
         assert Upload.objects.get().offset == 0
 
-    def test_what_a_guest_began_goes_on_as_a_member(self, owner, browser):
+    def test_an_upload_started_as_a_guest_goes_on_as_a_member(self, owner, browser):
         guest = User.objects.create(username="guest-1", is_guest=True)
         upload = resumable.begin(guest, len(SONG), "a.mp3", "", resumable.Options(), "")
         adopt(guest, owner)
@@ -234,7 +234,7 @@ class TestPeople:
 
 
 class TestRaces:
-    def test_of_two_that_send_the_same_piece_one_wins(self, browser, url):
+    def test_one_of_two_requests_with_the_same_piece_wins(self, browser, url):
         async def pieces():
             yield SONG[:10]
             await resumable.receive(upload, 0, rival())
@@ -243,14 +243,14 @@ class TestRaces:
             yield SONG[:20]
 
         upload = Upload.objects.get()
-        with pytest.raises(resumable.Moved):
+        with pytest.raises(resumable.OffsetConflict):
             async_to_sync(resumable.receive)(upload, 0, pieces())
         assert standing(browser, url) == 20
         send(browser, url, SONG[20:], 20)
         assert Job.objects.get().track.file.read() == SONG
 
-    def test_one_that_can_not_be_kept_can_be_sent_again(self, browser, url, monkeypatch):
-        """What was there stays there, so that the last piece is all there is to send."""
+    def test_an_upload_that_cannot_be_stored_can_be_resumed(self, browser, url, monkeypatch):
+        """Only the last piece has to be sent again."""
 
         def full(*_, **__):
             raise OSError(28, "No space left on device")
@@ -273,7 +273,7 @@ class TestRaces:
         old = Upload.objects.exclude(pk=kept.split("/")[-2])
         old.update(expires_at=timezone.now() - timedelta(seconds=1))
         with committing():
-            heartbeat.pulse("w")
+            heartbeat.beat("w")
         assert [str(upload.pk) in kept for upload in Upload.objects.all()] == [True]
         assert len(files_below(settings.DATA)) == 1
 
@@ -284,10 +284,10 @@ class TestRaces:
 
 
 class TestStreaming:
-    """What Django and the view see of a request, and the headers of the answer."""
+    """What Django and the view receive of a request, and the headers of the response."""
 
-    def told(self, messages, kind=streamed_body.STREAMED, reads=True):
-        """What Django is given of a body, what the view then reads, if it does, and the headers of the answer."""
+    def receive(self, messages, kind=streamed_body.STREAMED, reads=True):
+        """Return what Django gets of a body, what the view reads, and the headers of the response."""
         seen = {"view": []}
 
         async def application(scope, receive, send):
@@ -299,7 +299,7 @@ class TestStreaming:
 
         async def run():
             scope = {"type": "http", "headers": [(b"content-type", kind)]}
-            communicator = ApplicationCommunicator(streamed_body.Streamed(application), scope)
+            communicator = ApplicationCommunicator(streamed_body.StreamedBody(application), scope)
             for message in messages:
                 await communicator.send_input(message)
             seen["headers"] = (await communicator.receive_output())["headers"]
@@ -311,35 +311,35 @@ class TestStreaming:
     def test_the_view_has_the_body_as_it_comes(self):
         first = {"type": "http.request", "body": b"first", "more_body": True}
         last = {"type": "http.request", "body": b"last"}
-        seen = self.told([first, last])
+        seen = self.receive([first, last])
         assert seen == {
             "django": {"type": "http.request", "body": b"", "more_body": False},
             "view": [b"first", b"last"],
             "headers": [],
         }
 
-    def test_what_came_before_a_break_counts(self):
+    def test_bytes_before_an_interruption_count(self):
         first = {"type": "http.request", "body": b"first", "more_body": True}
-        assert self.told([first, {"type": "http.disconnect"}])["view"] == [b"first", b""]
+        assert self.receive([first, {"type": "http.disconnect"}])["view"] == [b"first", b""]
 
     def test_a_silent_connection_is_given_up(self, monkeypatch):
         monkeypatch.setattr(streamed_body, "IDLE", 0.01)
         first = {"type": "http.request", "body": b"first", "more_body": True}
-        seen = self.told([first])
+        seen = self.receive([first])
         assert (seen["view"], seen["headers"]) == ([b"first"], [(b"connection", b"close")])
 
-    def test_who_is_refused_hears_it_at_once(self):
+    def test_a_refusal_is_sent_at_once(self):
         first = {"type": "http.request", "body": b"first", "more_body": True}
-        assert self.told([first], reads=False)["headers"] == [(b"connection", b"close")]
+        assert self.receive([first], reads=False)["headers"] == [(b"connection", b"close")]
 
     def test_other_requests_are_left_alone(self):
         whole = {"type": "http.request", "body": b"whole"}
-        seen = self.told([whole], b"application/json")
+        seen = self.receive([whole], b"application/json")
         assert seen == {"django": whole, "view": [b"all at once"], "headers": []}
 
 
 class Cutter(threading.Thread):
-    """A way to the server on which connections break after so many bytes, each in turn; then it holds."""
+    """A proxy whose connections break after given numbers of bytes in turn, and then hold."""
 
     def __init__(self, port, cuts):
         super().__init__(daemon=True)
@@ -411,11 +411,11 @@ def test_a_stock_client_gets_300_mb_through_a_connection_that_breaks(server, tmp
             file.writeframesraw(number.to_bytes(4) + block[4:])
     way = Cutter(port, [60_000_000, 1_000, 150_000_000])
     client = TusClient(f"http://127.0.0.1:{way.port}{URL}", headers={"Authorization": f"Bearer {token}"})
-    told = {"filename": "long.wav", "stems": "drums", "format": "flac"}
-    upload = client.uploader(str(song), metadata=told, retries=6, retry_delay=0)
+    fields = {"filename": "long.wav", "stems": "drums", "format": "flac"}
+    upload = client.uploader(str(song), metadata=fields, retries=6, retry_delay=0)
     upload.upload()
     assert way.cuts == []
-    assert way.passed < 330_000_000  # it went on each time, and didn't begin again
+    assert way.passed < 330_000_000  # it resumed each time
     answer = requests.get(upload.url, headers=client.headers, timeout=60).json()
     assert answer["offset"] == answer["length"] == 300_000_044
     job = requests.get(f"http://127.0.0.1:{port}{answer['job_url']}", headers=client.headers, timeout=60).json()

@@ -1,4 +1,4 @@
-"""Webhooks: what is written when, who gets it, how it is signed and tried again, and where nothing is ever sent."""
+"""Webhooks: which messages are stored, how they are signed, sent and retried, and which addresses are refused."""
 
 import base64
 import hashlib
@@ -29,7 +29,7 @@ pytestmark = pytest.mark.django_db
 
 
 class Receiver:
-    """A web server that keeps what it is sent. answers: the statuses it gives, in turn, the last one for ever."""
+    """A web server that records requests. answers: the statuses it returns in turn; the last one is repeated."""
 
     def __init__(self):
         self.got = []
@@ -75,7 +75,7 @@ def hook(owner, receiver):
 
 @pytest.fixture
 def names(receiver, monkeypatch, settings):
-    """Names and the addresses they stand for; a list of lists is one answer after the other."""
+    """Host names and the addresses they resolve to; a list of lists gives a different answer each time."""
     settings.WEBHOOKS_PRIVATE = False
     known, asked = {}, []
 
@@ -94,19 +94,19 @@ def names(receiver, monkeypatch, settings):
 
 @pytest.fixture
 def loopback_is_public(monkeypatch):
-    """127.0.0.1 stands for the internet, so that a receiver can live there. No other address does."""
+    """Treat 127.0.0.1, and no other address, as public, so that the test's receiver can be reached."""
     real = http_client.is_public
     monkeypatch.setattr(http_client, "is_public", lambda address: address == "127.0.0.1" or real(address))
 
 
 def deliver():
-    """Send all that is due."""
+    """Send everything that is due."""
     while sending.deliver_next():
         pass
 
 
 def later():
-    """Time passes, until the next try of each."""
+    """Make the next attempt of every message due."""
     Delivery.objects.update(due_at=timezone.now())
 
 
@@ -120,9 +120,9 @@ class TestWriting:
         queue.fail(claimed(job), "No good.")
         assert sent(hook) == ["job.created", "job.started", "job.failed"]
         last = hook.deliveries.get(event="failed")
-        told = json.loads(last.body)
-        assert told["timestamp"] == job.history.last().at.isoformat()
-        assert told["data"] == {
+        message = json.loads(last.body)
+        assert message["timestamp"] == job.history.last().at.isoformat()
+        assert message["data"] == {
             "id": str(job.pk),
             "url": f"/jobs/{job.pk}/",
             "title": "Song",
@@ -130,7 +130,7 @@ class TestWriting:
             "error": "No good.",
         }
 
-    def test_only_of_the_kinds_asked_for(self, hook, make_job):
+    def test_only_the_selected_kinds_are_sent(self, hook, make_job):
         Webhook.objects.update(events=["done", "failed"])
         make_job(State.DONE)
         assert sent(hook) == ["job.done"]
@@ -139,28 +139,28 @@ class TestWriting:
         actions.rename(make_job().track, "New")
         assert sent(hook) == ["job.created"]
 
-    def test_only_of_ones_own_jobs(self, hook, make_job, stranger, receiver):
+    def test_only_events_of_the_owners_jobs_are_sent(self, hook, make_job, stranger, receiver):
         theirs = outbox.create(stranger, receiver.url, [])
         make_job()
         make_job(user=stranger, title="Theirs")
         assert [json.loads(row.body)["data"]["title"] for row in hook.deliveries.all()] == ["Song"]
         assert [json.loads(row.body)["data"]["title"] for row in theirs.deliveries.all()] == ["Theirs"]
 
-    def test_many_at_once_each_to_each(self, owner, make_job, receiver):
+    def test_many_jobs_at_once_are_announced_to_every_webhook(self, owner, make_job, receiver):
         several = {str(claimed(make_job()).pk) for _ in range(3)}
         for events in ([], ["requeued", "done"]):
             outbox.create(owner, receiver.url, events)
         queue.release("w")
         for each in Webhook.objects.all():
-            told = each.deliveries.filter(event="requeued")
-            assert {json.loads(row.body)["data"]["id"] for row in told} == several
+            sent_again = each.deliveries.filter(event="requeued")
+            assert {json.loads(row.body)["data"]["id"] for row in sent_again} == several
 
-    def test_a_paused_one_hears_nothing(self, hook, make_job):
+    def test_a_paused_webhook_gets_nothing(self, hook, make_job):
         Webhook.objects.update(active=False)
         make_job()
         assert sent(hook) == []
 
-    def test_what_is_rolled_back_was_never_said(self, hook, make_job):
+    def test_a_rolled_back_change_is_not_announced(self, hook, make_job):
         job = make_job()
         with pytest.raises(RuntimeError), transaction.atomic():
             actions.cancel(job)
@@ -233,7 +233,7 @@ class TestSending:
         assert (delivery.state, delivery.tries, len(receiver.got)) == ("failed", 8, 8)
         receiver.answers = [204]
         assert outbox.redeliver(delivery)
-        assert not outbox.redeliver(delivery)  # it waits already
+        assert not outbox.redeliver(delivery)  # it is pending already
         deliver()
         delivery.refresh_from_db()
         assert (delivery.state, delivery.tries, len(delivery.log)) == ("delivered", 1, 9)
@@ -244,7 +244,7 @@ class TestSending:
         assert all(3 < later / earlier < 5 for earlier, later in pairwise(pauses))
         assert 13 * 3600 < sum(pauses) < 17 * 3600
 
-    def test_nobody_there(self, hook, receiver):
+    def test_no_server_at_the_address(self, hook, receiver):
         receiver.close()
         outbox.ping(hook)
         deliver()
@@ -252,9 +252,9 @@ class TestSending:
         assert entry["status"] is None
         assert entry["error"].startswith("No answer: ")
 
-    def test_one_that_dawdles_is_given_up_on(self, hook, monkeypatch):
+    def test_a_slow_receiver_times_out(self, hook, monkeypatch):
         monkeypatch.setattr(http_client, "TIMEOUT", 0.1)
-        with socket.create_server(("127.0.0.1", 0)) as silent:  # takes the call and says nothing
+        with socket.create_server(("127.0.0.1", 0)) as silent:  # accepts the connection and does not respond
             Webhook.objects.update(url=f"http://127.0.0.1:{silent.getsockname()[1]}/")
             outbox.ping(hook)
             deliver()
@@ -267,12 +267,12 @@ class TestSending:
         Webhook.objects.filter(pk=hook.pk).update(busy_until=timezone.now() + sending.LEASE)
         deliver()
         assert [hook.deliveries.get().state, other.deliveries.get().state] == ["pending", "delivered"]
-        Webhook.objects.update(busy_until=timezone.now())  # that other died
+        Webhook.objects.update(busy_until=timezone.now())  # the other sender died
         deliver()
         assert hook.deliveries.get().state == "delivered"
 
     def test_a_rival_that_is_faster_wins(self, hook, receiver):
-        """Between a sender's look and its claim another sends all there is."""
+        """Another sender sends everything between this one's query and its lease."""
         outbox.ping(hook)
         rivals = [deliver]
 
@@ -285,11 +285,11 @@ class TestSending:
             assert not sending.deliver_next()
         assert (len(receiver.got), rivals) == (1, [])
 
-    def test_old_entries_are_forgotten_but_for_what_waits(self, hook):
+    def test_old_entries_are_deleted_unless_pending(self, hook):
         over, waits = outbox.ping(hook), outbox.ping(hook)
-        Delivery.objects.update(created_at=timezone.now() - outbox.KEPT - timedelta(days=1))
+        Delivery.objects.update(created_at=timezone.now() - outbox.LOG_RETENTION - timedelta(days=1))
         Delivery.objects.filter(pk=over.pk).update(state=Delivery.State.FAILED)
-        heartbeat.pulse("w")
+        heartbeat.beat("w")
         assert hook.deliveries.get() == waits
 
 
@@ -308,7 +308,7 @@ class TestRefusing:
             "[fe80::1]",
         ],
     )
-    def test_ones_own_network_is_never_called(self, host, receiver, settings, owner):
+    def test_private_networks_are_refused(self, host, receiver, settings, owner):
         hook = outbox.create(owner, f"http://{host}:{receiver.port}/", [])
         settings.WEBHOOKS_PRIVATE = False
         outbox.ping(hook)
@@ -316,7 +316,7 @@ class TestRefusing:
         delivery = hook.deliveries.get()
         assert receiver.got == []
         assert "not on the public internet" in delivery.log[0]["error"]
-        assert delivery.state == "pending"  # a name may be put right
+        assert delivery.state == "pending"  # its DNS entry may be corrected
         with pytest.raises(http_client.Refused):
             http_client.check_url(hook.url)
 
@@ -329,14 +329,14 @@ class TestRefusing:
         assert found[-1] in Delivery.objects.get().log[0]["error"]
 
     @pytest.mark.usefixtures("loopback_is_public")
-    def test_nor_by_a_name_that_changes_its_mind(self, names, receiver, owner):
+    def test_nor_by_dns_rebinding(self, names, receiver, owner):
         names["hook.test"] = [["127.0.0.1"], ["10.0.0.1"], ["127.0.0.1"]]
         names["asked"].clear()
         hook = outbox.create(owner, f"http://hook.test:{receiver.port}/", [])
         for _ in range(2):
             outbox.ping(hook)
             deliver()
-        assert names["asked"].count("hook.test") == 2  # once for each: what was judged is what is called
+        assert names["asked"].count("hook.test") == 2  # once for each attempt, for check and connection together
         assert [headers["Host"] for _, headers, _ in receiver.got] == [f"hook.test:{receiver.port}"]
         states = {delivery.state: delivery.log[0]["error"] for delivery in hook.deliveries.all()}
         assert states["delivered"] == "" and "10.0.0.1" in states["pending"]
@@ -399,11 +399,11 @@ class TestRefusing:
             "http://no-such-host.invalid/",
         ],
     )
-    def test_what_is_no_address(self, url):
+    def test_invalid_addresses_are_refused(self, url):
         with pytest.raises(http_client.Refused):
             http_client.check_url(url)
 
-    def test_a_good_address_is_let_through(self, names):
+    def test_a_valid_address_is_accepted(self, names):
         names["hook.test"] = ["93.184.216.34"]
         http_client.check_url("https://hook.test/path?x=1")
         http_client.check_url("http://93.184.216.34:8080/")
@@ -412,7 +412,7 @@ class TestRefusing:
 @pytest.mark.usefixtures("loopback_is_public")
 @pytest.mark.parametrize(("certified", "arrives"), [("hook.test", True), ("other.test", False)])
 def test_a_certificate_is_checked_against_the_name(certified, arrives, names, receiver, owner, monkeypatch, tmp_path):
-    """The connection goes to an address, and is trusted by the name all the same."""
+    """The connection is made to an address, but the certificate is verified against the name."""
     authority = trustme.CA()
     authority.cert_pem.write_to_path(tmp_path / "ca.pem")
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
@@ -436,7 +436,7 @@ def test_deleting_an_account_removes_its_webhooks(hook, owner, make_job):
     assert not (Webhook.objects.exists() or Delivery.objects.exists())
 
 
-def test_a_sender_outlives_a_database_that_is_away(hook, receiver, monkeypatch, caplog):
+def test_a_sender_survives_a_database_outage(hook, receiver, monkeypatch, caplog):
     outbox.ping(hook)
     real, faults = sending.deliver_next, [OperationalError("server closed the connection")]
 
@@ -446,7 +446,7 @@ def test_a_sender_outlives_a_database_that_is_away(hook, receiver, monkeypatch, 
         return real()
 
     class Stopping(threading.Event):
-        """Set once all is said."""
+        """Set once everything is sent."""
 
         def is_set(self):
             return bool(receiver.got)

@@ -1,4 +1,4 @@
-"""The pulse: what a worker does beside its work."""
+"""The heartbeat, which a worker keeps up beside its work."""
 
 from datetime import timedelta
 
@@ -17,21 +17,21 @@ pytestmark = pytest.mark.django_db
 def test_a_beat_shows_life_and_rescues_the_jobs_of_the_dead(make_job, sent):
     job = claimed(make_job(), "dead")
     silence("dead")
-    heartbeat.pulse("alive")
+    heartbeat.beat("alive")
     assert [row.name for row in Worker.objects.alive()] == ["alive"]
     assert fresh(job).state == State.QUEUED
     assert sent == ["webapp.tasks.separate"]
 
 
-def test_waking_from_a_long_sleep_a_worker_does_not_take_its_own_job_away(make_job):
+def test_a_worker_that_wakes_from_a_long_sleep_keeps_its_job(make_job):
     job = claimed(make_job(), "laptop")
     silence("laptop")
-    heartbeat.pulse("laptop")
+    heartbeat.beat("laptop")
     assert fresh(job).state == State.RUNNING
 
 
-def test_the_pulse_tidies_up(make_job, committing):
-    """Songs deleted long ago, exports of processes that are gone, and exports of yesterday."""
+def test_the_heartbeat_tidies_up(make_job, committing):
+    """It removes songs deleted long ago and old exports, and fails exports whose process is gone."""
     deleted, job = make_job(), make_job(State.DONE)
     actions.delete(deleted)
     long_ago = timezone.now() - timedelta(days=2)
@@ -39,12 +39,12 @@ def test_the_pulse_tidies_up(make_job, committing):
     lost = Export.objects.create(job=job, filename="a.wav", heartbeat_at=long_ago)
     Export.objects.create(job=job, filename="b.wav", state=State.DONE, created_at=long_ago)
     with committing():
-        heartbeat.pulse("w")
+        heartbeat.beat("w")
     assert list(Job.objects.all()) == [job]
     assert [(export.pk, export.state) for export in Export.objects.all()] == [(lost.pk, State.FAILED)]
 
 
-def test_a_database_that_is_away_does_not_end_the_pulse(monkeypatch, caplog):
+def test_an_unreachable_database_does_not_end_the_heartbeat(monkeypatch, caplog):
     beats = []
 
     def beat(name):
@@ -72,9 +72,9 @@ def test_a_worker_whose_work_hangs_gives_up(make_job, monkeypatch):
     queue.heartbeat("hung")
     exits = []
     monkeypatch.setattr(heartbeat.os, "_exit", exits.append)
-    heartbeat.pulse("another")
+    heartbeat.beat("another")
     assert exits == []
-    heartbeat.pulse("hung")
+    heartbeat.beat("hung")
     assert exits == [heartbeat.STUCK]
     assert fresh(job).state == State.FAILED
 

@@ -1,4 +1,4 @@
-"""A worker at its work, with the engine replaced by a fast one: what ends up in the row, and that it lives on."""
+"""A worker with a fast replacement for the engine: what it stores in the row, and that it survives failures."""
 
 import io
 import json
@@ -34,12 +34,12 @@ SECOND = 44_100
 SECONDS = 25
 TAGS = Tags("Title", artist="Somebody", album="LP", cover=PICTURE, cover_type="image/png")
 STEMS = ("drums", "vocals")
-HEARD = Detection(SECONDS, {kind: Detected(0.9, "present", (0.9,) * SECONDS, ((0, SECONDS),)) for kind in KINDS})
+DETECTED = Detection(SECONDS, {kind: Detected(0.9, "present", (0.9,) * SECONDS, ((0, SECONDS),)) for kind in KINDS})
 
 
 @pytest.fixture(autouse=True)
 def eager(monkeypatch):
-    """Note every progress, however fast the engine is."""
+    """Store every progress, however fast the engine is."""
     monkeypatch.setattr(worker_progress, "WRITE_EVERY", 0.0)
     monkeypatch.setattr(tasks, "sleep", lambda _: None)
 
@@ -59,7 +59,7 @@ def engine(monkeypatch):
             assert source.read_bytes() == SONG
             on_progress(Progress("decode", 0, 0))
             on_decoded(recording(directory))
-            on_detected("mixture", HEARD)
+            on_detected("mixture", DETECTED)
             if on_draft:
                 draft(lambda between: on_draft([*STEMS], sketched(on_progress, between)))
             count = SECONDS // 5
@@ -78,7 +78,7 @@ def engine(monkeypatch):
                 samples=SECONDS * SECOND,
                 asked=list(options.stems),
                 stems=list(STEMS),
-                detected={"mixture": HEARD},
+                detected={"mixture": DETECTED},
                 residual=False,
                 preset=options.preset,
                 bleed=options.bleed,
@@ -167,7 +167,7 @@ def test_a_song_becomes_stems(make_job, engine):
         ("separate", 2, 5, 3.0, 1),
         ("separate", 3, 5, 2.0, 1),
         ("separate", 4, 5, 1.0, 2),
-        ("separate", 5, 5, 0.0, 3),  # the short last segment can be heard before encoding begins
+        ("separate", 5, 5, 0.0, 3),  # the short last segment is playable before encoding begins
     ]
     done = fresh(job)
     assert (done.state, done.samples, done.segments_done) == (State.DONE, SECONDS * SECOND, 3)
@@ -188,19 +188,19 @@ def test_the_stems_can_be_played_while_the_rest_is_made(make_job, engine, browse
     assert answers[1]["stems"][0]["download_url"] is None
 
 
-def test_the_song_itself_can_be_played_and_seen_before_its_stems(make_job, engine, browser, fetch, owner):
+def test_the_mixture_can_be_played_before_its_stems(make_job, engine, browser, fetch, owner):
     job = make_job()
-    told = []
+    answers = []
 
     def listen(done):
         if done == 1:
             data = browser.get(f"/api/v1/jobs/{job.pk}/").json()
             addresses = data["audio"]["original_url"].format(index=2), data["thumbnail_url"]
-            told.extend(fetch(address, owner) for address in addresses)
+            answers.extend(fetch(address, owner) for address in addresses)
 
     engine(listen)
     tasks.separate()
-    segment, thumbnail = told
+    segment, thumbnail = answers
     audio, rate = soundfile.read(io.BytesIO(segment.body))
     assert (segment.status, rate, len(audio)) == (200, SECOND, 5 * SECOND)
     pairs = np.frombuffer(thumbnail.body, np.int8).reshape(-1, 2)
@@ -209,7 +209,7 @@ def test_the_song_itself_can_be_played_and_seen_before_its_stems(make_job, engin
     assert "original/00002.flac" in files_below(fresh(job).published)
 
 
-def test_what_the_upload_says_of_itself_is_kept(make_job, engine, fetch, owner, browser):
+def test_the_tags_of_the_upload_are_stored(make_job, engine, fetch, owner, browser):
     job = make_job()
     engine()
     tasks.separate()
@@ -228,7 +228,7 @@ def test_a_thumbnail_leaves_no_peak_out(count):
     assert (small[:, 0].min(), small[:, 1].max()) == (peaks[:, 0].min(), peaks[:, 1].max())
 
 
-def test_networks_are_loaded_before_the_first_song_and_what_is_wrong_with_them_stops_nothing(monkeypatch, caplog):
+def test_networks_are_loaded_before_the_first_song_and_errors_are_survived(monkeypatch, caplog):
     loaded = []
     monkeypatch.setattr(registry, "installed", lambda name: name in ("musicnn", "htdemucs"))
     monkeypatch.setattr(registry, "verified", Path)
@@ -244,7 +244,7 @@ def test_networks_are_loaded_before_the_first_song_and_what_is_wrong_with_them_s
     assert "damaged file" in caplog.text
 
 
-def test_the_format_asked_for_is_used(owner, engine):
+def test_the_requested_format_is_used(owner, engine):
     job = actions.upload_and_enqueue(owner, SimpleUploadedFile("x", SONG), "a.wav", Options(format="mp3"))
     engine()
     tasks.separate()
@@ -282,7 +282,7 @@ def test_ending_a_job_stops_the_work(make_job, engine, end, committing, settings
     assert not job.folder.exists()
 
 
-def test_a_bad_file_is_failed_with_the_engines_words(make_job, engine, settings):
+def test_a_bad_file_fails_with_the_engines_message(make_job, engine, settings):
     job, next_job = make_job(), make_job()
     engine(error=InvalidAudio("This is a picture. Please choose a song."))
     tasks.separate()
@@ -302,7 +302,7 @@ def test_a_bad_file_is_failed_with_the_engines_words(make_job, engine, settings)
         (ModelUnavailable("The model is not installed."), "The model is not installed."),
     ],
 )
-def test_our_own_faults_are_said_kindly_and_can_be_retried(make_job, engine, error, message):
+def test_our_own_errors_are_explained_and_can_be_retried(make_job, engine, error, message):
     job = make_job()
     engine(error=error)
     tasks.separate()
@@ -313,26 +313,26 @@ def test_our_own_faults_are_said_kindly_and_can_be_retried(make_job, engine, err
     assert (fresh(job).state, fresh(job).error, fresh(job).attempts) == (State.DONE, "", 2)
 
 
-def told(error, folder):
-    """As the pipeline raises what went wrong with files in its folder."""
+def explained(error, folder):
+    """Wrap a file error as the pipeline does."""
     found = disk_full(error, folder)
     found.__cause__ = error
     return found
 
 
 def no_space(folder):
-    return told(OSError(28, "No space left on device"), folder)
+    return explained(OSError(28, "No space left on device"), folder)
 
 
 def short_write(folder):
-    """NumPy's, of a disk that is really full."""
+    """NumPy's error from a disk that is really full."""
     with Path("/dev/full").open("wb") as file, pytest.raises(OSError, match="requested") as caught:
         np.zeros(100_000).tofile(file)
-    return told(caught.value, folder)
+    return explained(caught.value, folder)
 
 
 def full_database(_folder):
-    """SQLite's, of a database that may not grow."""
+    """SQLite's error from a database that may not grow."""
     database = sqlite3.connect(":memory:")
     database.execute("CREATE TABLE song (sound)")
     database.execute("PRAGMA max_page_count = 2")
@@ -344,7 +344,7 @@ def full_database(_folder):
 
 
 def forbidden(folder):
-    return told(PermissionError(13, "Permission denied", str(folder)), folder)
+    return explained(PermissionError(13, "Permission denied", str(folder)), folder)
 
 
 def gone(folder):
@@ -361,7 +361,7 @@ def gone(folder):
         (gone, tasks.FILES, Cause.OTHER),
     ],
 )
-def test_faults_of_files_have_their_cause_and_no_path(make_job, engine, tmp_path, fault, message, cause):
+def test_file_errors_have_their_cause_and_no_path(make_job, engine, tmp_path, fault, message, cause):
     job = make_job()
     engine(error=fault(tmp_path))
     tasks.separate()
@@ -369,7 +369,7 @@ def test_faults_of_files_have_their_cause_and_no_path(make_job, engine, tmp_path
     assert str(tmp_path) not in json.dumps([event.detail for event in job.history.all()])
 
 
-def test_an_upload_that_is_gone_is_told_as_that(make_job, engine, tmp_path):
+def test_an_upload_that_is_gone_is_explained(make_job, engine, tmp_path):
     job = make_job()
     job.track.path.unlink()
     engine()
@@ -381,14 +381,14 @@ def test_a_crash_is_not_blamed_on_memory():
     assert "memory" not in queue.LOST
 
 
-def test_the_row_tells_nothing_of_where_files_are(make_job, engine, tmp_path):
+def test_the_row_names_no_folder(make_job, engine, tmp_path):
     job = make_job()
     engine()
     tasks.separate()
     assert str(tmp_path) not in json.dumps(fresh(job).report)
 
 
-def test_an_unknown_fault_leaves_its_trace_in_the_log(make_job, engine, caplog):
+def test_an_unknown_error_is_logged_with_its_traceback(make_job, engine, caplog):
     make_job()
     engine(error=RuntimeError("index 7 out of range"))
     tasks.separate()
@@ -424,7 +424,7 @@ def test_a_stopping_worker_puts_its_song_back(make_job, engine):
 
 
 @pytest.mark.django_db(transaction=True)  # the connection is closed before another try
-def test_a_database_away_for_a_moment_costs_no_work(make_job, engine, monkeypatch):
+def test_a_database_outage_costs_no_work(make_job, engine, monkeypatch):
     job = make_job()
     progress, finish = queue.progress, queue.finish
     faults = {"progress": 2, "finish": 1}
@@ -452,7 +452,7 @@ def test_a_broken_engine_fails_the_job_rather_than_the_worker(make_job, monkeypa
     assert (fresh(job).state, fresh(job).error) == (State.FAILED, tasks.BROKEN)
 
 
-def test_work_on_a_job_that_is_long_gone_ends_quietly(make_job, engine, caplog):
+def test_work_on_a_deleted_job_ends_quietly(make_job, engine, caplog):
     job = claimed(make_job())
     actions.delete(job)
     engine()
@@ -460,7 +460,7 @@ def test_work_on_a_job_that_is_long_gone_ends_quietly(make_job, engine, caplog):
     assert "Traceback" not in caplog.text
 
 
-def test_another_choice_of_stems_is_made_of_finished_work(make_job, engine, monkeypatch):
+def test_reselected_stems_are_made_from_finished_work(make_job, engine, monkeypatch):
     """The engine separates once; the second time its segments and report are enough."""
     job = make_job()
     engine()
@@ -468,7 +468,7 @@ def test_another_choice_of_stems_is_made_of_finished_work(make_job, engine, monk
     monkeypatch.delattr(separate, "separate_file")
     asked = []
 
-    def choose_again(source, finished, report, directory, options, *, on_progress, on_decoded, on_block):
+    def reselect_stems(source, finished, report, directory, options, *, on_progress, on_decoded, on_block):
         assert source.read_bytes() == SONG
         on_decoded(recording(directory))
         asked.append((finished, report.detected, options.stems))
@@ -478,17 +478,17 @@ def test_another_choice_of_stems_is_made_of_finished_work(make_job, engine, monk
         on_progress(Progress("encode", 1, 1, 0.0))
         return replace(report, files={"vocals": path})
 
-    monkeypatch.setattr(separate, "choose_again", choose_again)
+    monkeypatch.setattr(separate, "reselect_stems", reselect_stems)
     monkeypatch.setattr(separate, "reusable", lambda *_: True)
     assert actions.reselect_stems(fresh(job), ["drums"])
     tasks.separate()
     done = fresh(job)
-    assert asked == [(job.folder / "1", {"mixture": HEARD}, ("drums",))]
+    assert asked == [(job.folder / "1", {"mixture": DETECTED}, ("drums",))]
     assert (done.state, done.detected["stage"], done.attempts) == (State.DONE, "mixture", 2)
     assert [stem.file.read() for stem in done.stems.all()] == [b"again"]
 
 
-def test_a_choice_that_needs_another_network_separates_again(make_job, engine):
+def test_reselecting_stems_of_another_network_separates_again(make_job, engine):
     job = make_job()
     engine()
     tasks.separate()
@@ -497,7 +497,7 @@ def test_a_choice_that_needs_another_network_separates_again(make_job, engine):
     assert (fresh(job).state, fresh(job).report["asked"]) == (State.DONE, ["guitar"])
 
 
-def test_what_is_heard_is_told_before_anything_is_separated(make_job, engine, browser, fetch, owner):
+def test_detected_instruments_are_reported_before_anything_is_separated(make_job, engine, browser, fetch, owner):
     job = make_job()
     engine(lambda _: answers.append(browser.get(f"/api/v1/jobs/{job.pk}/").json()))
     answers = []
@@ -509,15 +509,15 @@ def test_what_is_heard_is_told_before_anything_is_separated(make_job, engine, br
     assert full["stems"]["vocals"]["timeline"] == [0.9] * SECONDS
 
 
-def test_a_draft_can_be_heard_and_seen_before_the_stems_and_is_gone_with_them(make_job, engine, browser, fetch, owner):
+def test_a_draft_can_be_played_before_the_stems_and_is_removed_with_them(make_job, engine, browser, fetch, owner):
     job = make_job()
-    told = []
+    seen = []
 
     def look(_):
         row = browser.get(f"/api/v1/jobs/{job.pk}/").json()
         vocals = [stem for stem in row["stems"] if stem["name"] == "vocals"]
         address = vocals[0]["draft_segments_url"].format(index=0) if vocals else ""
-        told.append((row["stage"], row["audio"]["draft_done"], row["audio"]["segments_done"], address))
+        seen.append((row["stage"], row["audio"]["draft_done"], row["audio"]["segments_done"], address))
         if row["audio"]["draft_done"] == 3:
             peaks.append(fetch(vocals[0]["peaks_url"], owner).body)
             segment.append(fetch(address, owner).body)
@@ -525,7 +525,7 @@ def test_a_draft_can_be_heard_and_seen_before_the_stems_and_is_gone_with_them(ma
     peaks, segment = [], []
     engine(look, draft=lambda draw: draw(look))
     tasks.separate()
-    assert [line[:3] for line in told] == [
+    assert [line[:3] for line in seen] == [
         *[("draft", done, 0) for done in (0, 1, 1, 2, 3)],
         *[("separate", 3, done) for done in (0, 1, 1, 2, 3)],
     ]
@@ -537,7 +537,7 @@ def test_a_draft_can_be_heard_and_seen_before_the_stems_and_is_gone_with_them(ma
     done = fresh(job)
     assert (done.state, done.draft_done, done.draft.exists()) == (State.DONE, 0, False)
     assert done.size == sum(path.stat().st_size for path in done.directory.rglob("*") if path.is_file())
-    assert fetch(told[-1][3], owner).status == 404
+    assert fetch(seen[-1][3], owner).status == 404
 
 
 def test_a_draft_that_fails_stops_no_stem_and_leaves_nothing(make_job, engine, caplog):
@@ -558,7 +558,7 @@ def test_a_draft_that_fails_stops_no_stem_and_leaves_nothing(make_job, engine, c
 
 
 @pytest.mark.parametrize("end", [actions.cancel, actions.delete])
-def test_a_draft_goes_with_a_job_that_ends_meanwhile(make_job, engine, committing, end):
+def test_a_draft_is_removed_with_a_job_that_ends_meanwhile(make_job, engine, committing, end):
     def stop_it(done):
         if done == 3:
             with committing():
@@ -570,7 +570,7 @@ def test_a_draft_goes_with_a_job_that_ends_meanwhile(make_job, engine, committin
     assert (fresh(job).draft_done, job.folder.exists()) == (0, False)
 
 
-def test_a_draft_is_made_anew_where_a_worker_stopped(make_job, engine):
+def test_a_draft_is_made_again_after_a_worker_stopped(make_job, engine):
     job, drafts = make_job(), []
     engine(draft=lambda draw: draw(lambda done: heartbeat.leave(heartbeat.NAME) if done == 3 else None))
     tasks.separate()
@@ -580,7 +580,7 @@ def test_a_draft_is_made_anew_where_a_worker_stopped(make_job, engine):
     assert (drafts, fresh(job).state) == ([0, 1, 1, 2, 3], State.DONE)
 
 
-def test_nothing_is_drafted_that_is_not_wanted_or_there_already(make_job, engine, settings):
+def test_no_draft_is_made_if_switched_off_or_already_separated(make_job, engine, settings):
     settings.DRAFT = False
     job, drafts = make_job(), []
     engine(draft=drafts.append)

@@ -1,1 +1,1 @@
-"""`setup` makes an installation ready; `serve` runs it."""
+"""The commands `setup`, which prepares an installation, and `serve`, which runs it."""

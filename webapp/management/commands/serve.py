@@ -1,7 +1,7 @@
-"""`manage.py serve`: web server and worker together, until Ctrl-C. Either is started again when it ends.
+"""`manage.py serve`: runs web server and worker until Ctrl-C, and restarts either when it ends.
 
-Both are children in sessions of their own, so that Ctrl-C reaches only this process, which then ends them in
-order. Should this process be killed, the kernel ends them (on Linux).
+Both are children in sessions of their own, so that Ctrl-C reaches only this process, which then ends them in order.
+If this process is killed, the kernel ends them (on Linux).
 """
 
 import ctypes
@@ -20,11 +20,11 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-TICK = 0.25  # seconds
-PATIENCE = 15.0  # seconds between two explanations of what is still missing
-STEADY = 60.0  # seconds; a process that lived so long is replaced at once
-SLOWEST_RESTART = 30.0  # seconds
-GRACE = 4.0  # seconds for both to end by themselves
+POLL_INTERVAL = 0.25  # seconds
+REPORT_INTERVAL = 15.0  # seconds between two messages about what is still missing
+STEADY = 60.0  # seconds after which a process that ends is restarted without back-off
+MAX_BACKOFF = 30.0  # seconds
+GRACE_PERIOD = 4.0  # seconds for both to end by themselves
 PR_SET_PDEATHSIG = 1
 
 WEB = ("webapp",)
@@ -32,17 +32,16 @@ WORKER = ("celery", "--quiet", "-A", "webapp", "worker", "--loglevel", "WARNING"
 
 
 class Command(BaseCommand):
-    """Run SoundScape."""
+    """Run the web server and a worker."""
 
     help = "Run the web server and a worker until Ctrl-C."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """Where to listen."""
         parser.add_argument("--host", default="127.0.0.1", help="address to listen on; 0.0.0.0 for the network")
         parser.add_argument("--port", type=int, default=settings.PORT, help="default: the variable PORT, or 8000")
 
     def handle(self, *_args: Any, **options: Any) -> None:
-        """Start both, watch both, end both."""
+        """Start both processes, watch them, and end them."""
         self.host, self.port = options["host"], options["port"]
         _require_free(self.host, self.port)
         self._stop = False
@@ -55,31 +54,31 @@ class Command(BaseCommand):
         try:
             self._watch()
         finally:
-            self._say("Stopping ... a song in work goes back to the queue.")
+            self._say("Stopping ... a song in progress goes back to the queue.")
             end(self.web.process, self.worker.process)
 
     def _on_signal(self, *_: Any) -> None:
-        if self._stop:  # asked twice: somebody is in a hurry
+        if self._stop:  # the second signal: do not wait
             self.web.process.kill()
             self.worker.process.kill()
         self._stop = True
 
     def _watch(self) -> None:
-        ready, explain_at = False, monotonic() + PATIENCE
+        ready, explain_at = False, monotonic() + REPORT_INTERVAL
         while not self._stop:
             for child in (self.web, self.worker):
-                if news := child.tend():
+                if event := child.poll():
                     ready = False
-                    self._say(news)
+                    self._say(event)
             if not ready:
                 missing = missing_parts(self.host, self.port)
                 ready = not missing
                 if ready:
                     self._say(self.style.SUCCESS(f"SoundScape is ready: {_origin(self.host, self.port)}"))
                 elif monotonic() > explain_at:
-                    explain_at = monotonic() + PATIENCE
+                    explain_at = monotonic() + REPORT_INTERVAL
                     self._say(f"Not ready yet. {missing}")
-            sleep(TICK)
+            sleep(POLL_INTERVAL)
 
     def _say(self, line: str) -> None:
         self.stdout.write(line)
@@ -87,41 +86,41 @@ class Command(BaseCommand):
 
 
 class Child:
-    """A process; when it ends another is started, later each time one ends early.
+    """A process that is restarted when it ends, with an increasing delay if it ends early.
 
-    before: called before each start but the first. What it raises ends the whole site, for there is no use in going on.
+    before: called before each restart; an exception that it raises ends the whole site.
     """
 
     def __init__(self, name: str, command: Sequence[str], before: Callable[[], None] = lambda: None) -> None:
         self.name = name
         self.command = command
         self.before = before
-        self.pause = 0.0
-        self.resume_at: float | None = None
+        self.delay = 0.0
+        self.restart_at: float | None = None
         self._start()
 
-    def tend(self) -> str:
-        """Called again and again. What happened, in words, or nothing."""
-        if self.resume_at is not None:
-            if monotonic() >= self.resume_at:
+    def poll(self) -> str:
+        """Restart the process if necessary. Returns a message if it has ended, or an empty string."""
+        if self.restart_at is not None:
+            if monotonic() >= self.restart_at:
                 self.before()
                 self._start()
             return ""
         if self.process.poll() is None:
             return ""
         steady = monotonic() - self.started > STEADY
-        self.pause = 1.0 if steady else min(max(2 * self.pause, 1.0), SLOWEST_RESTART)
-        self.resume_at = monotonic() + self.pause
-        return f"The {self.name} stopped ({ending(self.process)}). Another starts in {self.pause:.0f} s."
+        self.delay = 1.0 if steady else min(max(2 * self.delay, 1.0), MAX_BACKOFF)
+        self.restart_at = monotonic() + self.delay
+        return f"The {self.name} stopped ({ending(self.process)}). It restarts in {self.delay:.0f} s."
 
     def _start(self) -> None:
         self.process = start(self.command)
         self.started = monotonic()
-        self.resume_at = None
+        self.restart_at = None
 
 
 def start(command: Sequence[str]) -> "subprocess.Popen[bytes]":
-    """Run a Python module of ours with this interpreter and these settings, as a child that ends with us."""
+    """Run a Python module with this interpreter and these settings, as a child that ends with this process."""
     path = os.pathsep.join(filter(None, [str(settings.BASE_DIR), os.environ.get("PYTHONPATH")]))
     return subprocess.Popen(
         [sys.executable, "-m", *command],
@@ -133,10 +132,10 @@ def start(command: Sequence[str]) -> "subprocess.Popen[bytes]":
 
 
 def end(*children: "subprocess.Popen[bytes]") -> None:
-    """Ask all to stop, wait, and kill what is left."""
+    """Ask all children to stop, wait, and kill those that are left."""
     for child in children:
         child.terminate()
-    deadline = monotonic() + GRACE
+    deadline = monotonic() + GRACE_PERIOD
     for child in children:
         try:
             child.wait(max(deadline - monotonic(), 0.1))
@@ -146,13 +145,13 @@ def end(*children: "subprocess.Popen[bytes]") -> None:
 
 
 def ending(process: "subprocess.Popen[bytes]") -> str:
-    """How a process ended."""
+    """How a process has ended, as text."""
     code = process.returncode
     return f"killed by signal {-code}" if code < 0 else f"exit status {code}"
 
 
 def missing_parts(host: str, port: int) -> str:
-    """What /healthz finds missing, in words; nothing if all is well."""
+    """The parts that /healthz reports as missing, as text; empty if there are none."""
     request = urllib.request.Request(f"{_origin(host, port)}/healthz", headers={"Host": _allowed_host()})
     try:
         with urllib.request.urlopen(request, timeout=10):
@@ -168,11 +167,11 @@ def _complaints(body: bytes) -> str:
         parts: dict[str, str] = json.loads(body)
     except ValueError:
         return "The web server answers with an error; its messages are above."
-    return " ".join(f"{name}: {said}" for name, said in parts.items() if name != "status" and said != "ok")
+    return " ".join(f"{name}: {state}" for name, state in parts.items() if name != "status" and state != "ok")
 
 
 def _origin(host: str, port: int) -> str:
-    """The address to open on this machine."""
+    """The URL to open on this machine."""
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
@@ -196,12 +195,12 @@ def _require_free(host: str, port: int) -> None:
 
 
 def _end_with(parent: int) -> Any:
-    """For a child, before it becomes its program: a request to be ended when the parent is gone."""
+    """A function for the child to call before exec: it asks the kernel to end the child with its parent."""
     prctl = ctypes.CDLL(None).prctl
 
-    def ask() -> None:
+    def request() -> None:
         prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
-        if os.getppid() != parent:  # it was killed before we could ask
+        if os.getppid() != parent:  # the parent was killed before the request
             os._exit(1)
 
-    return ask
+    return request

@@ -1,4 +1,4 @@
-"""`manage.py setup`: model, database, static files, demo song. Run it at any time: it skips what is there."""
+"""`manage.py setup`: prepares models, database, static files and demo song. It skips what exists already."""
 
 import sys
 from typing import Any
@@ -11,13 +11,13 @@ from pipeline.options import ModelUnavailable, install_models, model_cards
 
 
 class Command(BaseCommand):
-    """Make the installation ready to serve."""
+    """Prepare an installation for `serve`."""
 
-    help = "Fetch the model, prepare the database and static files, and compose the demo song."
-    requires_system_checks = []  # they find what this command is about to mend
+    help = "Download the models, prepare the database and static files, and compose the demo song."
+    requires_system_checks = []  # they would find what this command is about to fix
 
     def handle(self, *_args: Any, **_options: Any) -> None:
-        """One line for each step."""
+        """Run all steps, and print a line for each."""
         self._step("Database", self._database)
         self._step("Static files", self._static)
         self._step("Model", self._model)
@@ -44,15 +44,15 @@ class Command(BaseCommand):
         return ", ".join(f"{card.name} ({card.licence})" for card in model_cards())
 
     def _downloaded(self, model: str, done: int, total: int) -> None:
-        """A counter that overwrites itself; in a log file it would be noise."""
+        """Print a counter that overwrites itself, unless the output goes to a file."""
         if sys.stdout.isatty():
             self.stdout.write(f"\rModel ... {model}: {done / 1e6:.0f} of {total / 1e6:.0f} MB ", ending="")
             self.stdout.flush()
 
     def _demo(self) -> str:
         if settings.DEMO_SONG.exists():
-            return "there"
-        from pipeline import demo  # noqa: PLC0415 - NumPy and an encoder, needed once in a lifetime
+            return "exists"
+        from pipeline import demo  # noqa: PLC0415 - loads NumPy and an encoder, and is needed only once
 
         demo.write(settings.DEMO_SONG)
         return "composed"

@@ -1,4 +1,4 @@
-/** The mixing desk: what is done at faders, pans, mutes and solos, and the strips of the audio graph that carry it out. */
+/** The channels: settings of faders, pans, mutes and solos, and the strips of the audio graph that apply them. */
 
 import { dbToGain, laneGains, matchedGain } from "./mix-law.js";
 import { ChannelStrip } from "./nodes/channel-strip.js";
@@ -17,9 +17,9 @@ export class Channels {
 
   /**
    * @param {BaseAudioContext} context
-   * @param {number} gain what segments must be multiplied by to be at their true level
-   * @param {import("./crossfade.js").Crossfade} crossfade what comes in by
-   * @param {import("./nodes/master-bus.js").MasterBus} bus where all of it goes
+   * @param {number} gain factor that brings segments to their true level
+   * @param {import("./crossfade.js").Crossfade} crossfade between stems, draft and original
+   * @param {import("./nodes/master-bus.js").MasterBus} bus that all channels feed
    */
   constructor(context, gain, crossfade, bus) {
     this.context = context;
@@ -28,7 +28,10 @@ export class Channels {
     this.bus = bus;
     this.original = new GainNode(context, { gain });
     this.original.connect(bus.input);
-    /** Where sources go; those of the lanes in their order. @type {Record<import("./crossfade.js").Sounding, readonly AudioNode[]>} */
+    /**
+     * Inputs for sources; those of lanes in lane order.
+     * @type {Record<import("./crossfade.js").Sounding, readonly AudioNode[]>}
+     */
     this.inputs = { stems: [], draft: [], original: [crossfade.input("original", this.original)] };
   }
 
@@ -41,11 +44,12 @@ export class Channels {
     return this.#masterDb;
   }
 
-  /** Once. @param {readonly string[]} names of the lanes */
+  /** Call once. @param {readonly string[]} names of the lanes */
   addLanes(names) {
     this.#lanes = names.map((name) => ({ name, db: 0, pan: 0, mute: false, solo: false }));
     this.#strips = names.map(() => new ChannelStrip(this.context, this.bus.input, this.gain));
-    const inputs = (/** @type {"stems" | "draft"} */ which) => this.#strips.map(({ input }) => this.crossfade.input(which, input));
+    const inputs = (/** @type {"stems" | "draft"} */ which) =>
+      this.#strips.map(({ input }) => this.crossfade.input(which, input));
     this.inputs = { ...this.inputs, stems: inputs("stems"), draft: inputs("draft") };
   }
 
@@ -54,7 +58,7 @@ export class Channels {
     this.#lanes = this.#lanes.map((lane) => (lane.name === name ? { ...lane, ...change } : lane));
   }
 
-  /** Solo adds up, unless it is to be the only one. @param {string} name @param {boolean} solo @param {boolean} only */
+  /** Solos add up unless `only` is true. @param {string} name @param {boolean} solo @param {boolean} only */
   setSolo(name, solo, only) {
     this.#lanes = this.#lanes.map((lane) => {
       if (lane.name === name) return { ...lane, solo };
@@ -72,7 +76,10 @@ export class Channels {
     this.#energies = energies;
   }
 
-  /** Brings the graph in line with what has been set. @param {boolean} sounding whether that could click */
+  /**
+   * Applies the settings to the graph.
+   * @param {boolean} sounding whether something plays, so that a step would click
+   */
   apply(sounding) {
     const now = this.context.currentTime;
     const move = sounding ? approach : jump;

@@ -1,4 +1,4 @@
-/** Between the stems, their draft and the original: they run side by side, and one of them is heard. */
+/** Crossfades between the stems, their draft and the original, which run in parallel while one of them is audible. */
 
 import { approach } from "./nodes/param-ramp.js";
 
@@ -15,7 +15,12 @@ export class Crossfade {
     this.context = context;
   }
 
-  /** Where sources go that belong to one of the three. @param {Sounding} sounding which @param {AudioNode} output @returns {AudioNode} */
+  /**
+   * Creates an input for sources of one of the three.
+   * @param {Sounding} sounding
+   * @param {AudioNode} output
+   * @returns {AudioNode}
+   */
   input(sounding, output) {
     const node = new GainNode(this.context, { gain: sounding === this.#sounding ? 1 : 0 });
     this.#gains[sounding].push(node);
@@ -24,9 +29,10 @@ export class Crossfade {
   }
 
   /**
-   * Forgets what was planned from then on.
-   * @param {Sounding} sounding what is heard afterwards
-   * @param {number} fadeIn time at which it begins to come @param {number} fadeOut time at which the others begin to go
+   * Replaces fades that are scheduled for later.
+   * @param {Sounding} sounding what is audible afterwards
+   * @param {number} fadeIn time at which its fade-in begins
+   * @param {number} fadeOut time at which the others' fade-out begins
    */
   change(sounding, fadeIn, fadeOut) {
     this.#sounding = sounding;

@@ -1,25 +1,24 @@
 /**
- * The audio engine: stems in, sound out, no DOM. Everything a page can ask for, and what it is told.
+ * The audio engine: stems in, sound out, no DOM. This is everything that a page can call and listen to.
  *
  *   segments -> sources -> crossfade -\
- *   its draft's segments -> sources -> crossfade -> strip (gain, pan) -\
- *   the original's segments -> sources -> crossfade -> gain ------------> bus -> destination
+ *   draft segments -> sources -> crossfade -> strip (gain, pan) -\
+ *   original segments -> sources -> crossfade -> gain -------------> bus -> destination
  *
- * Positions are whole frames of the song. channels.js has the strips, playback.js the sources, master-bus.js what the mix passes through.
- * What is not separated yet is played from the draft or, where there is none, from the original; and so is everything
- * while original and mix are compared.
+ * Positions are whole frames of the song. channels.js has the strips, playback.js the sources, master-bus.js the master
+ * bus. What is not separated yet is played from the draft or, without a draft, from the original. To compare, the
+ * original can also replace the whole mix.
  */
 
 import { Channels } from "./channels.js";
 import { Crossfade } from "./crossfade.js";
+import { PITCH, TEMPO } from "./mix-law.js";
 import { MasterBus } from "./nodes/master-bus.js";
 import { Playback } from "./playback.js";
 import { SegmentBuffer } from "./segment-buffer.js";
 
-/** The shortest loop, seconds: below it is no rhythm but a tone. */
+/** The shortest loop, seconds: anything shorter is a tone, not a rhythm. */
 const SHORTEST_LOOP = 0.1;
-export const TEMPO = Object.freeze({ min: 0.5, max: 2 });
-export const PITCH = Object.freeze({ min: -12, max: 12 });
 
 /**
  * @typedef {import("./mix-law.js").Lane} Lane
@@ -31,16 +30,16 @@ export const PITCH = Object.freeze({ min: -12, max: 12 });
  * @property {number} rate frames per second
  * @property {number} samples frames of the whole song
  * @property {number} segment frames per segment
- * @property {number} gain what segments must be multiplied by to be at their true level
- * @property {{segmentsUrl: string} | null} [original] the song itself, if it is kept
+ * @property {number} gain factor that brings segments to their true level
+ * @property {{segmentsUrl: string} | null} [original] the original, if it was kept
  */
 
 /**
- * Events: "state", "seek", "sounding" (stems, draft or original), "mix" (anything else that a setter changes, or canProcess),
- * "problem" (detail: why segments do not come, or null once they do).
+ * Events: "state"; "seek"; "sounding" (stems, draft or original); "mix" (anything else that a setter changes, or
+ * canProcess); "problem" (detail: the error that prevents loading, or null when it is resolved).
  */
 export class Engine extends EventTarget {
-  #desk;
+  #channels;
   #playback;
   #limiter = true;
   #pitch = 0;
@@ -50,7 +49,7 @@ export class Engine extends EventTarget {
   /**
    * @param {readonly Stem[]} stems
    * @param {Song} song
-   * @param {AudioContext | OfflineAudioContext} context at the song's own rate, so that nothing is resampled
+   * @param {AudioContext | OfflineAudioContext} context at the song's sample rate, so that nothing is resampled
    */
   constructor(stems, song, context = new AudioContext({ sampleRate: song.rate })) {
     super();
@@ -58,8 +57,8 @@ export class Engine extends EventTarget {
     this.context = context;
     this.bus = new MasterBus(context, () => this.#onBus());
     const crossfade = new Crossfade(context);
-    this.#desk = new Channels(context, song.gain, crossfade, this.bus);
-    this.segments = this.#window([]);
+    this.#channels = new Channels(context, song.gain, crossfade, this.bus);
+    this.segments = this.#createBuffer([]);
     const nothing = { segments: this.segments, inputs: [] };
     this.#deck = { stems: nothing, draft: null, original: null, preferOriginal: false, loop: null, tempo: 1 };
     if (song.original) this.#addOriginal(song.original);
@@ -67,12 +66,12 @@ export class Engine extends EventTarget {
     this.setStems(stems);
   }
 
-  /** Of the draft, if there is one. */
+  /** Buffer of the draft, or null. */
   get draftSegments() {
     return this.#deck.draft?.segments ?? null;
   }
 
-  /** Of the original, if it is kept. */
+  /** Buffer of the original, or null. */
   get originalSegments() {
     return this.#deck.original?.segments ?? null;
   }
@@ -92,11 +91,11 @@ export class Engine extends EventTarget {
   }
 
   get lanes() {
-    return this.#desk.lanes;
+    return this.#channels.lanes;
   }
 
   get masterDb() {
-    return this.#desk.masterDb;
+    return this.#channels.masterDb;
   }
 
   get limiter() {
@@ -119,22 +118,24 @@ export class Engine extends EventTarget {
     return loop && { start: loop.start / this.song.rate, end: loop.end / this.song.rate };
   }
 
-  /** Whether the original is asked for. */
+  /** Whether the original is switched on. */
   get original() {
     return this.#deck.preferOriginal;
   }
 
-  /** What is heard at the playhead, or will be. */
+  /** What plays at the playhead, or will: stems, draft or original. */
   get sounding() {
     return this.#playback.sounding;
   }
 
-  /** Whether there are limiter, tempo and pitch: not where the site is opened by plain http from another machine. */
+  /**
+   * Whether limiter, tempo and pitch are available: they need a secure context, so not plain HTTP from another machine.
+   */
   get canProcess() {
     return this.bus.canProcess;
   }
 
-  /** Seconds by which the loudspeaker is behind the sources. */
+  /** Delay from the sources to the output, seconds. */
   get latency() {
     return this.bus.latency;
   }
@@ -147,39 +148,41 @@ export class Engine extends EventTarget {
     this.#playback.pause();
   }
 
-  /** Pauses at the beginning. */
+  /** Pauses and returns to the beginning. */
   stop() {
     this.pause();
     this.seek(0);
   }
 
-  /** @param {number} seconds outside the song means its nearest end */
+  /** @param {number} seconds clamped to the song */
   seek(seconds) {
     this.#playback.seek(this.#frameOf(seconds));
     this.#dispatch("seek");
   }
 
-  /** Looks at the clock and at what is loaded, and does what is due. Safe to call at any time. */
+  /** Checks the clock and what is loaded, and does what is due. Safe to call at any time. */
   update() {
     this.#playback.update();
   }
 
   /**
-   * Gives a song its stems, once there are any; what plays goes on.
+   * Sets the stems once they exist; playback continues.
    * @param {readonly Stem[]} stems
    */
   setStems(stems) {
-    if (this.lanes.length > 0) throw new Error("The stems of an engine are set once; other stems take another engine.");
-    this.#desk.addLanes(stems.map(({ name }) => name));
-    this.segments = this.#window(stems);
-    this.#deck.stems = { segments: this.segments, inputs: this.#desk.inputs.stems };
+    if (this.lanes.length > 0) throw new Error("Stems can be set only once; other stems need a new engine.");
+    this.#channels.addLanes(stems.map(({ name }) => name));
+    this.segments = this.#createBuffer(stems);
+    this.#deck.stems = { segments: this.segments, inputs: this.#channels.inputs.stems };
     this.#addDraft(stems);
     this.#dispatch("mix");
   }
 
   /**
-   * What can be fetched by now.
-   * @param {number} segments of every stem @param {number} [originalSegments] of the original @param {number} [draftSegments] of the draft
+   * Sets how many segments the server has.
+   * @param {number} segments of every stem
+   * @param {number} [originalSegments] of the original
+   * @param {number} [draftSegments] of the draft
    */
   setAvailable(segments, originalSegments = 0, draftSegments = 0) {
     this.segments.setAvailable(this.lanes.length > 0 ? segments : 0);
@@ -188,28 +191,31 @@ export class Engine extends EventTarget {
     this.update();
   }
 
-  /** How loud the original is to be beside the mix. @param {Readonly<Record<string, number>>} energies of the stems, in any unit */
+  /**
+   * Sets the stems' energies, from which the loudness of the original is matched to the mix.
+   * @param {Readonly<Record<string, number>>} energies of the stems, in any unit
+   */
   setEnergies(energies) {
-    this.#desk.setEnergies(energies);
-    this.#mix();
+    this.#channels.setEnergies(energies);
+    this.#applyMix();
   }
 
   /** @param {string} name @param {Partial<Omit<Lane, "name">>} change */
   setLane(name, change) {
-    this.#desk.setLane(name, change);
-    this.#mix();
+    this.#channels.setLane(name, change);
+    this.#applyMix();
   }
 
-  /** Solo adds up, unless it is to be the only one. @param {string} name @param {boolean} solo @param {boolean} [only] */
+  /** Solos add up unless `only` is true. @param {string} name @param {boolean} solo @param {boolean} [only] */
   setSolo(name, solo, only = false) {
-    this.#desk.setSolo(name, solo, only);
-    this.#mix();
+    this.#channels.setSolo(name, solo, only);
+    this.#applyMix();
   }
 
   /** @param {number} db */
   setMaster(db) {
-    this.#desk.setMaster(db);
-    this.#mix();
+    this.#channels.setMaster(db);
+    this.#applyMix();
   }
 
   /** @param {boolean} on */
@@ -219,20 +225,22 @@ export class Engine extends EventTarget {
     this.#dispatch("mix");
   }
 
-  /** @param {number} tempo outside TEMPO means its nearest end */
+  /** @param {number} tempo clamped to TEMPO */
   setTempo(tempo) {
-    this.#shape(Math.min(Math.max(tempo, TEMPO.min), TEMPO.max), this.#pitch);
+    this.#setShape(Math.min(Math.max(tempo, TEMPO.min), TEMPO.max), this.#pitch);
   }
 
-  /** @param {number} semitones outside PITCH means its nearest end */
+  /** @param {number} semitones clamped to PITCH */
   setPitch(semitones) {
-    this.#shape(this.tempo, Math.min(Math.max(semitones, PITCH.min), PITCH.max));
+    this.#setShape(this.tempo, Math.min(Math.max(semitones, PITCH.min), PITCH.max));
   }
 
   /**
-   * Playback that comes to the loop's end goes on at its start; so does, at once, what plays behind it, and later what is
-   * paused there. Only a seek leads out of the loop, and on to the song's end.
-   * @param {number | null} start seconds, or null for none @param {number} [end] seconds; at least SHORTEST_LOOP later
+   * Playback that reaches the loop's end continues at its start. Playback that is already behind the loop jumps to its
+   * start:
+   * at once if playing, on play if paused. Only a seek leaves the loop, and then plays to the song's end.
+   * @param {number | null} start seconds; null turns looping off
+   * @param {number} [end] seconds, at least SHORTEST_LOOP later
    */
   setLoop(start, end = Infinity) {
     const shortest = Math.round(SHORTEST_LOOP * this.song.rate);
@@ -242,20 +250,20 @@ export class Engine extends EventTarget {
     this.#dispatch("mix");
   }
 
-  /** Compares: the original instead of the mix, as loud as it, as soon as it is there. @param {boolean} on */
+  /** Plays the original instead of the mix, at the same loudness, as soon as it is loaded. @param {boolean} on */
   setOriginal(on) {
     this.#deck.preferOriginal = on;
-    this.#playback.keepsOriginal ||= on; // from now on, so that the next comparison begins at once
-    this.#playback.layAnew();
+    this.#playback.keepsOriginal ||= on; // keep it loaded, so that the next comparison starts at once
+    this.#playback.reschedule();
     this.#dispatch("mix");
   }
 
   /**
-   * What has sounded since the last call, after faders and pan; the reduction is the limiter's greatest, dB.
+   * Levels since the last call, after faders and pan; the limiter's greatest gain reduction, dB.
    * @returns {{lanes: Record<string, Level>, master: Level, reduction: number}}
    */
   levels() {
-    return { lanes: this.#desk.levels(), master: this.bus.meter.level(), reduction: this.bus.reduction() };
+    return { lanes: this.#channels.levels(), master: this.bus.meter.level(), reduction: this.bus.reduction() };
   }
 
   async close() {
@@ -270,7 +278,7 @@ export class Engine extends EventTarget {
   }
 
   /** @param {readonly Stem[]} stems */
-  #window(stems) {
+  #createBuffer(stems) {
     return new SegmentBuffer(
       stems,
       (data) => this.context.decodeAudioData(data),
@@ -278,46 +286,48 @@ export class Engine extends EventTarget {
     );
   }
 
-  /** A draft knows some of the stems; the others are silent in it. @param {readonly Stem[]} stems */
+  /** A draft contains some of the stems; the others are silent in it. @param {readonly Stem[]} stems */
   #addDraft(stems) {
-    const inputs = this.#desk.inputs.draft.filter((_, index) => stems[index].draftSegmentsUrl);
-    const drafts = stems.flatMap(({ name, draftSegmentsUrl }) => (draftSegmentsUrl ? [{ name, segmentsUrl: draftSegmentsUrl }] : []));
-    if (drafts.length > 0) this.#deck.draft = { segments: this.#window(drafts), inputs };
+    const inputs = this.#channels.inputs.draft.filter((_, index) => stems[index].draftSegmentsUrl);
+    const drafts = stems.flatMap(({ name, draftSegmentsUrl }) =>
+      draftSegmentsUrl ? [{ name, segmentsUrl: draftSegmentsUrl }] : [],
+    );
+    if (drafts.length > 0) this.#deck.draft = { segments: this.#createBuffer(drafts), inputs };
   }
 
   /** @param {{segmentsUrl: string}} original */
   #addOriginal({ segmentsUrl }) {
-    const segments = this.#window([{ name: "original", segmentsUrl }]);
-    this.#deck.original = { segments, inputs: this.#desk.inputs.original };
+    const segments = this.#createBuffer([{ name: "original", segmentsUrl }]);
+    this.#deck.original = { segments, inputs: this.#channels.inputs.original };
   }
 
-  #mix() {
-    this.#desk.apply(this.#playback.running);
+  #applyMix() {
+    this.#channels.apply(this.#playback.running);
     this.#dispatch("mix");
   }
 
   /**
-   * Sources play at the tempo and so change the pitch; the bus takes that back. The bus is late while it does: going there
-   * or back takes a new run, what lies between doesn't.
+   * Sources play at the tempo, which changes their pitch; the bus corrects that. Shaping adds latency, so turning it on
+   * or off restarts playback, while changes in between do not.
    * @param {number} tempo @param {number} pitch
    */
-  #shape(tempo, pitch) {
+  #setShape(tempo, pitch) {
     const shaped = (tempo !== 1 || pitch !== 0) && this.canProcess;
-    if (shaped !== this.#shaped) this.#playback.halt();
+    if (shaped !== this.#isShaped) this.#playback.halt();
     this.#deck.tempo = shaped ? tempo : 1;
     this.#pitch = shaped ? pitch : 0;
     this.bus.shape(shaped, this.#pitch - 12 * Math.log2(this.tempo));
-    this.#playback.layAnew();
+    this.#playback.reschedule();
     this.#dispatch("mix");
   }
 
-  get #shaped() {
+  get #isShaped() {
     return this.tempo !== 1 || this.#pitch !== 0;
   }
 
-  /** Something of the bus has been loaded, or can't be: then tempo and pitch are what they always were. */
+  /** A part of the bus has been loaded, or has failed, in which case tempo and pitch are reset. */
   #onBus() {
-    if (!this.canProcess && this.#shaped) this.#shape(1, 0);
+    if (!this.canProcess && this.#isShaped) this.#setShape(1, 0);
     else this.#dispatch("mix");
     this.update();
   }

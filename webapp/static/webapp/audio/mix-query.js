@@ -1,7 +1,6 @@
-/** The state of a mix, and the query that says the same: in a page's link, in what is remembered, in an order for an export. */
+/** Converts a mix to a query and back. The query is used in links, in the browser's storage and in export requests. */
 
-import { PITCH, TEMPO } from "./engine.js";
-import { MAX_DB } from "./mix-law.js";
+import { MAX_DB, PITCH, TEMPO } from "./mix-law.js";
 
 /**
  * @typedef {import("./mix-law.js").Lane} Lane
@@ -10,16 +9,16 @@ import { MAX_DB } from "./mix-law.js";
  * @property {readonly Readonly<Lane>[]} lanes
  * @property {number} masterDb
  * @property {boolean} limiter
- * @property {number} tempo 1: as it was played
+ * @property {number} tempo 1: as recorded
  * @property {number} pitch semitones
  * @property {Span | null} loop
  */
 
-/** What a query says of the whole mix; everything else in it is of one lane. */
+/** Keys that concern the whole mix; all others concern one lane. */
 const OF_ALL = ["master", "limiter", "tempo", "pitch", "start", "end"];
 
 /**
- * What differs from the usual; the limiter always, because it is off for programs that do not ask for it.
+ * Lists what differs from the defaults; the limiter always, because the API's default is off.
  * @param {MixState} state @returns {URLSearchParams}
  */
 export function toQuery({ lanes, masterDb, limiter, tempo, pitch, loop }) {
@@ -42,7 +41,7 @@ export function toQuery({ lanes, masterDb, limiter, tempo, pitch, loop }) {
 }
 
 /**
- * The reverse, for lanes of those names. A link may say anything: what makes no sense is left as usual.
+ * Reads a query for the named lanes. A link may contain anything: invalid values become defaults.
  * @param {URLSearchParams} query @param {readonly string[]} names @param {number} duration seconds @returns {MixState}
  */
 export function fromQuery(query, names, duration) {
@@ -62,17 +61,21 @@ export function fromQuery(query, names, duration) {
   };
 }
 
-/** What a query says of lanes that are not among those names. @param {URLSearchParams} query @param {readonly string[]} names */
+/**
+ * The part of a query that concerns lanes other than those named.
+ * @param {URLSearchParams} query
+ * @param {readonly string[]} names
+ */
 export function ofOtherLanes(query, names) {
   const isOther = (/** @type {[string, string]} */ [key, value]) =>
     !OF_ALL.includes(key) && !names.includes(key === "mute" || key === "solo" ? value : key.replace(/\.pan$/, ""));
   return new URLSearchParams([...query].filter(isOther));
 }
 
-/** A loop's ends are kept to the millisecond, so that a link says exactly what is heard. */
+/** A loop's ends are rounded to milliseconds, so that a link reproduces the mix exactly. */
 export const exact = (/** @type {number} */ seconds) => Math.round(seconds * 1000) / 1000;
 
-/** @param {number} db @returns {string} as programs write it */
+/** @param {number} db @returns {string} as the API expects it */
 const fromDb = (db) => (db === -Infinity ? "-inf" : String(db));
 
 /** @param {string | null} text @param {number} least @param {number} most @param {number} usual @returns {number} */

@@ -1,47 +1,47 @@
 /**
- * Playing, pausing, seeking, and waiting for what is not loaded yet: one run after the other.
- * What sounds when is schedule.js; what is loaded is segment-buffer.js; this looks at the clock and decides.
+ * Plays, pauses, seeks, and waits for what is not loaded yet, one schedule after another.
+ * schedule.js decides what sounds when, segment-buffer.js loads it; this watches the clock and controls both.
  */
 
 import { RAMP } from "./nodes/param-ramp.js";
-import { Schedule, bestOf, isLoaded } from "./schedule.js";
+import { bestOf, isLoaded, Schedule } from "./schedule.js";
 import { neededColumns } from "./segment-buffer.js";
 
-/** Time from "start now" to the first sample: the graph must hear of it before its time comes. */
+/** Time from "start now" to the first sample, seconds: the graph must be scheduled ahead. */
 export const LEAD = 0.03;
-/** How far ahead sources are laid, seconds: more than timers of background tabs can be late. */
+/** How far ahead sources are scheduled, seconds: longer than timers of background tabs can be late. */
 const HORIZON = 12;
-/** When this little is left to play and nothing follows, fade out rather than break off, seconds. */
+/** With this little left to play and nothing to follow, fade out instead of breaking off, seconds. */
 const STALL_MARGIN = 0.25;
-/** Playback goes on again once this much is ready, seconds. */
+/** Playback resumes once this much is loaded, seconds. */
 const RESUME_AHEAD = 1;
-/** How often the clock is looked at, milliseconds; columns are laid many seconds ahead of it. */
+/** How often the clock is checked, milliseconds; columns are scheduled many seconds ahead. */
 const TICK = 100;
-/** Columns of the original that are kept where it is needed. */
+/** Columns of the original to keep loaded while it is needed. */
 const ORIGINAL_COLUMNS = 4;
 
 /**
  * @typedef {import("./crossfade.js").Sounding} Sounding
  * @typedef {"paused" | "playing" | "buffering" | "waiting" | "ended"} State
- *   "buffering": the network is behind; "waiting": the separation is. Both go on by themselves.
+ *   "buffering": waiting for the network; "waiting": for the separation. Both resume by themselves.
  */
 
 export class Playback {
   /** @type {Schedule | null} */
-  #run = null;
+  #schedule = null;
   /** @type {ReturnType<typeof setInterval> | undefined} */
   #timer;
   /** @type {State} */
   #state = "paused";
   /** @type {Sounding} */
   #sounding = "stems";
-  #wanted = false;
-  #at = 0;
+  #shouldPlay = false;
+  #startFrame = 0;
 
   /**
    * @param {AudioContext | OfflineAudioContext} context
    * @param {{rate: number, samples: number, segment: number}} song
-   * @param {import("./schedule.js").Deck} deck what is to be played, which may change at any time
+   * @param {import("./schedule.js").Deck} deck what to play; may change at any time
    * @param {import("./nodes/master-bus.js").MasterBus} bus
    * @param {import("./crossfade.js").Crossfade} crossfade
    * @param {(what: "state" | "sounding") => void} onChange
@@ -53,7 +53,7 @@ export class Playback {
     this.bus = bus;
     this.crossfade = crossfade;
     this.onChange = onChange;
-    /** Whether the original is to be at hand even where there are stems. */
+    /** Whether to keep the original loaded even where stems are available. */
     this.keepsOriginal = false;
   }
 
@@ -61,24 +61,25 @@ export class Playback {
     return this.#state;
   }
 
-  /** What is heard at the playhead, or will be. */
+  /** What plays at the playhead, or will. */
   get sounding() {
     return this.#sounding;
   }
 
-  /** Whether sources are sounding. */
+  /** Whether sources are playing. */
   get running() {
-    return this.#run !== null;
+    return this.#schedule !== null;
   }
 
-  /** The frame that is heard now. */
+  /** The frame that is audible now. */
   get frame() {
-    return this.#run ? Math.round(this.#run.frameAt(this.#heardTime)) : this.#at;
+    return this.#schedule ? Math.round(this.#schedule.frameAt(this.#audibleTime)) : this.#startFrame;
   }
 
   async play() {
-    if (!this.#wanted) this.#at = this.#entered(this.frame) % this.song.samples; // once more from its end
-    this.#wanted = true;
+    // At the song's end, playback starts over.
+    if (!this.#shouldPlay) this.#startFrame = this.#loopEntry(this.frame) % this.song.samples;
+    this.#shouldPlay = true;
     this.#timer ??= setInterval(() => this.update(), TICK);
     if (this.context instanceof AudioContext) await this.context.resume();
     await this.bus.settled();
@@ -86,118 +87,120 @@ export class Playback {
   }
 
   pause() {
-    this.#wanted = false;
+    this.#shouldPlay = false;
     clearInterval(this.#timer);
     this.#timer = undefined;
     this.halt();
     this.update();
   }
 
-  /** @param {number} frame also behind the loop: somebody wants to listen there, so it plays on to the song's end */
+  /** @param {number} frame may be behind the loop: then it plays to the song's end */
   seek(frame) {
     this.halt();
-    this.#at = frame;
+    this.#startFrame = frame;
     this.update();
   }
 
-  /** What plays stays in the loop: if it is behind it, or about to be before it can be turned back, it goes to the start. */
+  /** Jumps to the loop's start if playback is behind the loop, or will be before it can be rescheduled. */
   enterLoop() {
-    const ahead = this.#run ? Math.round(this.#run.frameAt(this.context.currentTime + LEAD)) : this.#at;
-    const entered = this.#entered(ahead);
-    if (this.#wanted && entered !== ahead) this.seek(entered);
-    else this.layAnew();
+    const ahead = this.#schedule
+      ? Math.round(this.#schedule.frameAt(this.context.currentTime + LEAD))
+      : this.#startFrame;
+    const entered = this.#loopEntry(ahead);
+    if (this.#shouldPlay && entered !== ahead) this.seek(entered);
+    else this.reschedule();
   }
 
-  /** Looks at the clock and at what is loaded, and does what is due. Safe to call at any time. */
+  /** Checks the clock and what is loaded, and does what is due. Safe to call at any time. */
   update() {
-    this.#need();
-    if (this.#run) this.#continue(this.#run);
-    else if (this.#wanted && this.#at >= this.song.samples) this.pause();
-    else if (this.#wanted && this.#ready()) this.#begin();
-    this.#tell();
+    this.#requestColumns();
+    if (this.#schedule) this.#advance(this.#schedule);
+    else if (this.#shouldPlay && this.#startFrame >= this.song.samples) this.pause();
+    else if (this.#shouldPlay && this.#canStart()) this.#start();
+    this.#notify();
   }
 
-  /** What is to be heard has changed: so does all that has not begun. */
-  layAnew() {
-    if (this.#run) {
-      const time = Math.max(this.context.currentTime + LEAD, this.#run.time);
-      this.#run.cut(time);
+  /** Reschedules everything that has not started yet, after the deck has changed. */
+  reschedule() {
+    if (this.#schedule) {
+      const time = Math.max(this.context.currentTime + LEAD, this.#schedule.time);
+      this.#schedule.cut(time);
       this.bus.shift(time);
     }
     this.update();
   }
 
-  /** Fades out; `update` begins again where it was, if it is still to play. */
+  /** Fades out; `update` starts again at the same position unless paused. */
   halt() {
-    if (!this.#run) return;
-    this.#at = this.frame;
+    if (!this.#schedule) return;
+    this.#startFrame = this.frame;
     const now = this.context.currentTime;
     this.bus.close(now);
-    this.#run.stop(now + RAMP);
-    this.#run = null;
+    this.#schedule.stop(now + RAMP);
+    this.#schedule = null;
   }
 
-  /** Context time at which what is heard now came in. */
-  get #heardTime() {
+  /** Context time at which the audible sound entered the graph. */
+  get #audibleTime() {
     return this.context.currentTime - this.bus.latency;
   }
 
-  /** Where playing a frame begins: what is behind the loop is left for its start. @param {number} frame */
-  #entered(frame) {
+  /** Where playback of a frame starts: behind the loop, at the loop's start. @param {number} frame */
+  #loopEntry(frame) {
     const { loop } = this.deck;
     return loop && frame >= loop.end ? loop.start : frame;
   }
 
-  #need() {
+  #requestColumns() {
     const { stems, draft, original, loop } = this.deck;
     const columns = neededColumns(this.frame, this.song, loop);
     const last = Math.max(...columns);
     const separated = stems.segments.available;
     const drafted = Math.max(separated, draft?.segments.available ?? 0);
-    stems.segments.need(columns);
-    // What is heard is kept until it has been faded out of.
-    draft?.segments.need(last >= separated || this.#sounding === "draft" ? columns : []);
+    stems.segments.request(columns);
+    // What is audible stays loaded until it has been faded out.
+    draft?.segments.request(last >= separated || this.#sounding === "draft" ? columns : []);
     const wanted = this.keepsOriginal || last >= drafted || this.#sounding === "original";
-    original?.segments.need(wanted ? columns.slice(0, ORIGINAL_COLUMNS) : []);
+    original?.segments.request(wanted ? columns.slice(0, ORIGINAL_COLUMNS) : []);
   }
 
-  #begin() {
+  #start() {
     const { rate } = this.song;
     const time = Math.ceil((this.context.currentTime + LEAD) * rate) / rate;
-    this.#run = new Schedule(this.context, this.song, this.deck, {
-      from: this.#at,
+    this.#schedule = new Schedule(this.context, this.song, this.deck, {
+      from: this.#startFrame,
       time,
       onChange: (...change) => this.crossfade.change(...change),
       onEnded: () => this.update(),
     });
-    this.bus.open(time, this.#at > 0);
+    this.bus.open(time, this.#startFrame > 0);
     this.bus.shift(time);
-    this.#run.lay(time + HORIZON);
+    this.#schedule.extend(time + HORIZON);
   }
 
-  /** @param {Schedule} run */
-  #continue(run) {
+  /** @param {Schedule} schedule */
+  #advance(schedule) {
     const now = this.context.currentTime;
-    const stale = run.staleFrom(now + LEAD);
-    if (stale !== undefined) run.cut(stale);
-    run.lay(now + HORIZON);
-    run.forget(this.#heardTime);
-    const left = run.end - this.#heardTime;
-    if (run.complete && left <= 0) this.pause();
-    if (!run.complete && left < STALL_MARGIN + this.bus.latency) this.halt();
+    const stale = schedule.staleFrom(now + LEAD);
+    if (stale !== undefined) schedule.cut(stale);
+    schedule.extend(now + HORIZON);
+    schedule.prune(this.#audibleTime);
+    const left = schedule.end - this.#audibleTime;
+    if (schedule.complete && left <= 0) this.pause();
+    if (!schedule.complete && left < STALL_MARGIN + this.bus.latency) this.halt();
   }
 
-  /** Whether enough is loaded to begin. */
-  #ready() {
-    return this.bus.ready && this.#first.every((frame) => this.#playable(frame));
+  /** Whether enough is loaded to start. */
+  #canStart() {
+    return this.bus.ready && this.#firstFrames.every((frame) => this.#playable(frame));
   }
 
-  /** Frames of what plays at first, without which it doesn't begin. */
-  get #first() {
+  /** Frames that must be loaded before playback starts. */
+  get #firstFrames() {
     const { loop } = this.deck;
-    const looping = loop !== null && this.#at < loop.end;
-    const [last, end] = [this.#at + RESUME_AHEAD * this.song.rate, looping ? loop.end : this.song.samples];
-    return [this.#at, Math.min(last, end) - 1, ...(looping && last >= end ? [loop.start] : [])];
+    const looping = loop !== null && this.#startFrame < loop.end;
+    const [last, end] = [this.#startFrame + RESUME_AHEAD * this.song.rate, looping ? loop.end : this.song.samples];
+    return [this.#startFrame, Math.min(last, end) - 1, ...(looping && last >= end ? [loop.start] : [])];
   }
 
   /** @param {number} frame */
@@ -212,8 +215,8 @@ export class Playback {
     return Math.floor(frame / this.song.segment);
   }
 
-  /** Tells of what has changed since the last time. */
-  #tell() {
+  /** Reports what has changed since the last call. */
+  #notify() {
     const [state, sounding] = [this.#currentState(), this.#currentSounding()];
     const changed = { state: state !== this.#state, sounding: sounding !== this.#sounding };
     this.#state = state;
@@ -224,14 +227,14 @@ export class Playback {
 
   /** @returns {State} */
   #currentState() {
-    if (!this.#wanted) return this.frame >= this.song.samples ? "ended" : "paused";
-    if (this.#run) return "playing";
-    return this.#first.every((frame) => bestOf(this.deck, this.#column(frame))) ? "buffering" : "waiting";
+    if (!this.#shouldPlay) return this.frame >= this.song.samples ? "ended" : "paused";
+    if (this.#schedule) return "playing";
+    return this.#firstFrames.every((frame) => bestOf(this.deck, this.#column(frame))) ? "buffering" : "waiting";
   }
 
   /** @returns {Sounding} */
   #currentSounding() {
-    const sounding = this.#run?.soundingAt(this.#heardTime);
+    const sounding = this.#schedule?.soundingAt(this.#audibleTime);
     if (sounding) return sounding;
     const { original, preferOriginal } = this.deck;
     const column = this.#column(this.frame);

@@ -1,8 +1,9 @@
 /**
  * One uninterrupted stretch of playback: which frames of the song sound when, and the sources that play them.
  *
- * It is a chain of pieces, each within one column of segments. A piece starts in the very frame of the context in which the
- * one before ends, so joins cannot be heard and stems cannot drift apart. What is ahead can be cut off and laid anew.
+ * It is a chain of pieces, each within one column of segments. A piece starts in exactly the context frame in which the
+ * previous one ends, so joins are inaudible and stems cannot drift apart. What lies ahead can be cut off and
+ * rescheduled.
  */
 
 import { RAMP } from "./nodes/param-ramp.js";
@@ -10,10 +11,10 @@ import { RAMP } from "./nodes/param-ramp.js";
 /**
  * @typedef {import("./segment-buffer.js").SegmentBuffer} SegmentBuffer
  * @typedef {import("./crossfade.js").Sounding} Sounding
- * @typedef {object} Track what is loaded together, and where each of its buffers goes
+ * @typedef {object} Track segments that are loaded together, and the inputs they feed
  * @property {SegmentBuffer} segments
  * @property {readonly AudioNode[]} inputs
- * @typedef {object} Deck what is played, read anew for each piece
+ * @typedef {object} Deck what to play, read again for each piece
  * @property {Track} stems
  * @property {Track | null} draft
  * @property {Track | null} original
@@ -23,19 +24,19 @@ import { RAMP } from "./nodes/param-ramp.js";
  * @typedef {{start: number, end: number}} Loop frames of the song
  * @typedef {object} Piece
  * @property {number} from first frame of the song
- * @property {number} offset first frame of the run, and
- * @property {number} until the frame of the run after its last
- * @property {number} tempo frames of the song per frame of the run
+ * @property {number} offset first frame of the schedule
+ * @property {number} until frame of the schedule after the piece's last
+ * @property {number} tempo frames of the song per frame of the schedule
  * @property {Record<Sounding, boolean>} has
  * @property {Sounding} sounding
  * @property {AudioBufferSourceNode[]} sources
  */
 
-/** The best comes first. */
+/** In order of preference. */
 const TRACKS = /** @type {const} */ (["stems", "draft", "original"]);
 
 /**
- * What is to be heard of a column, unless the original is asked for: the best that is loaded or can be, if there is any.
+ * The best track for a column that is loaded or can be loaded, unless the original is switched on.
  * @param {Deck} deck @param {number} column @returns {Sounding | undefined}
  */
 export function bestOf(deck, column) {
@@ -48,9 +49,11 @@ export const isLoaded = (track, column) => track?.segments.column(column) !== un
 export class Schedule {
   /** @type {Piece[]} */
   #pieces = [];
-  /** Where the next piece begins: frame of the song, and of the run (not rounded, so that nothing adds up). */
+  /**
+   * Where the next piece starts: frame of the song, and of the schedule (not rounded, so that errors do not add up).
+   */
   #next;
-  /** Whether the next piece takes the place of one that was cut off. */
+  /** Whether the next piece replaces one that was cut off. */
   #relaid = false;
 
   /**
@@ -59,8 +62,9 @@ export class Schedule {
    * @param {Deck} deck
    * @param {object} begin
    * @param {number} begin.from frame of the song
-   * @param {number} begin.time context time, on a frame
-   * @param {(sounding: Sounding, fadeIn: number, fadeOut: number) => void} begin.onChange told what is to be heard, and when
+   * @param {number} begin.time context time, on a whole frame
+   * @param {(sounding: Sounding, fadeIn: number, fadeOut: number) => void} begin.onChange called with what becomes
+   *   audible, and when
    * @param {() => void} begin.onEnded called when a source has ended
    */
   constructor(context, song, deck, { from, time, onChange, onEnded }) {
@@ -73,17 +77,17 @@ export class Schedule {
     this.#next = { frame: from, offset: 0 };
   }
 
-  /** Context time up to which it is laid. */
+  /** Context time up to which pieces are scheduled. */
   get end() {
     return this.#timeOf(Math.round(this.#next.offset));
   }
 
-  /** Whether the song is laid to its end. */
+  /** Whether pieces are scheduled to the song's end. */
   get complete() {
     return this.#next.frame >= this.song.samples;
   }
 
-  /** @param {number} time of the context @returns {number} frame of the song that comes in then */
+  /** @param {number} time of the context @returns {number} frame of the song that enters the graph then */
   frameAt(time) {
     const offset = this.#offsetOf(time);
     const piece = this.#pieceAt(offset);
@@ -97,12 +101,12 @@ export class Schedule {
     return this.#pieceAt(this.#offsetOf(time))?.sounding;
   }
 
-  /** Lays pieces of what is loaded until they last up to a context time. @param {number} until */
-  lay(until) {
+  /** Schedules loaded pieces up to a context time. @param {number} until */
+  extend(until) {
     while (this.end < until && this.#add());
   }
 
-  /** Cuts off what comes at a context time and later, to be laid anew. @param {number} time */
+  /** Cuts off what is scheduled from a context time on, to be rescheduled. @param {number} time */
   cut(time) {
     const offset = this.#offsetOf(time);
     const index = this.#pieces.findIndex(({ until }) => until > offset);
@@ -119,7 +123,8 @@ export class Schedule {
   }
 
   /**
-   * When more than what is laid can be had: something better, or what was heard before, for what comes to be faded into it.
+   * From when on more is loaded than is scheduled: something better, or the previous track, which makes a crossfade
+   * possible.
    * @param {number} after context time @returns {number | undefined} context time, at least `after`
    */
   staleFrom(after) {
@@ -128,8 +133,8 @@ export class Schedule {
     return piece && Math.max(after, this.#timeOf(piece.offset));
   }
 
-  /** Forgets what has been heard. @param {number} time of the context */
-  forget(time) {
+  /** Drops pieces that have been played. @param {number} time of the context */
+  prune(time) {
     const offset = this.#offsetOf(time);
     while (this.#pieces.length > 1 && this.#pieces[0].until <= offset) this.#pieces.shift();
   }
@@ -150,7 +155,7 @@ export class Schedule {
     return (Math.round(this.time * this.song.rate) + offset) / this.song.rate;
   }
 
-  /** @param {number} offset @returns {Piece | undefined} the nearest one, if there is any */
+  /** @param {number} offset @returns {Piece | undefined} the nearest one */
   #pieceAt(offset) {
     return this.#pieces.find(({ until }) => until > offset) ?? this.#pieces.at(-1);
   }
@@ -170,7 +175,7 @@ export class Schedule {
     return true;
   }
 
-  /** @param {number} from @param {number} offset @param {number} column @param {Sounding} best of what is loaded of it */
+  /** @param {number} from @param {number} offset @param {number} column @param {Sounding} best track that is loaded */
   #append(from, offset, column, best) {
     const { preferOriginal, tempo } = this.deck;
     const has = this.#loaded(column);
@@ -192,7 +197,8 @@ export class Schedule {
   }
 
   /**
-   * From one piece to the next: both run on after it begins, if they can; what ends there has gone before.
+   * Crossfades between two pieces: both tracks continue past the join if possible; a track that ends there fades out
+   * before it.
    * @param {Piece | undefined} before @param {Piece} piece
    */
   #fade(before, piece) {
@@ -201,7 +207,7 @@ export class Schedule {
     const relaid = this.#relaid;
     this.#relaid = false;
     if (sounding === before?.sounding) {
-      if (relaid) this.onChange(sounding, time - RAMP, time - RAMP); // what was cut off may have had a fade before it
+      if (relaid) this.onChange(sounding, time - RAMP, time - RAMP); // what was cut off may have included a fade
       return;
     }
     const runsOn = !before || piece.has[before.sounding];
@@ -215,10 +221,10 @@ export class Schedule {
     source.start(this.#timeOf(offset), (from % this.song.segment) / this.song.rate);
     source.stop(this.#timeOf(until));
     sources.push(source);
-    // Background tabs slow timers down, not this event: it keeps the run laid there.
+    // Background tabs slow timers down but not this event, which keeps the schedule extended there.
     source.addEventListener("ended", () => {
       source.disconnect();
-      source.buffer = null; // at once, not when the node is collected: a column of six stems is 21 MB
+      source.buffer = null; // at once, not at garbage collection: a column of six stems is 21 MB
       this.onEnded();
     });
   }
@@ -230,7 +236,7 @@ export class Schedule {
   }
 }
 
-/** @param {AudioBufferSourceNode} source that has not begun */
+/** @param {AudioBufferSourceNode} source that has not started */
 function discard(source) {
   source.stop();
   source.disconnect();

@@ -1,21 +1,21 @@
 /**
- * The few seconds of every stem that are needed next: fetched, decoded, and dropped again.
- * A song is cut into segments; one segment of all stems is a column, and only whole columns are handed out.
+ * Loads the few seconds of every stem that are needed next, decodes them, and drops them again.
+ * A song is cut into segments; one segment of all stems is a column, and only whole columns are returned.
  */
 
 /**
- * Columns wanted: the one at the playhead and those that follow. With one more, five columns of seven stereo stems are 62 MB;
- * where the draft follows upon them, its four are 35 MB more.
+ * Columns to load: the one at the playhead and those that follow. With the one to go back to, five columns of seven
+ * stereo stems take 62 MB; where the draft follows them, its four columns take another 35 MB.
  */
 const AHEAD = 4;
 
-/** Pauses between tries while the server cannot be reached, seconds; the last one repeats. */
+/** Delays between attempts while the server cannot be reached, seconds; the last one repeats. */
 const RETRY_SECONDS = [0.5, 1, 2, 4, 8];
 
 /**
  * @typedef {object} Stem
  * @property {string} name
- * @property {string} segmentsUrl address with `{index}` where the segment's number goes
+ * @property {string} segmentsUrl URL with `{index}` in place of the segment's number
  * @property {string | null} [draftSegmentsUrl] of its draft, if it has one
  */
 
@@ -28,13 +28,13 @@ export class SegmentBuffer {
   #available = 0;
   /** @type {readonly number[]} */
   #needed = [];
-  /** Settles when the last decoding is over. @type {Promise<unknown>} */
+  /** Settles when the last decoding has finished. @type {Promise<unknown>} */
   #decoding = Promise.resolve();
 
   /**
    * @param {readonly Stem[]} stems
    * @param {(data: ArrayBuffer) => Promise<AudioBuffer>} decode
-   * @param {(error: Error | null) => void} onChange called after each column (null) and each failed try (its error)
+   * @param {(error: Error | null) => void} onChange called after each column (null) and each failed attempt (its error)
    */
   constructor(stems, decode, onChange) {
     this.stems = stems;
@@ -42,7 +42,7 @@ export class SegmentBuffer {
     this.onChange = onChange;
   }
 
-  /** How many columns exist on the server. */
+  /** Number of columns that the server has. */
   get available() {
     return this.#available;
   }
@@ -58,8 +58,11 @@ export class SegmentBuffer {
     return this.#columns.get(index);
   }
 
-  /** Forgets all other columns and fetches what is missing of these. @param {readonly number[]} columns most urgent first */
-  need(columns) {
+  /**
+   * Drops all other columns and fetches those of these that are missing.
+   * @param {readonly number[]} columns most urgent first
+   */
+  request(columns) {
     this.#needed = columns;
     for (const held of this.#columns.keys()) if (!columns.includes(held)) this.#columns.delete(held);
     if (this.#loading && this.#loading.index !== this.#missing()) this.#loading.abort.abort();
@@ -72,12 +75,12 @@ export class SegmentBuffer {
     this.#columns.clear();
   }
 
-  /** The most urgent column that can be fetched and is not here. */
+  /** The most urgent column that is available but not loaded. */
   #missing() {
     return this.#needed.find((index) => index < this.#available && !this.#columns.has(index));
   }
 
-  /** Loads one missing column after the other; one such loop runs at a time. */
+  /** Loads one missing column after another; only one such loop runs at a time. */
   async #fill() {
     if (this.#filling) return;
     this.#filling = true;
@@ -98,7 +101,8 @@ export class SegmentBuffer {
     const column = await Promise.all(fetched).catch(asError);
     this.#loading = null;
     if (abort.signal.aborted) return null;
-    if (column instanceof Error) abort.abort(); // the other stems of a failed column are of no use
+    if (column instanceof Error)
+      abort.abort(); // the other stems of a failed column are of no use
     else this.#columns.set(index, column);
     const error = column instanceof Error ? column : null;
     this.onChange(error);
@@ -113,7 +117,8 @@ export class SegmentBuffer {
   }
 
   /**
-   * One after the other: each takes several times its result for a moment, and browsers are slow to give that back.
+   * Decodes one file at a time: decoding briefly takes several times the result's memory, which browsers are slow to
+   * free.
    * @param {ArrayBuffer} data @param {AbortSignal} signal @returns {Promise<AudioBuffer>}
    */
   #decode(data, signal) {
@@ -127,8 +132,8 @@ export class SegmentBuffer {
 }
 
 /**
- * What is needed at a place in the song, most urgent first: what follows it, round a loop too, then what people are likely
- * to go back to.
+ * Columns needed at a position, most urgent first: what follows it, also around a loop, then what people are likely to
+ * go back to.
  * @param {number} frame @param {{samples: number, segment: number}} song
  * @param {{start: number, end: number} | null} loop frames
  * @returns {number[]}

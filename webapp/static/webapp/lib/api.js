@@ -1,17 +1,17 @@
 /**
- * The network: what the server can be asked about jobs.
- * Every failure is an Error whose message can be shown as it is.
+ * Requests to the server.
+ * Every failure is an Error whose message can be shown to people as it is.
  */
 
-import { share } from "./news.js";
+import { share } from "./job-events.js";
 
 /**
  * @typedef {object} JobStem
  * @property {string} name
  * @property {string} peaks_url
  * @property {string} segments_url
- * @property {string | null} draft_segments_url null where no draft is, or it has the stem in `other`
- * @property {string} spectrogram_url for when the job is done
+ * @property {string | null} draft_segments_url null without a draft, or if the draft has this stem in `other`
+ * @property {string} spectrogram_url available once the job is done
  * @property {string | null} download_url null until the job is done
  *
  * @typedef {object} JobAudio
@@ -19,18 +19,18 @@ import { share } from "./news.js";
  * @property {number} samples
  * @property {number} segment
  * @property {number} segments_done
- * @property {number} draft_done segments that can be heard as a draft until they are done
+ * @property {number} draft_done segments that can be played as a draft until they are separated
  * @property {number} gain
- * @property {number} original_done segments of the song itself
- * @property {string | null} original_url of its segments; null for songs from before it was kept
+ * @property {number} original_done segments of the original
+ * @property {string | null} original_url of the original's segments; null for songs whose original was not kept
  * @property {string | null} original_peaks_url
  *
  * @typedef {object} SpectrogramData
- * @property {number} columns from beginning to end
- * @property {number} bands of each column, lowest first
- * @property {Uint8Array} levels column by column; 0 is -90 dB or less, 255 is full scale
+ * @property {number} columns over the whole song
+ * @property {number} bands per column, lowest first
+ * @property {Uint8Array} levels column by column, from 0 (-90 dB or less) to 255 (full scale)
  *
- * @typedef {object} ExportJob a file that is written for somebody
+ * @typedef {object} ExportJob a file that the server writes
  * @property {string} url
  * @property {"queued" | "running" | "done" | "failed"} state
  * @property {number} progress 0 to 1
@@ -45,28 +45,29 @@ import { share } from "./news.js";
  * @property {string} [origin]
  *
  * @typedef {"present" | "uncertain" | "absent"} Presence
- * @typedef {"vocals" | "drums" | "bass" | "guitar" | "piano" | "other" | "strings" | "winds" | "synth"} Kind what is listened for
+ * @typedef {"vocals" | "drums" | "bass" | "guitar" | "piano" | "other" | "strings" | "winds" | "synth"} Kind
+ *   instruments that the detector knows
  * @typedef {{probability: number, presence: Presence}} Evidence probability: 0 to 1
- * @typedef {"mixture" | "confirmed"} Stage heard in the mix alone, or confirmed by the separated stems
+ * @typedef {"mixture" | "confirmed"} Stage detected in the mix, or confirmed by the separated stems
  *
  * @typedef {object} Detected
  * @property {Stage} stage
- * @property {Record<string, Evidence>} stems by kind, in the order to show them in
+ * @property {Record<string, Evidence>} stems by kind, in display order
  *
  * @typedef {object} Whereabouts
- * @property {number[]} timeline probability second by second
- * @property {[number, number][]} spans where it counts as heard: start and stop, seconds
+ * @property {number[]} timeline probability for each second
+ * @property {[number, number][]} spans passages that count as detected: start and stop, seconds
  *
  * @typedef {object} Detection
  * @property {number} seconds
  * @property {Stage} stage
  * @property {Record<string, Evidence & Whereabouts>} stems by kind
  *
- * @typedef {object} Merged a stem whose sound was put into `other`
+ * @typedef {object} Merged a stem that was merged into `other`
  * @property {string} name
  * @property {Presence | ""} presence
- * @property {boolean} offered whether the evidence says that it is there after all
- * @property {boolean} empty whether nothing came out of its separation
+ * @property {boolean} offered whether the evidence suggests that the song contains it after all
+ * @property {boolean} empty whether its separation turned out silent
  *
  * @typedef {object} Job
  * @property {string} id
@@ -75,11 +76,11 @@ import { share } from "./news.js";
  * @property {string} artist
  * @property {string} filename
  * @property {"queued" | "running" | "done" | "failed" | "cancelled"} state
- * @property {string[]} actions what can be done with it now
+ * @property {string[]} actions that are possible now
  * @property {string} notice
  * @property {"" | "decode" | "listen" | "draft" | "separate" | "confirm" | "encode"} stage
  * @property {number | null} stage_progress 0 to 1
- * @property {number} progress of the separation, 0 to 1
+ * @property {number} progress of the whole separation, 0 to 1
  * @property {number} blocks_done
  * @property {number} blocks_total
  * @property {number | null} seconds_left
@@ -90,33 +91,34 @@ import { share } from "./news.js";
  * @property {string} created_at
  * @property {string} format
  * @property {number | null} null_db
- * @property {Record<string, {level_db: number, peak_db: number, clipped: number, bleed_db: number | null}>} quality by file
+ * @property {Record<string, {level_db: number, peak_db: number, clipped: number, bleed_db: number | null}>} quality by
+ *   file
  * @property {JobModel[]} models
  * @property {string} provider
- * @property {string[]} stems_asked empty: as the song has them
- * @property {string[]} choices stems that can be asked for
- * @property {string[]} experimental those of them that come only when asked for
+ * @property {string[]} stems_asked empty: chosen automatically
+ * @property {string[]} choices stems that can be selected
+ * @property {string[]} experimental those of them that are separated only if selected
  * @property {Merged[]} merged
  * @property {Detected | null} detected
  * @property {string | null} detection_url
  * @property {string} stems_url
- * @property {string | null} zip_url all stems in one archive; null until there are finished ones
- * @property {string | null} mix_url the mix that a query describes
- * @property {string} exports_url where files are ordered
+ * @property {string | null} zip_url all stems in one archive; null until they are finished
+ * @property {string | null} mix_url renders the mix that a query describes
+ * @property {string} exports_url where exports are requested
  * @property {string} events_url
  * @property {string} cancel_url
  * @property {string} retry_url
  * @property {string} restore_url of a deleted job
  * @property {string} api_url
- * @property {string | null} thumbnail_url peaks of the song as a whole
- * @property {string | null} cover_url the picture that came with the song
+ * @property {string | null} thumbnail_url peaks of the whole song
+ * @property {string | null} cover_url picture embedded in the song's file
  * @property {JobAudio | null} audio
  * @property {JobStem[]} stems
  */
 
 const UNREACHABLE = "The server cannot be reached. Check your connection and try again.";
 
-/** Jobs at once: the most that the server gives. */
+/** Jobs per page: the server's maximum. */
 const PAGE = 200;
 
 /** @param {string} id of a json_script element @returns {any} */
@@ -124,10 +126,15 @@ export function pageData(id) {
   return JSON.parse(document.getElementById(id)?.textContent ?? "null");
 }
 
-/** Read each time: it changes when a visitor gets an account. @returns {string} */
+/** Read for each request, because it changes when a visitor gets an account. @returns {string} */
 const csrfToken = () => /(?:^|; )csrftoken=([^;]*)/.exec(document.cookie)?.[1] ?? "";
 
-/** @param {string} method @param {string} url @param {object} [data] goes along as JSON, or as a form if it is a query @returns {Promise<any>} */
+/**
+ * @param {string} method
+ * @param {string} url
+ * @param {object} [data] sent as JSON, or as a form if it is a query
+ * @returns {Promise<any>}
+ */
 async function request(method, url, data) {
   const form = data instanceof URLSearchParams;
   const type = data && !form && { "Content-Type": "application/json" };
@@ -136,11 +143,11 @@ async function request(method, url, data) {
     throw new Error(UNREACHABLE);
   });
   const text = await response.text();
-  if (!response.ok) throw new Refusal(response.status, text);
+  if (!response.ok) throw new ApiError(response.status, text);
   return text ? JSON.parse(text) : null;
 }
 
-/** All there are, page by page. @param {string} url @returns {Promise<Job[]>} */
+/** Fetches all jobs, page by page. @param {string} url @returns {Promise<Job[]>} */
 export async function listJobs(url) {
   const jobs = [];
   /** @type {string | null} */
@@ -153,10 +160,10 @@ export async function listJobs(url) {
   return jobs;
 }
 
-/** @param {string} url @returns {Promise<Job | null>} null: it was deleted, or isn't ours any more */
+/** @param {string} url @returns {Promise<Job | null>} null: it was deleted or is no longer ours */
 export async function fetchJob(url) {
   return request("GET", url).catch((error) => {
-    if (error instanceof Refusal && error.status === 404) return null;
+    if (error instanceof ApiError && error.status === 404) return null;
     throw error;
   });
 }
@@ -167,7 +174,7 @@ export const startDemo = (url) => request("POST", url);
 export const cancelJob = (job) => changed(request("POST", job.cancel_url));
 /** @param {Job} job @returns {Promise<Job>} */
 export const retryJob = (job) => changed(request("POST", job.retry_url));
-/** @param {Job} job @param {string[]} stems empty: as the song has them @returns {Promise<Job>} */
+/** @param {Job} job @param {string[]} stems empty: choose automatically @returns {Promise<Job>} */
 export const reselectStems = (job, stems) => changed(request("POST", job.stems_url, { stems }));
 /** @param {string} url @returns {Promise<Detection>} */
 export const fetchDetection = (url) => request("GET", url);
@@ -175,10 +182,10 @@ export const fetchDetection = (url) => request("GET", url);
 export const renameJob = (job, title) => changed(request("PATCH", job.api_url, { title }));
 /** @param {Job} job @returns {Promise<void>} */
 export const deleteJob = (job) => request("DELETE", job.api_url).then(() => share({ deleted: job.id }));
-/** @param {Job} job deleted a few minutes ago at most @returns {Promise<Job>} */
+/** @param {Job} job deleted at most a few minutes ago @returns {Promise<Job>} */
 export const restoreJob = (job) => changed(request("POST", job.restore_url));
 
-/** Other pages of this browser learn it from here: of what is over no page asks the server. @param {Promise<Job>} answer */
+/** Informs the browser's other pages, which do not poll finished jobs. @param {Promise<Job>} answer */
 async function changed(answer) {
   const job = await answer;
   share({ job });
@@ -191,7 +198,7 @@ export const startExport = (url, order) => request("POST", url, order);
 export const fetchExports = (url) => request("GET", url);
 /** @param {string} url @returns {Promise<ExportJob>} */
 export const fetchExport = (url) => request("GET", url);
-/** Stops it, if it is still being written. @param {string} url @returns {Promise<null>} */
+/** Cancels the export if it is still running. @param {string} url @returns {Promise<null>} */
 export const removeExport = (url) => request("DELETE", url);
 
 /** @param {string} url @returns {Promise<SpectrogramData>} */
@@ -199,7 +206,7 @@ export async function fetchSpectrogram(url) {
   const response = await fetch(url).catch(() => {
     throw new Error(UNREACHABLE);
   });
-  if (!response.ok) throw new Error(complaint(response.status, await response.text()));
+  if (!response.ok) throw new Error(errorMessage(response.status, await response.text()));
   const [columns, bands] = ["X-Columns", "X-Bands"].map((name) => Number(response.headers.get(name)));
   return { columns, bands, levels: new Uint8Array(await response.arrayBuffer()) };
 }
@@ -207,21 +214,21 @@ export async function fetchSpectrogram(url) {
 /** Pairs of signed bytes (lowest, highest), 100 a second. @param {string} url @returns {Promise<Int8Array>} */
 export async function fetchPeaks(url) {
   const response = await fetch(url);
-  if (!response.ok) throw new Error(complaint(response.status, ""));
+  if (!response.ok) throw new Error(errorMessage(response.status, ""));
   return new Int8Array(await response.arrayBuffer());
 }
 
 /**
- * XMLHttpRequest, because fetch does not say how much of a body has been sent.
+ * Uploads a song. Uses XMLHttpRequest, because fetch does not report upload progress.
  * @param {string} url
  * @param {File} file
- * @param {HTMLFormElement | undefined} wishes fields that go along
- * @param {(fraction: number) => void} onProgress bytes sent of bytes to send
- * @param {AbortSignal} signal rejects with an AbortError
+ * @param {HTMLFormElement | undefined} options form with the upload's options
+ * @param {(fraction: number) => void} onProgress fraction that has been sent, 0 to 1
+ * @param {AbortSignal} signal aborts the upload, which rejects with an AbortError
  * @returns {Promise<Job>}
  */
-export function upload(url, file, wishes, onProgress, signal) {
-  const body = new FormData(wishes);
+export function upload(url, file, options, onProgress, signal) {
+  const body = new FormData(options);
   body.append("file", file);
   const xhr = new XMLHttpRequest();
   signal.addEventListener("abort", () => xhr.abort());
@@ -229,7 +236,7 @@ export function upload(url, file, wishes, onProgress, signal) {
     xhr.upload.onprogress = (event) => onProgress(event.loaded / event.total);
     xhr.onload = () => {
       if (xhr.status < 300) resolve(JSON.parse(xhr.responseText));
-      else reject(new Error(complaint(xhr.status, xhr.responseText)));
+      else reject(new Error(errorMessage(xhr.status, xhr.responseText)));
     };
     xhr.onerror = () => reject(new Error(UNREACHABLE));
     xhr.onabort = () => reject(new DOMException("The upload was cancelled.", "AbortError"));
@@ -240,28 +247,28 @@ export function upload(url, file, wishes, onProgress, signal) {
   });
 }
 
-class Refusal extends Error {
-  /** @param {number} status @param {string} text of the answer */
+class ApiError extends Error {
+  /** @param {number} status @param {string} text of the response */
   constructor(status, text) {
-    super(complaint(status, text));
+    super(errorMessage(status, text));
     this.status = status;
   }
 }
 
 /**
- * What the server says is wrong, as a problem (RFC 9457); otherwise what its status means.
+ * The detail of the server's problem document (RFC 9457), or else a sentence for its status.
  * @param {number} status @param {string} text @returns {string}
  */
-function complaint(status, text) {
-  const said = detail(text);
-  if (said) return said;
+function errorMessage(status, text) {
+  const problem = detail(text);
+  if (problem) return problem;
   if (status === 413) return "This file is larger than the server accepts.";
   if (status === 404) return "This song is no longer here. Reload the page.";
-  if (status === 401 || status === 403) return "You are not signed in any more. Reload the page and try again.";
-  return `The server could not do this (error ${status}). Try again in a moment.`;
+  if (status === 401 || status === 403) return "You are no longer logged in. Reload the page and try again.";
+  return `The server could not complete the request (error ${status}). Try again in a moment.`;
 }
 
-/** @param {string} text @returns {string} "" if it is no problem of the API's */
+/** @param {string} text @returns {string} "" unless it is a problem document */
 function detail(text) {
   try {
     return JSON.parse(text).detail ?? "";

@@ -1,4 +1,4 @@
-/** Finding and filling elements of a page. */
+/** Finds and fills elements of a page. */
 
 /**
  * @template {Element} [T=HTMLElement]
@@ -17,12 +17,19 @@ export function fromTemplate(selector) {
   return /** @type {HTMLElement} */ (content.firstElementChild);
 }
 
-/** Leaves equal text alone, so that screen readers do not hear it again. @param {HTMLElement} element @param {string} text */
+/**
+ * Leaves equal text untouched, so that screen readers do not announce it again.
+ * @param {HTMLElement} element
+ * @param {string} text
+ */
 export function write(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }
 
-/** @param {HTMLProgressElement} bar @param {number | null | undefined} fraction */
+/**
+ * @param {HTMLProgressElement} bar
+ * @param {number | null | undefined} fraction null: unknown; undefined: hides the bar
+ */
 export function showFraction(bar, fraction) {
   bar.hidden = fraction === undefined;
   if (typeof fraction === "number") bar.value = fraction;

@@ -1,4 +1,4 @@
-/** Numbers and names as people read them. */
+/** Formats numbers and names for people. */
 
 /** @param {number} seconds @returns {string} 3:07, or 1:02:45 */
 export function clock(seconds) {
@@ -8,7 +8,7 @@ export function clock(seconds) {
   return hours ? `${hours}:${tail}` : tail;
 }
 
-/** @param {string} name @returns {string} as it begins a sentence */
+/** @param {string} name @returns {string} with a capital first letter */
 export const capitalised = (name) => name.charAt(0).toUpperCase() + name.slice(1);
 
 /** @param {number} db @returns {string} */
@@ -18,11 +18,14 @@ export function decibels(db) {
 
 /** @param {number} bytes @returns {string} */
 export function size(bytes) {
-  return bytes < 1e6 ? `${Math.max(1, Math.round(bytes / 1e3))} kB` : `${(bytes / 1e6).toFixed(bytes < 1e7 ? 1 : 0)} MB`;
+  return bytes < 1e6
+    ? `${Math.max(1, Math.round(bytes / 1e3))} kB`
+    : `${(bytes / 1e6).toFixed(bytes < 1e7 ? 1 : 0)} MB`;
 }
 
-/** @param {number} seconds @returns {string} a limit in words */
+/** @param {number} seconds @returns {string} such as 1.5 hours */
 export function longest(seconds) {
-  const [amount, unit] = seconds < 3600 ? [Math.round(seconds / 60), "minute"] : [Number((seconds / 3600).toFixed(1)), "hour"];
+  const [amount, unit] =
+    seconds < 3600 ? [Math.round(seconds / 60), "minute"] : [Number((seconds / 3600).toFixed(1)), "hour"];
   return `${amount} ${unit}${amount === 1 ? "" : "s"}`;
 }

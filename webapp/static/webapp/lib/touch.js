@@ -1,33 +1,37 @@
 /**
- * Fingers on a page that scrolls: a control is moved only by a swipe that goes clearly sideways; any other scrolls, and a touch
- * alone does nothing. A slider moves by as much as the finger, from where it was, not to where the finger is as browsers have it.
- * Once for all controls of a page; what else is dragged gets no move of a finger before it is a sideways one.
+ * Touch on a page that scrolls: only a clearly sideways swipe moves a control; any other swipe scrolls, and a mere
+ * touch does nothing. A slider moves by the same distance as the finger, instead of jumping to it as browsers do. This
+ * applies to all controls of a page; other draggable elements receive pointermove only once a swipe is sideways.
  */
 
-/** A swipe's direction shows after so many pixels. */
-const CLEAR = 10;
-/** Sideways is more than this much farther across than up or down. */
-const STEEPEST = 2;
+/** A swipe has a direction after this many pixels. */
+const DIRECTION_THRESHOLD = 10;
+/** A sideways swipe goes at least this many times farther across than up or down. */
+const SIDEWAYS_RATIO = 2;
 
 class Swipe {
   /** @type {boolean | null} */
   #sideways = null;
 
-  /** @param {number} x @param {number} y where it begins, pixels */
+  /** @param {number} x @param {number} y start, pixels */
   constructor(x, y) {
     this.x = x;
     this.y = y;
   }
 
-  /** @param {number} x @param {number} y where it is now @returns {boolean} whether it has turned out to be sideways; that stays */
+  /**
+   * @param {number} x
+   * @param {number} y current position
+   * @returns {boolean} whether the swipe is sideways; final once decided
+   */
   isSideways(x, y) {
     if (this.#sideways !== null) return this.#sideways;
     const [across, down] = [Math.abs(x - this.x), Math.abs(y - this.y)];
-    if (Math.max(across, down) >= CLEAR) this.#sideways = across > STEEPEST * down;
+    if (Math.max(across, down) >= DIRECTION_THRESHOLD) this.#sideways = across > SIDEWAYS_RATIO * down;
     return this.#sideways === true;
   }
 
-  /** Whether it has gone nowhere: it is a tap so far. */
+  /** Whether the finger has not moved far enough to be more than a tap. */
   get isTap() {
     return this.#sideways === null;
   }
@@ -35,38 +39,50 @@ class Swipe {
 
 /** @type {Map<number, Swipe>} by pointer */
 const swipes = new Map();
-/** Whether it was a finger that touched last. */
+/** Whether the last pointer was a finger. */
 let touched = false;
 
-window.addEventListener("pointerdown", ({ pointerType, pointerId, clientX, clientY }) => {
-  touched = pointerType === "touch";
-  if (touched) swipes.set(pointerId, new Swipe(clientX, clientY));
-}, { capture: true });
+window.addEventListener(
+  "pointerdown",
+  ({ pointerType, pointerId, clientX, clientY }) => {
+    touched = pointerType === "touch";
+    if (touched) swipes.set(pointerId, new Swipe(clientX, clientY));
+  },
+  { capture: true },
+);
 
-// After a tap some browsers play a mouse, which would move the slider.
-window.addEventListener("mousedown", (event) => {
-  if (touched && isSlider(event.target)) event.preventDefault();
-}, { capture: true });
+// After a tap some browsers emulate a mouse, which would move the slider.
+window.addEventListener(
+  "mousedown",
+  (event) => {
+    if (touched && isSlider(event.target)) event.preventDefault();
+  },
+  { capture: true },
+);
 
-window.addEventListener("pointermove", (event) => {
-  const swipe = swipes.get(event.pointerId);
-  if (swipe && !swipe.isSideways(event.clientX, event.clientY)) event.stopImmediatePropagation();
-}, { capture: true });
+window.addEventListener(
+  "pointermove",
+  (event) => {
+    const swipe = swipes.get(event.pointerId);
+    if (swipe && !swipe.isSideways(event.clientX, event.clientY)) event.stopImmediatePropagation();
+  },
+  { capture: true },
+);
 
 for (const type of /** @type {const} */ (["pointerup", "pointercancel"])) {
   window.addEventListener(type, ({ pointerId }) => swipes.delete(pointerId), { capture: true });
 }
 
-/** A slider under a finger. */
+/** A slider that is held by a finger. */
 class Grip {
-  /** From where on the swipe moves it. @type {number | null} */
+  /** Position from which the swipe moves the slider. @type {number | null} */
   #from = null;
 
   /** @param {HTMLInputElement} slider @param {Touch} finger */
   constructor(slider, { clientX, clientY }) {
     this.slider = slider;
     this.start = slider.valueAsNumber;
-    /** What it is to be, whatever the browser makes of the touch. */
+    /** The slider's value, which the browser's own touch handling must not change. */
     this.value = slider.value;
     this.swipe = new Swipe(clientX, clientY);
   }
@@ -74,12 +90,12 @@ class Grip {
   /** @param {Touch} finger */
   move({ clientX, clientY }) {
     if (!this.swipe.isSideways(clientX, clientY)) return;
-    this.#from ??= this.swipe.x + CLEAR * Math.sign(clientX - this.swipe.x);
+    this.#from ??= this.swipe.x + DIRECTION_THRESHOLD * Math.sign(clientX - this.swipe.x);
     const { min, max, clientWidth } = this.slider;
     this.#set(this.start + ((clientX - this.#from) / clientWidth) * (Number(max || 100) - Number(min)));
   }
 
-  /** A slider that reacts to "tap" is told where, as a share of its length. */
+  /** Dispatches "tap" with its position as a fraction of the slider's length. */
   end() {
     this.restore();
     const { left, width } = this.slider.getBoundingClientRect();
@@ -87,7 +103,7 @@ class Grip {
     if (this.#from !== null) this.slider.dispatchEvent(new Event("change", { bubbles: true }));
   }
 
-  /** It is a scroll after all. */
+  /** The touch turned out to be a scroll. */
   cancel() {
     if (this.#from !== null) this.#set(this.start);
   }
@@ -108,30 +124,46 @@ class Grip {
 /** @type {Grip | null} */
 let grip = null;
 
-window.addEventListener("touchstart", ({ touches, target }) => {
-  grip?.cancel();
-  grip = touches.length === 1 && isSlider(target) ? new Grip(target, touches[0]) : null;
-}, { capture: true, passive: true });
+window.addEventListener(
+  "touchstart",
+  ({ touches, target }) => {
+    grip?.cancel();
+    grip = touches.length === 1 && isSlider(target) ? new Grip(target, touches[0]) : null;
+  },
+  { capture: true, passive: true },
+);
 
 window.addEventListener("touchmove", ({ touches }) => grip?.move(touches[0]), { capture: true, passive: true });
 
-for (const [type, release] of /** @type {const} */ ([["touchend", "end"], ["touchcancel", "cancel"]])) {
-  window.addEventListener(type, () => {
-    const released = grip;
-    released?.[release]();
-    setTimeout(() => { // after the browser's own events of this touch
-      if (grip === released) grip = null;
-    });
-  }, { capture: true });
+for (const [type, release] of /** @type {const} */ ([
+  ["touchend", "end"],
+  ["touchcancel", "cancel"],
+])) {
+  window.addEventListener(
+    type,
+    () => {
+      const released = grip;
+      released?.[release]();
+      setTimeout(() => {
+        // after the browser's own events for this touch
+        if (grip === released) grip = null;
+      });
+    },
+    { capture: true },
+  );
 }
 
-// What the browser itself makes of a touch on a slider.
+// Suppresses the browser's own reaction to a touch on a slider.
 for (const type of ["input", "change"]) {
-  window.addEventListener(type, (event) => {
-    if (!grip || event.target !== grip.slider || !event.isTrusted) return;
-    event.stopImmediatePropagation();
-    grip.restore();
-  }, { capture: true });
+  window.addEventListener(
+    type,
+    (event) => {
+      if (!grip || event.target !== grip.slider || !event.isTrusted) return;
+      event.stopImmediatePropagation();
+      grip.restore();
+    },
+    { capture: true },
+  );
 }
 
 /** @param {EventTarget | null} target @returns {target is HTMLInputElement} */

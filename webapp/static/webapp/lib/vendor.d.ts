@@ -14,7 +14,10 @@ declare module "*/vendor/wavesurfer/plugins/timeline.esm.js" {
 
 declare module "*/vendor/signalsmith/SignalsmithStretch.mjs" {
   const createNode: {
-    (context: BaseAudioContext, options: AudioWorkletNodeOptions): Promise<import("../audio/nodes/pitch-shifter.js").StretchNode>;
+    (
+      context: BaseAudioContext,
+      options: AudioWorkletNodeOptions,
+    ): Promise<import("../audio/nodes/pitch-shifter.js").StretchNode>;
     moduleUrl?: string;
   };
   export default createNode;

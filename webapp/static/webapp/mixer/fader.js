@@ -1,15 +1,15 @@
-/** Sliders that are mixed with: faders, pan, tempo and pitch. Each goes back to its usual value by a double click, Delete or Backspace. */
+/** Sliders for mixing: faders, pan, tempo and pitch. A double-click, Delete or Backspace resets them. */
 
-import { MAX_DB, dbToTravel, travelToDb } from "../audio/mix-law.js";
+import { dbToTravel, MAX_DB, travelToDb } from "../audio/mix-law.js";
 import { write } from "../lib/dom.js";
 import { decibels } from "../lib/format.js";
 
-/** Faders and pan rest in the middle of their scale when let go this close to it. */
+/** Faders and pan snap to their neutral position when they are this close to it. */
 const SNAP_DB = 0.25;
 const SNAP_PAN = 0.03;
-/** What one notch of a mouse's wheel does to a slider with the focus. */
+/** Step of one notch of the mouse wheel, on a focused slider. */
 const WHEEL_DB = 0.1;
-/** Values are kept in hundredths, so that a link says exactly what is heard. */
+/** Values are rounded to hundredths, so that a link reproduces the mix exactly. */
 const round = (/** @type {number} */ value) => Math.round(value * 100) / 100;
 
 /**
@@ -17,31 +17,47 @@ const round = (/** @type {number} */ value) => Math.round(value * 100) / 100;
  * @param {object} react
  * @param {() => void} react.onInput
  * @param {() => void} react.onReset
- * @param {((notches: number) => void)} [react.onWheel] one up or one down
- * @param {AbortSignal} signal ends it
+ * @param {((notches: number) => void)} [react.onWheel] called with 1 or -1
+ * @param {AbortSignal} signal removes the listeners
  */
 export function wireSlider(slider, { onInput, onReset, onWheel }, signal) {
   slider.addEventListener("input", onInput, { signal });
   slider.addEventListener("dblclick", onReset, { signal });
-  slider.addEventListener("keydown", ({ code }) => {
-    if (code === "Delete" || code === "Backspace") onReset();
-  }, { signal });
+  slider.addEventListener(
+    "keydown",
+    ({ code }) => {
+      if (code === "Delete" || code === "Backspace") onReset();
+    },
+    { signal },
+  );
   if (!onWheel) return;
-  slider.addEventListener("wheel", (event) => {
-    if (!slider.matches(":focus") || event.ctrlKey) return; // the page scrolls, or is zoomed
-    event.preventDefault();
-    onWheel(event.deltaY < 0 ? 1 : -1);
-  }, { signal, passive: false });
+  slider.addEventListener(
+    "wheel",
+    (event) => {
+      if (!slider.matches(":focus") || event.ctrlKey) return; // let the page scroll or zoom
+      event.preventDefault();
+      onWheel(event.deltaY < 0 ? 1 : -1);
+    },
+    { signal, passive: false },
+  );
 }
 
-/** @param {HTMLInputElement} fader @param {(db: number) => void} onChange @param {AbortSignal} signal ends it */
+/**
+ * @param {HTMLInputElement} fader
+ * @param {(db: number) => void} onChange
+ * @param {AbortSignal} signal removes the listeners
+ */
 export function wireFader(fader, onChange, signal) {
   const db = () => travelToDb(Number(fader.value));
-  wireSlider(fader, {
-    onInput: () => onChange(Math.abs(db()) < SNAP_DB ? 0 : round(db())),
-    onReset: () => onChange(0),
-    onWheel: (notches) => onChange(Math.min(round(db() + notches * WHEEL_DB), MAX_DB)),
-  }, signal);
+  wireSlider(
+    fader,
+    {
+      onInput: () => onChange(Math.abs(db()) < SNAP_DB ? 0 : round(db())),
+      onReset: () => onChange(0),
+      onWheel: (notches) => onChange(Math.min(round(db() + notches * WHEEL_DB), MAX_DB)),
+    },
+    signal,
+  );
 }
 
 /** @param {HTMLInputElement} fader @param {number} db */
@@ -49,16 +65,24 @@ export function showFader(fader, db) {
   showSlider(fader, dbToTravel(db), db > 0 ? `+${decibels(db)}` : decibels(db));
 }
 
-/** @param {HTMLInputElement} slider from -1, left, to 1, right @param {(pan: number) => void} onChange @param {AbortSignal} signal ends it */
+/**
+ * @param {HTMLInputElement} slider from -1, left, to 1, right
+ * @param {(pan: number) => void} onChange
+ * @param {AbortSignal} signal removes the listeners
+ */
 export function wirePan(slider, onChange, signal) {
-  wireSlider(slider, {
-    onInput: () => {
-      const pan = Number(slider.value);
-      onChange(Math.abs(pan) < SNAP_PAN && !slider.matches(":focus-visible") ? 0 : round(pan));
+  wireSlider(
+    slider,
+    {
+      onInput: () => {
+        const pan = Number(slider.value);
+        onChange(Math.abs(pan) < SNAP_PAN && !slider.matches(":focus-visible") ? 0 : round(pan));
+      },
+      onReset: () => onChange(0),
+      onWheel: (notches) => onChange(Math.min(Math.max(round(Number(slider.value) + notches / 100), -1), 1)),
     },
-    onReset: () => onChange(0),
-    onWheel: (notches) => onChange(Math.min(Math.max(round(Number(slider.value) + notches / 100), -1), 1)),
-  }, signal);
+    signal,
+  );
 }
 
 /** @param {HTMLInputElement} slider @param {number} pan */
@@ -73,7 +97,11 @@ export function panText(pan) {
   return `${pan < 0 ? "L" : "R"} ${hundredths}`;
 }
 
-/** @param {HTMLInputElement} slider @param {number} value @param {string} text what it means, said and shown beside it */
+/**
+ * @param {HTMLInputElement} slider
+ * @param {number} value
+ * @param {string} text the value for people, shown beside it and announced
+ */
 export function showSlider(slider, value, text) {
   const [least, most] = [Number(slider.min), Number(slider.max)];
   slider.value = String(value);

@@ -1,7 +1,7 @@
-/** One stem's lane: its strip of controls, its waveform, and its spectrogram on demand. */
+/** A stem's lane: its controls, its waveform, and its spectrogram on demand. */
 
 import { find, fromTemplate, write } from "../lib/dom.js";
-import { veil } from "../timeline/draft-overlay.js";
+import { shadeDraft } from "../timeline/draft-overlay.js";
 import { drawSpectrogram } from "../timeline/spectrogram.js";
 import { Waveform } from "../timeline/waveform.js";
 import { showFader, showPan, wireFader, wirePan } from "./fader.js";
@@ -17,41 +17,42 @@ import { MeterBar } from "./meter-bar.js";
  * @property {(seconds: number) => void} onSeek
  */
 
-/** What a lane's name alone does not tell. @type {Record<string, string>} */
+/** Explanations of names that are not obvious. @type {Record<string, string>} */
 const HINTS = {
-  residual: "What was taken out of the other lanes because it belongs to none of them alone. All lanes together are your song.",
+  residual:
+    "Sound that was removed from the other lanes because it belongs to none of them alone. All lanes together add up to your song.",
 };
 
 export class Lane {
   /** @type {import("../timeline/spectrogram.js").Spectrogram | null} */
   #spectrogram = null;
-  /** Whether it stays in sight though nothing is in it. */
-  #kept = false;
+  /** Whether somebody has expanded a lane that has no sound. */
+  #expanded = false;
 
   /**
-   * @param {HTMLElement} place where lanes are
+   * @param {HTMLElement} place container of the lanes
    * @param {JobStem} stem @param {number} number from 1
    * @param {number} duration seconds
-   * @param {LaneListener} listener @param {AbortSignal} signal ends it
+   * @param {LaneListener} listener @param {AbortSignal} signal removes the listeners
    */
   constructor(place, stem, number, duration, listener, signal) {
     this.name = stem.name;
     this.stem = stem;
-    /** Whether the draft has it. */
-    this.drafted = stem.draft_segments_url !== null;
+    /** Whether the draft contains this stem. */
+    this.hasDraft = stem.draft_segments_url !== null;
     this.root = laneElement("#lane-template", stem.name);
     place.append(this.root);
     write(find(this.root, ".name"), stem.name);
     find(this.root, ".name").title = HINTS[stem.name] ?? "";
     find(this.root, ".mute").title = `Mute (${number})`;
-    find(this.root, ".solo").title = `Solo (Shift+${number}); with Ctrl or Shift held, this one alone`;
+    find(this.root, ".solo").title = `Solo (Shift+${number}); hold Ctrl or Shift to solo only this lane`;
     this.meter = new MeterBar(this.root);
     this.waveform = new Waveform(find(this.root, ".waveform"), duration, listener.onSeek);
-    veil(this.waveform);
+    shadeDraft(this.waveform);
     this.#wire(listener, signal);
   }
 
-  /** @param {Readonly<LaneState>} state @param {boolean} silent whether it is not heard */
+  /** @param {Readonly<LaneState>} state @param {boolean} silent whether it is inaudible */
   show({ db, pan, mute, solo }, silent) {
     find(this.root, ".mute").ariaPressed = String(mute);
     find(this.root, ".solo").ariaPressed = String(solo);
@@ -60,16 +61,19 @@ export class Lane {
     showPan(find(this.root, ".pan"), pan);
   }
 
-  /** Whether its stem is part of what sounds. @param {import("../audio/crossfade.js").Sounding} sounding */
+  /** Whether this stem is part of what is playing. @param {import("../audio/crossfade.js").Sounding} sounding */
   isIn(sounding) {
-    return sounding === "stems" || (sounding === "draft" && this.drafted);
+    return sounding === "stems" || (sounding === "draft" && this.hasDraft);
   }
 
-  /** @param {JobStem} stem @param {boolean} silent whether its sound is in `other`: then a line stands for the lane */
+  /**
+   * @param {JobStem} stem
+   * @param {boolean} silent whether its sound is in `other`: then a single line replaces the lane
+   */
   update(stem, silent) {
     this.stem = stem;
-    this.#collapse(silent && !this.#kept);
-    find(this.root, ".download").hidden = find(this.root, ".spectrum").hidden = stem.download_url === null; // of finished stems
+    this.#collapse(silent && !this.#expanded);
+    find(this.root, ".download").hidden = find(this.root, ".spectrum").hidden = stem.download_url === null;
   }
 
   /** @param {boolean} collapsed */
@@ -78,12 +82,12 @@ export class Lane {
     find(this.root, ".absent").hidden = !collapsed;
   }
 
-  /** What is finished of it is about to be made anew. */
-  wait() {
+  /** Hides what needs the finished stem, while the stem is being rebuilt. */
+  hideFiles() {
     find(this.root, ".download").hidden = find(this.root, ".spectrum").hidden = true;
   }
 
-  /** Nothing sounds. */
+  /** Resets the meter when playback stops. */
   clear() {
     this.meter.clear();
   }
@@ -102,9 +106,9 @@ export class Lane {
       onSolo(name, event.ctrlKey || event.metaKey || event.shiftKey || event.altKey);
     });
     find(root, ".absent button").addEventListener("click", () => {
-      this.#kept = true;
+      this.#expanded = true;
       this.#collapse(false);
-      root.focus({ preventScroll: true }); // the button is gone
+      root.focus({ preventScroll: true }); // the button has disappeared
     });
     find(root, ".spectrum").addEventListener("click", () => this.#toggleSpectrogram(signal));
     wireFader(find(root, ".fader"), (db) => onChange(name, { db }), signal);
@@ -132,13 +136,17 @@ export class Lane {
   }
 }
 
-/** @param {string} template @param {string} name @returns {HTMLElement} a lane whose controls say what they belong to */
+/**
+ * @param {string} template
+ * @param {string} name
+ * @returns {HTMLElement} a lane whose controls have accessible names with the stem's
+ */
 export function laneElement(template, name) {
   const root = fromTemplate(template);
   root.dataset.stem = name;
   root.ariaLabel = name;
-  for (const control of root.querySelectorAll("[data-says]")) {
-    control.ariaLabel = `${control.getAttribute("data-says")} ${name}`;
+  for (const control of root.querySelectorAll("[data-label-prefix]")) {
+    control.ariaLabel = `${control.getAttribute("data-label-prefix")} ${name}`;
   }
   return root;
 }

@@ -1,6 +1,6 @@
 /**
- * The mixer of a song: puts its parts together and brings them in line with the engine. It and its parts (lanes, transport,
- * tools, ruler, minimap) are the only ones that touch controls. What they do to the sound is the engine's business.
+ * A song's mixer: assembles its parts and synchronises them with the engine. Only the mixer and its parts (lanes,
+ * transport, toolbar, ruler, minimap) touch controls; only the engine touches sound.
  */
 
 import { Engine } from "../audio/engine.js";
@@ -10,14 +10,14 @@ import { find } from "../lib/dom.js";
 import { showInstrument } from "../songs/instrument-row.js";
 import { showDraft } from "../timeline/draft-overlay.js";
 import { Minimap } from "../timeline/minimap.js";
-import { Peaks, commonScale, energy } from "../timeline/peaks.js";
+import { commonScale, energy, Peaks } from "../timeline/peaks.js";
 import { Ruler } from "../timeline/ruler.js";
 import { Viewport } from "../timeline/viewport.js";
 import { handOver } from "./engine-handover.js";
 import { Lane } from "./lane.js";
 import { NowPlaying } from "./now-playing.js";
 import { OriginalLane } from "./original-lane.js";
-import { command } from "./shortcuts.js";
+import { commandFor } from "./shortcuts.js";
 import { Toolbar } from "./toolbar.js";
 import { Transport } from "./transport.js";
 
@@ -28,78 +28,94 @@ import { Transport } from "./transport.js";
  * @typedef {import("../lib/api.js").Detected} Detected
  * @typedef {import("../lib/api.js").Detection} Detection
  * @typedef {import("./mix-storage.js").MixStorage} MixStorage
- * @typedef {{engine: Engine, focused: string | undefined}} Left what a mixer leaves to the next: the engine, still playing, and the lane with the focus
+ * @typedef {{engine: Engine, focused: string | undefined}} Handover what a mixer passes to its successor: the engine,
+ *   still playing, and the lane with the focus
  */
 
-/** Pictures of what plays are at least so far apart, milliseconds: drawing every one that a screen can show takes most of a core. */
-const PICTURE = 30;
+/** Shortest time between two frames, milliseconds: drawing at the screen's full rate takes most of a core. */
+const FRAME_INTERVAL = 30;
 
 export class Mixer {
-  /** Whether the stems are being put together anew, so that those shown are about to be replaced. */
+  /** Whether the stems are being rebuilt, so that those shown are about to be replaced. */
   #outdated = false;
-  /** What is remembered of the mix. */
-  #kept;
-  /** The next picture of what plays, when the last was drawn, milliseconds, and the position in it, seconds. */
+  /** The mix that was saved last. */
+  #savedQuery;
+  /** The next animation frame; the time of the last one, milliseconds; and its position, seconds. */
   #frame = 0;
-  #drawn = 0;
-  #shown = 0;
-  /** Ends all listening; true in `aborted` once this mixer has given way to another. */
-  #end = new AbortController();
+  #drawnAt = 0;
+  #shownPosition = 0;
+  /** Removes all listeners, when another mixer replaces this one. */
+  #abort = new AbortController();
 
   /**
    * @param {HTMLElement & {engine?: Engine}} root gets the engine as a property, for scripts and tests
    * @param {Job} job @param {JobAudio} audio
-   * @param {MixStorage} memory how it is to be mixed @param {Left | undefined} left of the mixer before this one
+   * @param {MixStorage} storage the initial mix @param {Handover | undefined} handover of the previous mixer
    */
-  constructor(root, job, audio, memory, left) {
+  constructor(root, job, audio, storage, handover) {
     this.root = root;
     this.audio = audio;
-    this.memory = memory;
-    root.hidden = false; // drawings need their place
-    const engine = (this.engine = root.engine = engineFor(job, audio, left?.engine));
-    recall(engine, memory);
-    this.#kept = String(toQuery(engine));
+    this.storage = storage;
+    root.hidden = false; // drawings need to know their size
+    const engine = engineFor(job, audio, handover?.engine);
+    this.engine = engine;
+    root.engine = engine;
+    restoreMix(engine, storage);
+    this.#savedQuery = String(toQuery(engine));
     const { duration } = engine;
-    const { signal } = this.#end;
+    const { signal } = this.#abort;
     this.lanes = this.#addLanes(job.stems);
     this.original = audio.original_peaks_url ? this.#addOriginal(job.stems.length > 0) : null;
     this.waveforms = [...(this.original ? [this.original] : []), ...this.lanes].map(({ waveform }) => waveform);
-    this.ruler = new Ruler(find(root, "#ruler"), duration, (seconds) => engine.seek(seconds), (loop) => this.tools.setLoop(loop));
+    this.ruler = new Ruler(
+      find(root, "#ruler"),
+      duration,
+      (seconds) => engine.seek(seconds),
+      (loop) => this.tools.setLoop(loop),
+    );
     this.panes = [this.ruler, ...this.waveforms];
     this.minimap = new Minimap(find(root, "#minimap"), duration, (start) => this.view.scrollTo(start), signal);
     this.view = new Viewport(this.panes, duration, (start, end) => this.#showVisible(start, end));
     this.transport = new Transport(root, engine, signal);
     this.tools = new Toolbar(root, engine, this.view, signal);
     this.nowPlaying = new NowPlaying(engine, signal);
-    const urls = [audio.original_peaks_url, ...job.stems.map(({ peaks_url }) => peaks_url)].filter((url) => url !== null);
+    const urls = [audio.original_peaks_url, ...job.stems.map(({ peaks_url }) => peaks_url)].filter(
+      (url) => url !== null,
+    );
     this.peaks = new Peaks(urls, (peaks) => this.#showPeaks(peaks), signal);
     this.#wire();
-    if (left) this.#follow(left);
+    if (handover) this.#takeOver(handover);
     this.#showMix();
     this.#showState();
   }
 
-  /** Whether it can show this state of the song; if not, another mixer has to. @param {Job} job */
+  /** Whether this mixer can show the job; if not, a new mixer must be created. @param {Job} job */
   fits({ stems, audio }) {
-    const same = stems.length === this.lanes.length && stems.every(({ name }, index) => name === this.lanes[index].name);
+    const same =
+      stems.length === this.lanes.length && stems.every(({ name }, index) => name === this.lanes[index].name);
     return !this.#outdated && same && audio !== null && audio.segments_done >= this.audio.segments_done;
   }
 
-  /** @param {Job} job the same song, further on @param {JobAudio} audio */
+  /** @param {Job} job a later state of the same song @param {JobAudio} audio */
   update(job, audio) {
     this.audio = audio;
     this.engine.setAvailable(audio.segments_done, audio.original_done, audio.draft_done);
     this.nowPlaying.describe(job);
     showDraft(this.root, job.stems, audio);
     this.peaks.update(audio);
-    job.stems.forEach((stem, index) => this.lanes[index].update(stem, job.merged.some(({ name }) => name === stem.name)));
+    job.stems.forEach((stem, index) =>
+      this.lanes[index].update(
+        stem,
+        job.merged.some(({ name }) => name === stem.name),
+      ),
+    );
   }
 
-  /** The server makes the stems anew: what is loaded can still be heard, nothing else can be had. */
-  wait() {
+  /** The server is rebuilding the stems: what is loaded can still be played, but nothing more can be fetched. */
+  markOutdated() {
     this.#outdated = true;
     this.engine.setAvailable(0);
-    for (const lane of this.lanes) lane.wait();
+    for (const lane of this.lanes) lane.hideFiles();
   }
 
   /** @param {Detected} detected @param {Detection | null} detection */
@@ -107,18 +123,18 @@ export class Mixer {
     for (const { root, name } of this.lanes) showInstrument(root, name, detected, detection);
   }
 
-  /** Leaves the page as it was before, but for the sound. @returns {Left} for the mixer that follows */
+  /** Removes everything from the page but keeps playing. @returns {Handover} for the next mixer */
   destroy() {
-    this.#end.abort();
-    const left = { engine: this.engine, focused: this.#focusedLane()?.name };
+    this.#abort.abort();
+    const handover = { engine: this.engine, focused: this.#focusedLane()?.name };
     for (const part of [...this.lanes, this.original, this.ruler, this.minimap]) part?.destroy();
     this.root.hidden = true;
     delete this.root.engine;
-    return left;
+    return handover;
   }
 
-  /** @param {Left} left */
-  #follow({ engine, focused }) {
+  /** @param {Handover} handover */
+  #takeOver({ engine, focused }) {
     if (engine !== this.engine) handOver(engine, this.engine);
     this.lanes.find(({ name }) => name === focused)?.root.focus({ preventScroll: true });
   }
@@ -133,18 +149,21 @@ export class Mixer {
       onSeek: (/** @type {number} */ seconds) => engine.seek(seconds),
     };
     const place = find(this.root, "#lanes");
-    return stems.map((stem, index) => new Lane(place, stem, index + 1, engine.duration, listener, this.#end.signal));
+    return stems.map((stem, index) => new Lane(place, stem, index + 1, engine.duration, listener, this.#abort.signal));
   }
 
-  /** @param {boolean} comparable whether there is a mix to compare it with */
+  /** @param {boolean} comparable whether there is a mix to compare the original with */
   #addOriginal(comparable) {
-    const listener = { onToggle: () => this.#compare(), onSeek: (/** @type {number} */ seconds) => this.engine.seek(seconds) };
+    const listener = {
+      onToggle: () => this.#toggleOriginal(),
+      onSeek: (/** @type {number} */ seconds) => this.engine.seek(seconds),
+    };
     return new OriginalLane(find(this.root, "#lanes"), this.engine.duration, comparable, listener);
   }
 
   #wire() {
     const { engine, root } = this;
-    const { signal } = this.#end;
+    const { signal } = this.#abort;
     engine.addEventListener("mix", () => this.#onMix(), { signal });
     engine.addEventListener("seek", () => this.#onSeek(), { signal });
     engine.addEventListener("state", () => this.#showState(), { signal });
@@ -158,20 +177,20 @@ export class Mixer {
 
   /** @param {KeyboardEvent} event */
   #onKey(event) {
-    const asked = command(event);
-    if (!asked) return;
+    const command = commandFor(event);
+    if (!command) return;
     event.preventDefault();
-    if (asked.name === "seek") this.engine.seek(this.engine.position + asked.seconds);
-    else if (asked.name === "zoom") this.view.zoom(asked.steps);
-    else if (asked.name === "mute" || asked.name === "solo") this.#onLaneKey(asked);
-    else this.#actions[asked.name]();
+    if (command.name === "seek") this.engine.seek(this.engine.position + command.seconds);
+    else if (command.name === "zoom") this.view.zoom(command.steps);
+    else if (command.name === "mute" || command.name === "solo") this.#onLaneKey(command);
+    else this.#actions[command.name]();
   }
 
   #actions = {
     toggle: () => this.transport.toggle(),
     stop: () => this.engine.stop(),
     start: () => this.engine.seek(0),
-    original: () => this.#compare(),
+    original: () => this.#toggleOriginal(),
     loop: () => this.tools.toggleLoop(),
     in: () => this.tools.loopFromHere(),
     out: () => this.tools.loopToHere(),
@@ -179,19 +198,19 @@ export class Mixer {
     help: () => this.tools.help(),
   };
 
-  /** @param {import("./shortcuts.js").LaneCommand} asked */
-  #onLaneKey(asked) {
-    const lane = asked.lane === "focused" ? this.#focusedLane() : this.lanes[asked.lane];
-    if (lane && asked.name === "mute") this.#toggleMute(lane.name);
-    if (lane && asked.name === "solo") this.#toggleSolo(lane.name, asked.only);
+  /** @param {import("./shortcuts.js").LaneCommand} command */
+  #onLaneKey(command) {
+    const lane = command.lane === "focused" ? this.#focusedLane() : this.lanes[command.lane];
+    if (lane && command.name === "mute") this.#toggleMute(lane.name);
+    if (lane && command.name === "solo") this.#toggleSolo(lane.name, command.only);
   }
 
   #focusedLane() {
     return this.lanes.find(({ root }) => root.matches(":focus-within"));
   }
 
-  /** The original instead of the mix, or the mix again; where there is no mix yet, there is no choice. */
-  #compare() {
+  /** Switches between the mix and the original, once there is a mix. */
+  #toggleOriginal() {
     if (this.original && this.lanes.length) this.engine.setOriginal(!this.engine.original);
   }
 
@@ -211,9 +230,12 @@ export class Mixer {
   #onMix() {
     this.#showMix();
     const query = toQuery(this.engine);
-    if (String(query) === this.#kept) return;
-    this.#kept = String(query);
-    this.memory.keep(query, this.lanes.map(({ name }) => name));
+    if (String(query) === this.#savedQuery) return;
+    this.#savedQuery = String(query);
+    this.storage.save(
+      query,
+      this.lanes.map(({ name }) => name),
+    );
   }
 
   #onSeek() {
@@ -221,7 +243,11 @@ export class Mixer {
     this.#showPosition();
   }
 
-  /** What is no pane but has their time axis is drawn from these two by the style sheet. @param {number} start @param {number} end seconds */
+  /**
+   * Passes the visible part to the style sheet, for elements that share the time axis but are not panes.
+   * @param {number} start
+   * @param {number} end seconds
+   */
   #showVisible(start, end) {
     const { duration } = this.engine;
     this.root.style.setProperty("--first", String(start / duration));
@@ -251,31 +277,31 @@ export class Mixer {
 
   /** @param {number} now milliseconds */
   #animate(now) {
-    if (this.#end.signal.aborted || this.engine.state !== "playing") return;
+    if (this.#abort.signal.aborted || this.engine.state !== "playing") return;
     this.#frame = requestAnimationFrame((next) => this.#animate(next));
-    if (now - this.#drawn < PICTURE) return;
-    this.#drawn = now;
+    if (now - this.#drawnAt < FRAME_INTERVAL) return;
+    this.#drawnAt = now;
     this.view.follow(this.engine.position);
-    if (this.#hasMoved()) this.#showPosition();
+    if (this.#hasVisiblyMoved()) this.#showPosition();
     const { lanes, master, reduction } = this.engine.levels();
     for (const { meter, name } of this.lanes) meter.show(lanes[name], now);
     this.transport.showLevels(master, reduction, now);
   }
 
-  /** Whether the playhead is to be seen in another place, or the clock at another second. */
-  #hasMoved() {
+  /** Whether the playhead has moved by a pixel, or the clock by a second. */
+  #hasVisiblyMoved() {
     const { position } = this.engine;
-    const pixels = Math.abs(position - this.#shown) * this.view.scale * devicePixelRatio;
-    return pixels >= 1 || Math.floor(position) !== Math.floor(this.#shown);
+    const pixels = Math.abs(position - this.#shownPosition) * this.view.scale * devicePixelRatio;
+    return pixels >= 1 || Math.floor(position) !== Math.floor(this.#shownPosition);
   }
 
   #showPosition() {
-    this.#shown = this.engine.position;
+    this.#shownPosition = this.engine.position;
     for (const pane of [...this.panes, this.minimap.waveform]) pane.setPosition(this.engine.position);
     this.transport.showPosition();
   }
 
-  /** @param {Int8Array[]} peaks of all waveforms, in their order */
+  /** @param {Int8Array[]} peaks of all waveforms, in order */
   #showPeaks(peaks) {
     const scale = commonScale(peaks);
     this.waveforms.forEach((waveform, index) => waveform.setPeaks(peaks[index], scale));
@@ -285,7 +311,12 @@ export class Mixer {
   }
 }
 
-/** An engine that had no stems goes on with its first ones; other stems take another engine. @param {Job} job @param {JobAudio} audio @param {Engine | undefined} last */
+/**
+ * An engine without stems receives its first ones; different stems need a new engine.
+ * @param {Job} job
+ * @param {JobAudio} audio
+ * @param {Engine | undefined} last
+ */
 function engineFor({ stems }, audio, last) {
   const sources = stems.map((stem) => {
     return { name: stem.name, segmentsUrl: stem.segments_url, draftSegmentsUrl: stem.draft_segments_url };
@@ -296,10 +327,10 @@ function engineFor({ stems }, audio, last) {
   return last;
 }
 
-/** The mix as it was left, or as a link has it. @param {Engine} engine @param {MixStorage} memory */
-function recall(engine, memory) {
+/** Applies the mix of the last visit or of a link. @param {Engine} engine @param {MixStorage} storage */
+function restoreMix(engine, storage) {
   const names = engine.lanes.map(({ name }) => name);
-  const { lanes, masterDb, limiter, tempo, pitch, loop } = fromQuery(memory.query, names, engine.duration);
+  const { lanes, masterDb, limiter, tempo, pitch, loop } = fromQuery(storage.query, names, engine.duration);
   for (const { name, ...lane } of lanes) engine.setLane(name, lane);
   engine.setMaster(masterDb);
   engine.setLimiter(limiter);
@@ -308,7 +339,10 @@ function recall(engine, memory) {
   if (loop) engine.setLoop(loop.start, loop.end);
 }
 
-/** A mouse click on a button leaves the focus on its lane, so that Space goes on to mean "play". @param {MouseEvent} event */
+/**
+ * Keeps the focus on the lane when one of its buttons is clicked, so that Space continues to mean "play".
+ * @param {MouseEvent} event
+ */
 function keepFocusOnLane(event) {
   const target = /** @type {Element} */ (event.target);
   if (target.closest("input, a")) return;

@@ -1,8 +1,11 @@
-/** What the system shows and steers of what plays: on the lock screen, by a headset, by the keyboard's media keys. */
+/** Media session: the system shows and controls playback on the lock screen, a headset or with media keys. */
 
 import { isGoing } from "./transport.js";
 
-/** Systems know no player but a media element that plays for more than five seconds; the mixer's sound comes from none. */
+/**
+ * Systems recognise only media elements that play for more than five seconds, and the mixer uses none; silence stands
+ * in.
+ */
 const SILENCE = new URL("./silence.flac", import.meta.url).href;
 const SEEK_SECONDS = 10;
 
@@ -12,15 +15,17 @@ export class NowPlaying {
   #session = navigator.mediaSession;
   #silence = new Audio(SILENCE);
 
-  /** @param {Engine} engine @param {AbortSignal} signal ends it */
+  /** @param {Engine} engine @param {AbortSignal} signal removes the listeners */
   constructor(engine, signal) {
     this.engine = engine;
     if (!this.#session) return;
     this.#silence.loop = true;
     for (const type of ["state", "seek", "mix"]) engine.addEventListener(type, () => this.#show(), { signal });
-    this.#silence.addEventListener("timeupdate", () => this.#showPosition(), { signal }); // loops turn back unannounced
-    // A call comes in, or the headset is unplugged.
-    this.#silence.addEventListener("pause", () => this.#silence.paused && isGoing(engine) && engine.pause(), { signal });
+    this.#silence.addEventListener("timeupdate", () => this.#showPosition(), { signal }); // loops jump back without an event
+    // The system pauses for a call, or when the headset is unplugged.
+    this.#silence.addEventListener("pause", () => this.#silence.paused && isGoing(engine) && engine.pause(), {
+      signal,
+    });
     for (const [action, handler] of Object.entries(this.#actions)) {
       this.#session.setActionHandler(/** @type {MediaSessionAction} */ (action), handler);
     }
@@ -49,7 +54,7 @@ export class NowPlaying {
     const going = isGoing(this.engine);
     this.#session.playbackState = going ? "playing" : "paused";
     if (!going) this.#silence.pause();
-    else if (this.#silence.paused) this.#silence.play().catch(() => undefined); // not allowed here: then nothing is shown
+    else if (this.#silence.paused) this.#silence.play().catch(() => undefined); // not allowed: the system shows nothing
     this.#showPosition();
   }
 

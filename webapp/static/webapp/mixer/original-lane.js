@@ -1,4 +1,4 @@
-/** The lane of the song as it was uploaded: to compare the mix with, and what is heard where nothing is separated yet. */
+/** The lane of the original: to compare the mix with, and to play what is not separated yet. */
 
 import { find } from "../lib/dom.js";
 import { Waveform } from "../timeline/waveform.js";
@@ -6,9 +6,9 @@ import { laneElement } from "./lane.js";
 
 export class OriginalLane {
   /**
-   * @param {HTMLElement} place where lanes are
+   * @param {HTMLElement} place container of the lanes
    * @param {number} duration seconds
-   * @param {boolean} comparable whether there is a mix to compare it with
+   * @param {boolean} comparable whether there is a mix to compare the original with
    * @param {{onToggle: () => void, onSeek: (seconds: number) => void}} listener
    */
   constructor(place, duration, comparable, { onToggle, onSeek }) {
@@ -19,7 +19,10 @@ export class OriginalLane {
     find(this.root, ".compare").hidden = !comparable;
   }
 
-  /** @param {boolean} chosen to be heard instead of the mix @param {boolean} sounding whether it is what sounds, chosen or not */
+  /**
+   * @param {boolean} chosen whether it was switched on
+   * @param {boolean} sounding whether it is playing, switched on or not
+   */
   show(chosen, sounding) {
     find(this.root, ".compare").ariaPressed = String(chosen);
     this.root.classList.toggle("silent", !sounding);

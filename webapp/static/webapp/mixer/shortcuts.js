@@ -1,10 +1,11 @@
-/** Keys of the mixer, by place on the keyboard (event.code), so that they are the same on every layout. */
+/** Keyboard shortcuts of the mixer, by physical key (event.code), so that they are the same on every layout. */
 
 /**
  * @typedef {{name: "toggle" | "stop" | "start" | "original" | "loop" | "in" | "out" | "fit" | "help"}
  *   | {name: "seek", seconds: number} | {name: "zoom", steps: number}
  *   | LaneCommand} Command
- * @typedef {{name: "mute", lane: number | "focused"} | {name: "solo", lane: number | "focused", only: boolean}} LaneCommand
+ * @typedef {{name: "mute", lane: number | "focused"} | {name: "solo", lane: number | "focused", only: boolean}}
+ *   LaneCommand
  */
 
 const SEEK_SECONDS = 5;
@@ -26,20 +27,20 @@ const KEYS = {
   Numpad0: { name: "fit" },
 };
 
-/** Signs are where each layout has them. @type {Record<string, Command>} */
+/** Symbols are located differently on each layout, so they go by event.key. @type {Record<string, Command>} */
 const SIGNS = {
   "+": { name: "zoom", steps: 1 },
-  "=": { name: "zoom", steps: 1 }, // on many keyboards + without Shift
+  "=": { name: "zoom", steps: 1 }, // + without Shift on many keyboards
   "-": { name: "zoom", steps: -1 },
   "?": { name: "help" },
 };
 
-/** Keys by which a slider itself is moved. */
+/** Keys that move a focused slider. */
 const SLIDER_KEYS = ["ArrowLeft", "ArrowRight", "Home"];
 
 /** @param {KeyboardEvent} event @returns {Command | null} */
-export function command(event) {
-  if (event.ctrlKey || event.metaKey || event.altKey || belongsTo(event.target, event.code)) return null;
+export function commandFor(event) {
+  if (event.ctrlKey || event.metaKey || event.altKey || usesKey(event.target, event.code)) return null;
   const digit = /^(?:Digit|Numpad)([1-9])$/.exec(event.code);
   if (digit) return laneCommand(Number(digit[1]) - 1, event.shiftKey);
   if (event.key in SIGNS) return SIGNS[event.key];
@@ -53,10 +54,10 @@ function laneCommand(lane, shift) {
   return shift ? { name: "solo", lane, only: false } : { name: "mute", lane };
 }
 
-/** Whether what has the focus uses this key itself. @param {EventTarget | null} target @param {string} code */
-function belongsTo(target, code) {
+/** Whether the focused element handles this key itself. @param {EventTarget | null} target @param {string} code */
+function usesKey(target, code) {
   if (!(target instanceof HTMLElement)) return false;
-  if (target.id === "position") return false; // it moves by our own seek keys
+  if (target.id === "position") return false; // the seek shortcuts move it
   if (target.matches("input[type='range'], [role='scrollbar']")) return SLIDER_KEYS.includes(code);
   if (target.isContentEditable || target.matches("input, textarea, select, dialog *, dialog")) return true;
   return code === "Space" && target.matches("button, a, summary");

@@ -1,4 +1,4 @@
-/** What is set for the song as a whole: loop, tempo, pitch, what is in sight, and a link that says it all. */
+/** Controls for the song as a whole: loop, tempo, pitch, zoom, and a link to the mix. */
 
 import { exact, toQuery } from "../audio/mix-query.js";
 import { find, write } from "../lib/dom.js";
@@ -13,10 +13,15 @@ import { linkTo } from "./mix-storage.js";
  */
 
 export class Toolbar {
-  /** The last loop, for when it is switched on again. @type {Span | null} */
+  /** The last loop, restored when looping is turned on again. @type {Span | null} */
   #last = null;
 
-  /** @param {HTMLElement} root the mixer @param {Engine} engine @param {Viewport} view @param {AbortSignal} signal ends it */
+  /**
+   * @param {HTMLElement} root the mixer
+   * @param {Engine} engine
+   * @param {Viewport} view
+   * @param {AbortSignal} signal removes the listeners
+   */
   constructor(root, engine, view, signal) {
     this.root = root;
     this.engine = engine;
@@ -25,20 +30,26 @@ export class Toolbar {
     this.tempo = /** @type {HTMLInputElement} */ (find(root, "#tempo"));
     this.pitch = /** @type {HTMLInputElement} */ (find(root, "#pitch"));
     this.#onClick({
-      loop: () => this.toggleLoop(), in: () => this.loopFromHere(), out: () => this.loopToHere(),
-      closer: () => view.zoom(1), wider: () => view.zoom(-1), fit: () => view.fit(),
-      "tempo-reset": () => engine.setTempo(1), "pitch-reset": () => engine.setPitch(0),
-      link: () => void this.#copyLink(), help: () => this.help(),
+      loop: () => this.toggleLoop(),
+      in: () => this.loopFromHere(),
+      out: () => this.loopToHere(),
+      "zoom-in": () => view.zoom(1),
+      "zoom-out": () => view.zoom(-1),
+      fit: () => view.fit(),
+      "tempo-reset": () => engine.setTempo(1),
+      "pitch-reset": () => engine.setPitch(0),
+      link: () => void this.#copyLink(),
+      help: () => this.help(),
     });
     this.#wireSlider(this.tempo, (percent) => engine.setTempo(percent / 100), 100);
     this.#wireSlider(this.pitch, (semitones) => engine.setPitch(semitones), 0);
   }
 
-  /** As the engine has it now. */
+  /** Shows the engine's state. */
   show() {
     const { tempo, pitch, loop, canProcess } = this.engine;
     const semitones = `${pitch > 0 ? "+" : ""}${pitch}`.replace("-", "−");
-    showSlider(this.tempo, Math.round(100 * tempo), `${Math.round(100 * tempo)} %`);
+    showSlider(this.tempo, Math.round(100 * tempo), `${Math.round(100 * tempo)}%`);
     showSlider(this.pitch, pitch, `${semitones} st`);
     this.pitch.ariaValueText = `${semitones} semitones`;
     for (const id of ["tempo", "pitch", "tempo-reset", "pitch-reset"]) {
@@ -50,7 +61,10 @@ export class Toolbar {
     this.#last = loop ?? this.#last;
   }
 
-  /** Off, or on again; the first time it is what is in sight. A playhead behind it goes to where it will play from. */
+  /**
+   * Turns looping on or off. The first loop is the visible part. A playhead behind the loop moves to where it will play
+   * from.
+   */
   toggleLoop() {
     if (this.engine.loop) return this.engine.setLoop(null);
     this.setLoop(this.#last ?? { start: this.view.start, end: this.view.end });
@@ -58,19 +72,19 @@ export class Toolbar {
     if (loop && position >= loop.end) this.engine.seek(loop.start);
   }
 
-  /** The loop begins at the playhead. */
+  /** Starts the loop at the playhead. */
   loopFromHere() {
     const { position, duration, loop } = this.engine;
     this.setLoop({ start: position, end: loop && loop.end > position ? loop.end : duration });
   }
 
-  /** The loop ends at the playhead. */
+  /** Ends the loop at the playhead. */
   loopToHere() {
     const { position, loop } = this.engine;
     this.setLoop({ start: loop && loop.start < position ? loop.start : 0, end: position });
   }
 
-  /** @param {Span} loop one without length is none */
+  /** @param {Span} loop ignored if it is empty */
   setLoop({ start, end }) {
     if (exact(start) < exact(end)) this.engine.setLoop(exact(start), exact(end));
   }
@@ -88,30 +102,39 @@ export class Toolbar {
 
   /** @param {HTMLInputElement} slider @param {(value: number) => void} onChange @param {number} usual */
   #wireSlider(slider, onChange, usual) {
-    const set = (/** @type {number} */ value) => onChange(Math.min(Math.max(value, Number(slider.min)), Number(slider.max)));
-    wireSlider(slider, {
-      onInput: () => onChange(Number(slider.value)),
-      onReset: () => onChange(usual),
-      onWheel: (notches) => set(Number(slider.value) + notches),
-    }, this.signal);
+    const set = (/** @type {number} */ value) =>
+      onChange(Math.min(Math.max(value, Number(slider.min)), Number(slider.max)));
+    wireSlider(
+      slider,
+      {
+        onInput: () => onChange(Number(slider.value)),
+        onReset: () => onChange(usual),
+        onWheel: (notches) => set(Number(slider.value) + notches),
+      },
+      this.signal,
+    );
   }
 
-  /** Whom a link is for: songs are shared with nobody yet. */
-  get #opens() {
-    if ("guest" in this.root.dataset) return "It opens this mix in this browser only: your songs belong to it until you sign up.";
-    return "It opens this mix on every device on which you are logged in, and for nobody else.";
+  /** Says for whom the link works: songs cannot be shared. */
+  get #linkHint() {
+    if ("guest" in this.root.dataset)
+      return "It opens this mix in this browser only, because your songs are tied to it until you sign up.";
+    return "It opens this mix on any device where you are logged in, but for nobody else.";
   }
 
-  /** Where the browser keeps the clipboard from us, as without https, the link is shown to be copied by hand. */
+  /** Without access to the clipboard, as without HTTPS, the link is shown for copying by hand. */
   async #copyLink() {
-    const [said, shown] = [find(this.root, "#link-said"), /** @type {HTMLInputElement} */ (find(this.root, "#link-text"))];
+    const [status, shown] = [
+      find(this.root, "#link-status"),
+      /** @type {HTMLInputElement} */ (find(this.root, "#link-text")),
+    ];
     const link = linkTo(toQuery(this.engine));
     try {
       await navigator.clipboard.writeText(link);
-      write(said, `Link copied. ${this.#opens}`);
+      write(status, `Link copied. ${this.#linkHint}`);
       shown.hidden = true;
     } catch {
-      write(said, `Copy this link. ${this.#opens}`);
+      write(status, `Copy this link. ${this.#linkHint}`);
       shown.hidden = false;
       shown.value = link;
       shown.select();

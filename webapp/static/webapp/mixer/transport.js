@@ -1,4 +1,4 @@
-/** Play, position, and the master with its limiter. */
+/** Play button, position, and the master bus with its limiter. */
 
 import { find, write } from "../lib/dom.js";
 import { clock } from "../lib/format.js";
@@ -7,15 +7,19 @@ import { MeterBar, ReductionMeter } from "./meter-bar.js";
 
 /** @typedef {import("../audio/engine.js").Engine} Engine */
 
-/** What is said of a state that is not heard or seen anyway. */
-const STATES = { paused: "", playing: "", ended: "", buffering: "Loading…", waiting: "Waiting for the separation…" };
-/** States that go on by themselves. */
-const GOING = ["playing", "buffering", "waiting"];
-/** What is said of what sounds instead of the stems. */
-const INSTEAD = { stems: "", draft: "Not separated yet: you hear a draft.", original: "Not separated yet: you hear the original." };
+/** Text for states that are not obvious. */
+const STATE_TEXT = { paused: "", playing: "", ended: "", buffering: "Loading…", waiting: "Waiting for separation…" };
+/** States in which it plays, or will by itself. */
+const PLAYING_STATES = ["playing", "buffering", "waiting"];
+/** Text for what plays in place of stems. */
+const SUBSTITUTE_TEXT = {
+  stems: "",
+  draft: "Not separated yet: playing a draft.",
+  original: "Not separated yet: playing the original.",
+};
 
 export class Transport {
-  /** @param {HTMLElement} root the mixer @param {Engine} engine @param {AbortSignal} signal ends it */
+  /** @param {HTMLElement} root the mixer @param {Engine} engine @param {AbortSignal} signal removes the listeners */
   constructor(root, engine, signal) {
     this.root = root;
     this.engine = engine;
@@ -37,8 +41,8 @@ export class Transport {
     const { state, original, sounding } = this.engine;
     this.root.dataset.playback = state;
     find(this.root, "#play").ariaLabel = isGoing(this.engine) ? "Pause" : "Play";
-    const instead = state === "playing" && !original ? INSTEAD[sounding] : "";
-    write(find(this.root, "#playback"), instead || STATES[state]);
+    const instead = state === "playing" && !original ? SUBSTITUTE_TEXT[sounding] : "";
+    write(find(this.root, "#playback"), instead || STATE_TEXT[state]);
     this.showPosition();
   }
 
@@ -59,7 +63,11 @@ export class Transport {
     find(this.root, "#reduction").classList.toggle("off", !limiter || !canProcess);
   }
 
-  /** @param {import("../audio/nodes/level-meter.js").Level} master @param {number} reduction dB @param {number} now milliseconds */
+  /**
+   * @param {import("../audio/nodes/level-meter.js").Level} master
+   * @param {number} reduction dB
+   * @param {number} now milliseconds
+   */
   showLevels(master, reduction, now) {
     this.meter.show(master, now);
     this.reduction.show(reduction, now);
@@ -76,15 +84,23 @@ export class Transport {
     find(root, "#play").addEventListener("click", () => this.toggle(), { signal });
     find(root, "#start").addEventListener("click", () => engine.seek(0), { signal });
     position.addEventListener("change", () => engine.seek(Number(position.value)), { signal });
-    // Sliders do not follow a touch (see touch.js); this one plays from there.
-    position.addEventListener("tap", (event) => engine.seek(engine.duration * /** @type {CustomEvent<number>} */ (event).detail), { signal });
+    // Sliders do not jump to a touch (see touch.js); this one seeks there.
+    position.addEventListener(
+      "tap",
+      (event) => engine.seek(engine.duration * /** @type {CustomEvent<number>} */ (event).detail),
+      { signal },
+    );
     wireFader(find(root, "#master"), (db) => engine.setMaster(db), signal);
     this.limiter.addEventListener("click", () => engine.setLimiter(!engine.limiter), { signal });
-    engine.addEventListener("problem", (event) => {
-      find(root, "#problem").hidden = /** @type {CustomEvent<Error | null>} */ (event).detail === null;
-    }, { signal });
+    engine.addEventListener(
+      "problem",
+      (event) => {
+        find(root, "#problem").hidden = /** @type {CustomEvent<Error | null>} */ (event).detail === null;
+      },
+      { signal },
+    );
   }
 }
 
 /** @param {Engine} engine @returns {boolean} whether it plays, or will by itself */
-export const isGoing = ({ state }) => GOING.includes(state);
+export const isGoing = ({ state }) => PLAYING_STATES.includes(state);

@@ -1,8 +1,8 @@
-/** The front page: wires uploads, the demo song and the list of songs to the server's news. */
+/** The home page: connects uploads, the demo song and the list of songs to the server's events. */
 
 import { listJobs, pageData, startDemo } from "../lib/api.js";
 import { find, write } from "../lib/dom.js";
-import { News } from "../lib/news.js";
+import { JobEvents } from "../lib/job-events.js";
 import { SongList } from "../songs/song-list.js";
 import { UploadList } from "../songs/upload-list.js";
 
@@ -14,31 +14,31 @@ const songs = new SongList(page);
 let watching = false;
 
 songs.showAll(pageData("jobs-data"));
-songs.offerDeleted();
+songs.offerLastDeleted();
 if (page.querySelector("#drop")) {
-  new UploadList(page, jobsUrl, { onJob: welcome, onAlone: open });
+  new UploadList(page, jobsUrl, { onJob: onUploaded, onSingle: open });
   wireStems();
 }
 wireDemo();
 if ("known" in page.dataset) watchSongs();
 if ("more" in page.dataset) void catchUp().catch(() => undefined);
 
-/** A song that has just been uploaded. @param {Job} job */
-function welcome(job) {
+/** Shows a song that has just been uploaded. @param {Job} job */
+function onUploaded(job) {
   songs.show(job);
   watchSongs();
 }
 
-/** A visitor gets an account by the first upload; before it there is nothing to watch. */
+/** A visitor gets a guest account with the first upload; before that there is nothing to watch. */
 function watchSongs() {
   if (watching) return;
   watching = true;
-  document.querySelector("#keep")?.removeAttribute("hidden");
-  new News(page.dataset.eventsUrl ?? "", {
+  document.querySelector("#keep-songs")?.removeAttribute("hidden");
+  new JobEvents(page.dataset.eventsUrl ?? "", {
     isLive: () => !document.hidden,
     catchUp,
     onJob: songs.show.bind(songs),
-    onDeleted: songs.forget.bind(songs),
+    onDeleted: songs.removeJob.bind(songs),
     onConnection: (connected) => {
       find(page, "#connection").hidden = connected;
     },
@@ -49,15 +49,15 @@ async function catchUp() {
   songs.showAll(await listJobs(jobsUrl));
 }
 
-/** The fields of a disabled fieldset are not sent, so that the server gets a list only if one was chosen. */
+/** Fields of a disabled fieldset are not sent, so the server receives a list of stems only if one was selected. */
 function wireStems() {
-  const wish = /** @type {HTMLSelectElement} */ (find(page, "#stems-wish"));
-  const chosen = /** @type {HTMLFieldSetElement} */ (find(page, "#stems-chosen"));
+  const mode = /** @type {HTMLSelectElement} */ (find(page, "#stems-mode"));
+  const custom = /** @type {HTMLFieldSetElement} */ (find(page, "#stems-custom"));
   const show = () => {
-    chosen.hidden = chosen.disabled = wish.value !== "chosen";
+    custom.hidden = custom.disabled = mode.value !== "custom";
   };
-  wish.addEventListener("change", show);
-  show(); // a browser may have kept the wish over a reload
+  mode.addEventListener("change", show);
+  show(); // a browser may restore the selection after a reload
 }
 
 function wireDemo() {

@@ -1,6 +1,6 @@
 /**
- * The players on a job's page in the admin: the mix, each stem alone and the original, switched without losing the place.
- * With two results side by side only one sounds at a time, and the other goes on from where it was.
+ * The players on a job's page in the admin: switch between the mix, each stem and the original at the same position.
+ * With two results side by side only one plays at a time, and the other continues from its position.
  */
 
 import { Engine } from "../audio/engine.js";
@@ -20,18 +20,18 @@ import "../lib/touch.js";
 
 const MIX = "mix";
 const ORIGINAL = "original";
-/** How often the server is asked how far a result is, milliseconds. */
-const ASK = 1000;
+/** How often a result's progress is fetched, milliseconds. */
+const POLL_INTERVAL = 1000;
 /** Columns of a waveform. */
 const COLUMNS = 600;
 
-/** The one that was heard last. @type {Player | null} */
+/** The player that was used last. @type {Player | null} */
 let current = null;
 
 class Player {
-  /** What is heard of it. */
-  #heard = MIX;
-  /** Made at the first sound: browsers allow no earlier. @type {Engine | null} */
+  /** The lane that plays. */
+  #selected = MIX;
+  /** Created when playback first starts, because browsers allow sound only after a click. @type {Engine | null} */
   #engine = null;
 
   /** @param {HTMLElement} root @param {Job} job @param {JobAudio} audio */
@@ -46,7 +46,7 @@ class Player {
     const { original_peaks_url } = audio;
     const original = original_peaks_url ? [{ url: original_peaks_url, drawing: this.#addLane(ORIGINAL) }] : [];
     if (job.stems.length > 0) this.#addLane(MIX);
-    else this.#heard = ORIGINAL;
+    else this.#selected = ORIGINAL;
     const stems = job.stems.map(({ name, peaks_url }) => ({ url: peaks_url, drawing: this.#addLane(name) }));
     void draw([...original, ...stems]);
     this.#show();
@@ -72,14 +72,15 @@ class Player {
   }
 
   /** @param {string} name of a lane */
-  hear(name) {
-    this.#heard = name;
+  select(name) {
+    this.#selected = name;
     if (this.#engine) this.#solo(this.#engine);
     this.#play();
   }
 
   #play() {
-    const engine = (this.#engine ??= this.#makeEngine());
+    this.#engine ??= this.#makeEngine();
+    const engine = this.#engine;
     if (current && current !== this) {
       current.pause();
       engine.seek(current.position);
@@ -102,18 +103,18 @@ class Player {
 
   /** @param {Engine} engine */
   #solo(engine) {
-    engine.setOriginal(this.#heard === ORIGINAL);
-    for (const { name } of engine.lanes) engine.setSolo(name, name === this.#heard);
+    engine.setOriginal(this.#selected === ORIGINAL);
+    for (const { name } of engine.lanes) engine.setSolo(name, name === this.#selected);
   }
 
-  /** @param {string} name @returns {HTMLElement} where its waveform goes */
+  /** @param {string} name @returns {HTMLElement} container of its waveform */
   #addLane(name) {
     const lane = document.createElement("li");
     const button = document.createElement("button");
     button.type = "button";
     button.dataset.lane = name;
     button.textContent = name;
-    button.addEventListener("click", () => this.hear(name));
+    button.addEventListener("click", () => this.select(name));
     const drawing = document.createElement("div");
     drawing.className = "wave";
     drawing.addEventListener("click", (event) => {
@@ -125,7 +126,7 @@ class Player {
     return drawing;
   }
 
-  /** Also as long as it plays, at every picture. */
+  /** Repeats in every frame while it plays. */
   #show() {
     const state = this.#engine?.state ?? "paused";
     const busy = state === "playing" || state === "buffering" || state === "waiting";
@@ -135,21 +136,24 @@ class Player {
     this.place.ariaValueText = clock(this.position);
     write(find(this.root, "[data-clock]"), `${clock(this.position)} / ${clock(Number(this.place.max))}`);
     for (const button of this.root.querySelectorAll("[data-lane]")) {
-      button.setAttribute("aria-pressed", String(/** @type {HTMLElement} */ (button).dataset.lane === this.#heard));
+      button.setAttribute("aria-pressed", String(/** @type {HTMLElement} */ (button).dataset.lane === this.#selected));
     }
     if (busy) requestAnimationFrame(() => this.#show());
   }
 }
 
-/** All on one scale, so that their heights compare. @param {{url: string, drawing: HTMLElement}[]} lanes */
+/**
+ * Draws all waveforms on one scale, so that their heights can be compared.
+ * @param {{url: string, drawing: HTMLElement}[]} lanes
+ */
 async function draw(lanes) {
-  const peaks = await Promise.all(lanes.map(({ url }) => fetchPeaks(url))).catch(() => []); // the sound does not need them
+  const peaks = await Promise.all(lanes.map(({ url }) => fetchPeaks(url))).catch(() => []); // playback does not need them
   const scale = commonScale(peaks);
-  peaks.forEach((each, index) => lanes[index].drawing.replaceChildren(waveform(coarse(each), scale)));
+  peaks.forEach((each, index) => lanes[index].drawing.replaceChildren(waveform(downsampled(each), scale)));
 }
 
-/** As few pairs as can be told apart. @param {Int8Array} peaks lowest and highest by turns @returns {Int8Array} */
-function coarse(peaks) {
+/** Reduces peaks to what can be drawn. @param {Int8Array} peaks pairs of lowest and highest @returns {Int8Array} */
+function downsampled(peaks) {
   const pairs = Math.floor(peaks.length / 2);
   if (pairs <= COLUMNS) return peaks;
   const few = new Int8Array(2 * COLUMNS);
@@ -181,8 +185,8 @@ function showDetected(list, job) {
 }
 
 /**
- * A result that is still being made: how far it is, and the page anew once it is there. It asks, because it may be another
- * person's song, of which no news comes with those of one's own.
+ * Shows the progress of a result that is still being separated, and reloads the page once it is finished. It polls,
+ * because the event stream carries only a user's own songs.
  * @param {HTMLElement} root @param {Job} job
  */
 async function follow(root, job) {
@@ -192,7 +196,7 @@ async function follow(root, job) {
   while (now && isLive(now)) {
     const { label, detail } = describe(now);
     write(line, `${label}. ${detail}`);
-    await new Promise((resolve) => setTimeout(resolve, ASK));
+    await new Promise((resolve) => setTimeout(resolve, POLL_INTERVAL));
     if (!document.hidden) now = await fetchJob(job.api_url).catch(() => now);
   }
   if (now) location.reload();

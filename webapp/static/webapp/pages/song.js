@@ -1,9 +1,9 @@
-/** The page of one song: how its separation goes, the mixer as soon as there is something to hear, how it was made. */
+/** A song's page: the progress of its separation, the mixer as soon as something can be played, and details. */
 
 import { fetchJob, pageData } from "../lib/api.js";
 import { find, write } from "../lib/dom.js";
 import { clock, decibels } from "../lib/format.js";
-import { News } from "../lib/news.js";
+import { JobEvents } from "../lib/job-events.js";
 import { MixStorage } from "../mixer/mix-storage.js";
 import { Mixer } from "../mixer/mixer.js";
 import { DetectedInstruments } from "../songs/detected-instruments.js";
@@ -17,23 +17,25 @@ import { StemPicker } from "../songs/stem-picker.js";
 
 /** @type {Mixer | undefined} */
 let mixer;
-let leaving = false;
+let isLeaving = false;
 
 /** @type {Job} */
 const initial = pageData("job-data");
 const page = find(document, "#song");
-const memory = new MixStorage(initial.id);
+const mixStorage = new MixStorage(initial.id);
 const card = new JobCard(find(page, "#status"), initial, { onJob: show, onDeleted: goHome });
 const header = find(page, "#header");
 new Rename(header, () => card.job, show);
 const actions = new JobActions(header, initial, { onJob: show, onDeleted: goHome });
-const choice = new StemPicker(find(page, "#choice"), show);
-const take = new ExportForm(find(page, "#take"), () => mixer?.engine);
-memory.onChange = () => take.showHint();
-const detectedInstruments = new DetectedInstruments(find(page, "#detected"), (detected, detection) => mixer?.showDetected(detected, detection));
+const stemPicker = new StemPicker(find(page, "#stem-picker"), show);
+const exportForm = new ExportForm(find(page, "#export"), () => mixer?.engine);
+mixStorage.onChange = () => exportForm.showHint();
+const detectedInstruments = new DetectedInstruments(find(page, "#detected"), (detected, detection) =>
+  mixer?.showDetected(detected, detection),
+);
 
 show(initial);
-new News(page.dataset.eventsUrl ?? "", {
+new JobEvents(page.dataset.eventsUrl ?? "", {
   isLive: () => isLive(card.job),
   catchUp: async () => {
     const job = await fetchJob(initial.api_url);
@@ -61,35 +63,38 @@ function show(job) {
   document.title = windowTitle(job);
   if (job.duration !== null) write(find(page, "#duration"), clock(job.duration));
   find(page, "#status").hidden = job.state === "done" && !job.notice;
-  find(page, "#patience").hidden = mixer !== undefined || !isLive(job);
+  find(page, "#progress-hint").hidden = mixer !== undefined || !isLive(job);
   showWarnings(job.warnings);
-  showMaking(job);
+  showDetails(job);
   detectedInstruments.update(job, mixer?.lanes.map(({ name }) => name) ?? []);
-  choice.update(job);
-  take.update(job);
+  stemPicker.update(job);
+  exportForm.update(job);
 }
 
-/** In the browser's tab the progress comes first: there is room for little. @param {Job} job */
+/** Starts with the progress, because a browser tab has little room. @param {Job} job */
 function windowTitle({ state, progress, title }) {
   return state === "running" && progress > 0 ? `${percent(progress)} · ${title}` : `${title} · SoundScape`;
 }
 
-/** Another list of stems, or the same made anew, takes another mixer; it goes on where the last one was. @param {Job} job */
+/** A changed or rebuilt list of stems needs a new mixer, which continues where the last one was. @param {Job} job */
 function showMixer(job) {
-  if (!job.audio && isLive(job)) mixer?.wait();
+  if (!job.audio && isLive(job)) mixer?.markOutdated();
   else if (!mixer?.fits(job)) {
-    const left = mixer?.destroy();
-    mixer = job.audio ? new Mixer(find(page, "#mixer"), job, job.audio, memory, left) : undefined;
-    if (!mixer) void left?.engine.close();
+    const handover = mixer?.destroy();
+    mixer = job.audio ? new Mixer(find(page, "#mixer"), job, job.audio, mixStorage, handover) : undefined;
+    if (!mixer) void handover?.engine.close();
   }
   if (job.audio) mixer?.update(job, job.audio);
   if (job.detected) mixer?.showDetected(job.detected, detectedInstruments.detection);
 }
 
-/** Once: the answer to a deletion and the news of it both lead here, and a second way would break the first one off. */
+/**
+ * Navigates only once: a deletion's response and its event both lead here, and a second navigation would abort the
+ * first.
+ */
 function goHome() {
-  if (leaving) return;
-  leaving = true;
+  if (isLeaving) return;
+  isLeaving = true;
   location.assign(page.dataset.home ?? "/");
 }
 
@@ -101,13 +106,15 @@ function showWarnings(warnings) {
 }
 
 /** @param {Job} job */
-function showMaking(job) {
-  const making = find(page, "#making");
-  making.hidden = job.state !== "done";
-  const models = job.models.map(({ name, licence, origin }) => `${name}: licence ${licence}${origin ? `, from ${origin}` : ""}`);
-  find(making, "#models").replaceChildren(...models.map((model) => element("li", model)));
-  write(find(making, "#provider"), job.provider);
-  write(find(making, "#null-db"), job.null_db === null ? "not measured" : decibels(job.null_db));
+function showDetails(job) {
+  const details = find(page, "#details");
+  details.hidden = job.state !== "done";
+  const models = job.models.map(
+    ({ name, licence, origin }) => `${name}: licence ${licence}${origin ? `, from ${origin}` : ""}`,
+  );
+  find(details, "#models").replaceChildren(...models.map((model) => element("li", model)));
+  write(find(details, "#provider"), job.provider);
+  write(find(details, "#null-db"), job.null_db === null ? "not measured" : decibels(job.null_db));
 }
 
 /** @param {string} tag @param {string} text */

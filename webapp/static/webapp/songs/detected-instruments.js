@@ -1,4 +1,4 @@
-/** What the detector heard in a song: the list of instruments that have no lane of their own, all of them before the mixer is there. */
+/** The list of detected instruments: all of them before the mixer appears, then those without a lane of their own. */
 
 import { fetchDetection } from "../lib/api.js";
 import { find, write } from "../lib/dom.js";
@@ -13,15 +13,15 @@ import { showInstrument } from "./instrument-row.js";
 
 const RETRY = 5000;
 const BASIS = {
-  mixture: "This is what the mix suggests. The separated stems are still to be checked.",
-  confirmed: "This is what the separated stems confirm.",
+  mixture: "Estimated from the mix; not yet checked against the separated stems.",
+  confirmed: "Confirmed by the separated stems.",
 };
 
 export class DetectedInstruments {
-  /** Where each instrument is heard; comes later than whether. @type {Detection | null} */
+  /** Where each instrument plays; arrives later than the probabilities. @type {Detection | null} */
   detection = null;
   /** @type {Detected["stage"] | null} */
-  #fetched = null;
+  #fetchedStage = null;
   /** @type {Map<string, HTMLElement>} */
   #rows = new Map();
 
@@ -31,13 +31,19 @@ export class DetectedInstruments {
     this.onDetection = onDetection;
   }
 
-  /** @param {Job} job without anything heard, as when it starts anew, what was heard before stays @param {string[]} lanes names of those in the mixer */
+  /**
+   * @param {Job} job without a detection, as after a restart, the last one stays
+   * @param {string[]} lanes names of the mixer's lanes
+   */
   update(job, lanes) {
     if (!job.detected) return;
     this.root.hidden = false;
-    write(find(this.root, "#basis"), BASIS[job.detected.stage] + (lanes.length ? " Instruments with a lane are shown there." : ""));
+    write(
+      find(this.root, "#detection-basis"),
+      BASIS[job.detected.stage] + (lanes.length ? " Instruments with a lane are shown there." : ""),
+    );
     for (const kind of Object.keys(job.detected.stems)) {
-      const row = this.#row(kind);
+      const row = this.#rowOf(kind);
       row.hidden = lanes.includes(kind);
       showInstrument(row, kind, job.detected, this.detection);
     }
@@ -46,7 +52,7 @@ export class DetectedInstruments {
   }
 
   /** @param {string} kind */
-  #row(kind) {
+  #rowOf(kind) {
     const known = this.#rows.get(kind);
     if (known) return known;
     const template = /** @type {HTMLTemplateElement} */ (find(document, "#instrument-template"));
@@ -58,20 +64,24 @@ export class DetectedInstruments {
     return row;
   }
 
-  /** Timelines change once, when the stems were heard after the mix. @param {Detected} detected @param {string} url */
+  /**
+   * Timelines change once: when the stems have been analysed after the mix.
+   * @param {Detected} detected
+   * @param {string} url
+   */
   async #refresh(detected, url) {
-    if (this.#fetched === detected.stage) return;
-    this.#fetched = detected.stage;
+    if (this.#fetchedStage === detected.stage) return;
+    this.#fetchedStage = detected.stage;
     for (;;) {
       const detection = await fetchDetection(url).catch(() => null);
-      if (this.#fetched !== detected.stage) return; // a later one is on its way
-      if (detection) return this.#take(detected, detection);
-      await new Promise((resolve) => setTimeout(resolve, RETRY)); // they come when they can
+      if (this.#fetchedStage !== detected.stage) return; // a newer one is being fetched
+      if (detection) return this.#show(detected, detection);
+      await new Promise((resolve) => setTimeout(resolve, RETRY)); // nothing depends on them: retry until they arrive
     }
   }
 
   /** @param {Detected} detected @param {Detection} detection */
-  #take(detected, detection) {
+  #show(detected, detection) {
     this.detection = detection;
     write(find(this.root, "#detected-end"), clock(detection.seconds));
     for (const [kind, row] of this.#rows) showInstrument(row, kind, detected, detection);

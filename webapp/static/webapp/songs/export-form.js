@@ -1,4 +1,4 @@
-/** What people take along: the mix exactly as it is heard, all stems, one of them, or a file for DJ software. */
+/** The export form: the current mix exactly as it sounds, all stems, a single stem, or a file for DJ software. */
 
 import { toQuery } from "../audio/mix-query.js";
 import { fetchExports, startExport } from "../lib/api.js";
@@ -12,40 +12,40 @@ import { FormatMenu } from "./format-menu.js";
  * @typedef {import("../audio/mix-query.js").MixState} MixState
  */
 
-/** Where a browser keeps the format. */
-const FORMAT = "soundscape.format";
-/** Stems that a file for DJ software is made of. */
+/** Key in localStorage. */
+const STORED_FORMAT = "soundscape.format";
+/** Stems that NI Stems consist of. */
 const NI_STEMS = ["drums", "bass", "other", "vocals"];
 /** @type {Record<string, string>} */
 const HINTS = {
-  mix: "The mix as you hear it now: volumes, pan, mutes and solos, tempo, pitch and limiter.",
-  stems: "Every stem as a file of its own, as it was separated. Together they are your song.",
-  stem: "The stem as it was separated, without your volume and pan.",
-  ni: "One file with the mix and its stems, for DJ software that plays NI Stems. Guitar and piano are part of other there.",
+  mix: "The mix as you hear it now, with volume, pan, mute, solo, tempo, pitch and limiter.",
+  stems: "Each stem as a separate file, exactly as it was separated. Together they add up to your song.",
+  stem: "The stem exactly as it was separated, without your volume and pan settings.",
+  ni: "One file with the mix and its stems, for DJ software that supports NI Stems. Guitar and piano are part of other.",
 };
 
 export class ExportForm {
   /** @type {Job | null} */
   #job = null;
 
-  /** @param {HTMLElement} root @param {() => MixState | undefined} mixing what is heard now */
-  constructor(root, mixing) {
+  /** @param {HTMLElement} root @param {() => MixState | undefined} currentMix undefined until there is a mixer */
+  constructor(root, currentMix) {
     this.root = root;
-    this.mixing = mixing;
-    this.what = /** @type {HTMLSelectElement} */ (find(root, "#take-what"));
-    this.coding = /** @type {HTMLSelectElement} */ (find(root, "#take-coding"));
-    this.rate = /** @type {HTMLSelectElement} */ (find(root, "#take-rate"));
-    recall(this.coding);
+    this.currentMix = currentMix;
+    this.what = /** @type {HTMLSelectElement} */ (find(root, "#export-content"));
+    this.format = /** @type {HTMLSelectElement} */ (find(root, "#export-format"));
+    this.rate = /** @type {HTMLSelectElement} */ (find(root, "#export-rate"));
+    restoreFormat(this.format);
     this.what.addEventListener("change", () => this.showHint());
-    this.coding.addEventListener("change", () => remember(this.coding));
+    this.format.addEventListener("change", () => saveFormat(this.format));
     find(root, "form").addEventListener("submit", (event) => {
       event.preventDefault();
-      this.#take();
+      this.#submit();
     });
-    new FormatMenu(find(root, "#formats"), [...this.coding.options], (stem, coding) => {
-      this.coding.value = coding;
-      remember(this.coding);
-      return this.#order("stem", capitalised(stem), new URLSearchParams({ stem })).made;
+    new FormatMenu(find(root, "#formats"), [...this.format.options], (stem, format) => {
+      this.format.value = format;
+      saveFormat(this.format);
+      return this.#addExport("stem", capitalised(stem), new URLSearchParams({ stem })).finished;
     });
   }
 
@@ -53,83 +53,91 @@ export class ExportForm {
   update(job) {
     const finished = job.state === "done" || job.zip_url !== null;
     this.root.hidden = !finished || job.stems.length === 0;
-    if (finished && !this.#job) void this.#recall(job);
+    if (finished && !this.#job) void this.#listEarlier(job);
     this.#job = job;
     this.#showStems(job.stems.map(({ name }) => name));
     this.showHint();
   }
 
-  /** What is going to be exported, in words. */
+  /** Describes what will be exported. */
   showHint() {
-    const what = this.#what();
-    const loop = what === "mix" ? this.mixing()?.loop : null;
-    const part = loop ? ` Only the loop, ${clock(loop.start)} to ${clock(loop.end)}: switch it off to take the whole song.` : "";
-    write(find(this.root, "#take-hint"), HINTS[what] + part);
-    this.coding.disabled = this.rate.disabled = what === "ni";
+    const what = this.#kind();
+    const loop = what === "mix" ? this.currentMix()?.loop : null;
+    const part = loop
+      ? ` Only the loop, ${clock(loop.start)} to ${clock(loop.end)}: turn it off to export the whole song.`
+      : "";
+    write(find(this.root, "#export-hint"), HINTS[what] + part);
+    this.format.disabled = this.rate.disabled = what === "ni";
   }
 
-  #what() {
+  #kind() {
     return this.what.value.startsWith("stem:") ? "stem" : this.what.value;
   }
 
   /** @param {string[]} names */
   #showStems(names) {
-    const group = find(this.root, "#take-stems");
-    const ni = /** @type {HTMLOptionElement} */ (find(this.root, "#take-ni"));
+    const group = find(this.root, "#export-stems");
+    const ni = /** @type {HTMLOptionElement} */ (find(this.root, "#export-ni"));
     ni.hidden = ni.disabled = !NI_STEMS.every((name) => names.includes(name));
-    if (group.dataset.names === names.join()) return; // keeps what is chosen
+    if (group.dataset.names === names.join()) return; // keeps the selection
     group.dataset.names = names.join();
     group.replaceChildren(...names.map((name) => new Option(capitalised(name), `stem:${name}`)));
   }
 
-  /** Lists what was ordered on earlier visits and is still there. @param {Job} job */
-  async #recall({ exports_url }) {
+  /** Lists exports of earlier visits that still exist. @param {Job} job */
+  async #listEarlier({ exports_url }) {
     const earlier = await fetchExports(exports_url).catch(() => []);
     const kept = earlier.filter(({ state }) => state !== "failed");
-    find(this.root, "#exports").append(...kept.map((made) => new ExportRow(made.filename, made, () => this.#toForm()).root));
+    find(this.root, "#exports").append(
+      ...kept.map((row) => new ExportRow(row.filename, row, () => this.#focusForm()).root),
+    );
   }
 
-  #toForm() {
+  #focusForm() {
     find(this.root, "button[type=submit]").focus();
   }
 
-  #take() {
-    const mix = this.mixing();
+  #submit() {
+    const mix = this.currentMix();
     if (!this.#job || !mix) return;
-    const what = this.#what();
+    const what = this.#kind();
     const more = new URLSearchParams({ sample_rate: this.rate.value });
     if (what === "stem") more.append("stem", this.what.value.slice("stem:".length));
     if (what === "mix") for (const [key, value] of toQuery(mix)) more.append(key, value);
-    this.#order(what, this.what.selectedOptions[0].label, what === "ni" ? new URLSearchParams() : more);
+    this.#addExport(what, this.what.selectedOptions[0].label, what === "ni" ? new URLSearchParams() : more);
   }
 
-  /** @param {string} what @param {string} name for people @param {URLSearchParams} more of the order */
-  #order(what, name, more) {
-    const coding = what === "ni" ? "" : this.coding.value;
-    const order = new URLSearchParams([...new URLSearchParams(coding), ["what", what], ...more]);
-    const label = coding && `, ${this.coding.selectedOptions[0].label}`;
+  /** @param {string} what @param {string} name for people @param {URLSearchParams} more parameters */
+  #addExport(what, name, more) {
+    const format = what === "ni" ? "" : this.format.value;
+    const request = new URLSearchParams([...new URLSearchParams(format), ["what", what], ...more]);
+    const label = format && `, ${this.format.selectedOptions[0].label}`;
     const url = this.#job?.exports_url ?? "";
-    const made = new ExportRow(name + label, () => startExport(url, order), () => this.#toForm());
-    find(this.root, "#exports").prepend(made.root);
-    return made;
+    const row = new ExportRow(
+      name + label,
+      () => startExport(url, request),
+      () => this.#focusForm(),
+    );
+    find(this.root, "#exports").prepend(row.root);
+    return row;
   }
 }
 
-/** The format that was chosen last. @param {HTMLSelectElement} coding */
-function recall(coding) {
+/** Selects the format that was used last. @param {HTMLSelectElement} format */
+function restoreFormat(format) {
   try {
-    const last = localStorage.getItem(FORMAT);
-    if ([...coding.options].some(({ value }) => value === last)) coding.value = last ?? "";
+    const last = localStorage.getItem(STORED_FORMAT);
+    if ([...format.options].some(({ value }) => value === last)) format.value = last ?? "";
   } catch {
-    // Forbidden: the first one it is.
+    // Storage is blocked: keep the default.
   }
 }
 
-/** @param {HTMLSelectElement} coding */
-function remember(coding) {
+/** @param {HTMLSelectElement} format */
+function saveFormat(format) {
   try {
-    localStorage.setItem(FORMAT, coding.value);
+    localStorage.setItem(STORED_FORMAT, format.value);
   } catch {
-    // Forbidden or full: it is remembered until the page is left.
+    // Storage is blocked or full: the choice lasts until the page is left.
   }
 }

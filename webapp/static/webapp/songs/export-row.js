@@ -1,15 +1,14 @@
-/** One file that the server writes for somebody: how far it is, cancel, try again, and its download. */
+/** A row for one export: its progress, its download, and buttons to cancel it or try again. */
 
 import { fetchExport, removeExport } from "../lib/api.js";
 import { find, fromTemplate, showFraction, write } from "../lib/dom.js";
 import { size } from "../lib/format.js";
 
-
 /** @typedef {import("../lib/api.js").ExportJob} ExportJob */
 
-/** How often the server is asked how far it is, milliseconds. */
-const ASK = 700;
-const WORDS = { queued: "waiting for its turn", running: "being written", done: "", failed: "" };
+/** How often the export's progress is fetched, milliseconds. */
+const POLL_INTERVAL = 700;
+const STATE_TEXT = { queued: "waiting", running: "in progress", done: "", failed: "" };
 
 export class ExportRow {
   /** @type {ExportJob | null} */
@@ -17,66 +16,70 @@ export class ExportRow {
   #removed = false;
 
   /**
-   * @param {string} name what it is, for people
-   * @param {ExportJob | (() => Promise<ExportJob>)} order asks the server for it, if it was not asked on an earlier visit
-   * @param {() => void} onRemoved the row with the focus is gone
+   * @param {string} name for people
+   * @param {ExportJob | (() => Promise<ExportJob>)} request starts the export; an ExportJob was started on an earlier
+   *   visit
+   * @param {() => void} onRemoved called when the row, which had the focus, is gone
    */
-  constructor(name, order, onRemoved) {
-    this.order = typeof order === "function" ? order : null;
-    this.#job = typeof order === "function" ? null : order;
+  constructor(name, request, onRemoved) {
+    this.request = typeof request === "function" ? request : null;
+    this.#job = typeof request === "function" ? null : request;
     this.onRemoved = onRemoved;
     this.root = fromTemplate("#export-template");
     this.link = /** @type {HTMLAnchorElement} */ (find(this.root, "a"));
     write(find(this.root, ".what"), name);
     find(this.root, "progress").ariaLabel = name;
     find(this.root, "[data-cancel]").addEventListener("click", () => this.#remove());
-    find(this.root, "[data-again]").addEventListener("click", () => void this.#run());
-    /** Resolves once there is a file, or won't be one. */
-    this.made = this.#run();
+    find(this.root, "[data-retry]").addEventListener("click", () => void this.#run());
+    /** Resolves once the export is over, with or without a file. */
+    this.finished = this.#run();
   }
 
-  /** Orders it and watches over it until it is there. */
+  /** Starts the export and follows it to its end. */
   async #run() {
-    this.#complain("");
+    this.#showError("");
     this.#show("queued", null);
     try {
-      if (this.order) this.#job = await this.order();
+      if (this.request) this.#job = await this.request();
       while (!this.#removed && this.#job && (this.#job.state === "queued" || this.#job.state === "running")) {
         this.#show(this.#job.state, this.#job.progress);
-        await new Promise((resolve) => setTimeout(resolve, ASK));
+        await new Promise((resolve) => setTimeout(resolve, POLL_INTERVAL));
         this.#job = await fetchExport(this.#job.url);
       }
       if (this.#removed || !this.#job) return void this.#discard();
-      if (this.#job.state === "failed") this.#complain(this.#job.error);
+      if (this.#job.state === "failed") this.#showError(this.#job.error);
       else this.#finish(this.#job);
     } catch (error) {
-      if (!this.#removed) this.#complain(error instanceof Error ? error.message : String(error));
+      if (!this.#removed) this.#showError(error instanceof Error ? error.message : String(error));
     }
   }
 
-  /** Saved at once if it was asked for just now; the link stays for when the browser did not do so. @param {ExportJob} job */
+  /**
+   * Downloads the file at once if this visit started the export; the link remains in case the browser blocks that.
+   * @param {ExportJob} job
+   */
   #finish({ file_url, filename, size: bytes }) {
     this.#show("done", undefined);
     this.link.href = file_url ?? "";
     this.link.textContent = `Download ${filename}${bytes ? ` (${size(bytes)})` : ""}`;
     this.link.hidden = false;
-    if (this.order) this.link.click();
+    if (this.request) this.link.click();
   }
 
-  /** @param {string} error "": none */
-  #complain(error) {
+  /** @param {string} error "" for none */
+  #showError(error) {
     const problem = find(this.root, "[data-problem]");
     problem.hidden = !error;
-    find(this.root, "[data-again]").hidden = !error || !this.order;
+    find(this.root, "[data-retry]").hidden = !error || !this.request;
     write(problem, error);
     if (!error) return;
     this.#show("failed", undefined);
-    this.root.scrollIntoView({ block: "nearest" }); // it may have been asked for from a lane, far above
+    this.root.scrollIntoView({ block: "nearest" }); // it may have been started from a lane far above
   }
 
   /** @param {ExportJob["state"]} state @param {number | null | undefined} fraction */
   #show(state, fraction) {
-    write(find(this.root, "[data-label]"), WORDS[state]);
+    write(find(this.root, "[data-label]"), STATE_TEXT[state]);
     showFraction(find(this.root, "progress"), fraction);
     write(find(this.root, "[data-cancel]"), state === "queued" || state === "running" ? "Cancel" : "Remove");
   }
@@ -88,7 +91,7 @@ export class ExportRow {
     void this.#discard();
   }
 
-  /** If it cannot be reached, the server clears it away by itself after a while. */
+  /** Failures are ignored: the server deletes old exports by itself. */
   async #discard() {
     if (this.#job) await removeExport(this.#job.url).catch(() => undefined);
   }

@@ -1,31 +1,31 @@
-/** The formats that a lane's arrow offers for its stem. */
+/** The menu of formats that opens from a lane's export button. */
 
 import { capitalised } from "../lib/format.js";
 
-/** Space between the menu and its arrow, pixels. */
+/** Space between the menu and its button, pixels. */
 const GAP = 4;
 
 export class FormatMenu {
-  /** The arrow that opened it. @type {HTMLButtonElement | null} */
+  /** The button that opened the menu. @type {HTMLButtonElement | null} */
   #opener = null;
 
   /**
    * @param {HTMLElement} root a popover
-   * @param {readonly HTMLOptionElement[]} codings
-   * @param {(stem: string, coding: string) => Promise<void>} onChoose resolves once the file is there, or won't be
+   * @param {readonly HTMLOptionElement[]} formats
+   * @param {(stem: string, format: string) => Promise<void>} onChoose resolves once the export is over
    */
-  constructor(root, codings, onChoose) {
+  constructor(root, formats, onChoose) {
     this.root = root;
     this.onChoose = onChoose;
-    root.replaceChildren(...codings.map((coding) => this.#item(coding)));
-    root.addEventListener("keydown", (event) => event.stopPropagation()); // Esc closes it and does not stop the song
+    root.replaceChildren(...formats.map((format) => this.#item(format)));
+    root.addEventListener("keydown", (event) => event.stopPropagation()); // Esc closes the menu and must not stop the song
     document.addEventListener("click", ({ target }) => {
       const arrow = target instanceof Element ? target.closest(".lane .download") : null;
       if (arrow instanceof HTMLButtonElement) this.#open(arrow);
     });
   }
 
-  /** @param {HTMLOptionElement} coding */
+  /** @param {HTMLOptionElement} format */
   #item({ value, label }) {
     const item = document.createElement("button");
     item.type = "button";
@@ -47,14 +47,14 @@ export class FormatMenu {
     this.root.querySelector("button")?.focus();
   }
 
-  /** @param {string} coding */
-  async #choose(coding) {
+  /** @param {string} format */
+  async #choose(format) {
     const arrow = this.#opener;
     this.root.hidePopover();
     if (!arrow) return;
     arrow.focus();
     arrow.ariaBusy = "true";
-    await this.onChoose(stemOf(arrow), coding);
+    await this.onChoose(stemOf(arrow), format);
     arrow.ariaBusy = null;
   }
 }

@@ -1,4 +1,4 @@
-/** One instrument that was listened for: how likely it is there, and where. The same in the list of a song and in a lane. */
+/** One instrument's probability and timeline, shown in the list of instruments and in its lane. */
 
 import { find, write } from "../lib/dom.js";
 import { clock } from "../lib/format.js";
@@ -10,18 +10,18 @@ import { clock } from "../lib/format.js";
  * @typedef {import("../lib/api.js").Detection} Detection
  */
 
-/** Told apart well enough to be stated; the others are said to be likely at best. */
-const SURE = ["vocals", "drums", "bass", "guitar"];
-/** How finely the height of a bar tells a probability. */
+/** Instruments that the detector distinguishes reliably; the others are called likely at best. */
+const RELIABLE = ["vocals", "drums", "bass", "guitar"];
+/** Height of the canvas, pixels: the resolution of a bar's probability. */
 const STEPS = 32;
-/** Opacity of seconds with too little evidence to count. */
+/** Opacity of seconds that do not count as detected. */
 const FAINT = 0.4;
 
 /**
  * @param {HTMLElement} root holds .presence and .timeline with a canvas
  * @param {string} kind
- * @param {Detected} detected if it says nothing of this kind, both are hidden
- * @param {Detection | null} detection where it is heard; comes later
+ * @param {Detected} detected without this kind, both elements are hidden
+ * @param {Detection | null} detection null until it has been fetched
  */
 export function showInstrument(root, kind, detected, detection) {
   const evidence = detected.stems[kind];
@@ -33,31 +33,38 @@ export function showInstrument(root, kind, detected, detection) {
 
 /** @param {HTMLElement} element @param {string} kind @param {Evidence} evidence */
 function showPresence(element, kind, { probability, presence }) {
-  const certain = SURE.includes(kind) ? "Heard" : "Likely";
-  const words = { present: probability < 0.5 ? "Perhaps" : certain, uncertain: "Perhaps", absent: "Not heard" }[presence];
+  const certain = RELIABLE.includes(kind) ? "Detected" : "Likely";
+  const words = { present: probability < 0.5 ? "Possibly" : certain, uncertain: "Possibly", absent: "Not detected" }[
+    presence
+  ];
   write(element, `${words}, ${percent(probability)}`);
-  element.title = `How likely the song has ${kind === "other" ? "other instruments" : kind}`;
+  element.title = `Probability that the song contains ${kind === "other" ? "other instruments" : kind}`;
   element.dataset.presence = presence;
 }
 
 /** @param {Whereabouts} place @returns {string} */
 function places({ spans }) {
-  return spans.map(([start, stop]) => `${clock(start)} to ${clock(stop)}`).join(", ") || "nowhere for sure";
+  return spans.map(([start, stop]) => `${clock(start)} to ${clock(stop)}`).join(", ") || "no definite passages";
 }
 
-/** Nothing is certain. @param {number} probability @returns {string} */
+/** Never 0% or 100%, because nothing is certain. @param {number} probability @returns {string} */
 function percent(probability) {
   const rounded = Math.round(100 * probability);
-  if (rounded < 1) return "under 1 %";
-  return rounded > 99 ? "over 99 %" : `${rounded} %`;
+  if (rounded < 1) return "under 1%";
+  return rounded > 99 ? "over 99%" : `${rounded}%`;
 }
 
-/** @param {HTMLCanvasElement} canvas @param {number} seconds of the song @param {Whereabouts} place @param {string} text the same in words */
+/**
+ * @param {HTMLCanvasElement} canvas
+ * @param {number} seconds of the song
+ * @param {Whereabouts} place
+ * @param {string} text for screen readers
+ */
 function drawTimeline(canvas, seconds, { timeline, spans }, text) {
   canvas.width = timeline.length;
   canvas.height = STEPS;
-  canvas.style.setProperty("--length", String(timeline.length / seconds)); // the last second may reach beyond the end
-  canvas.role = "img"; // not before it has a name
+  canvas.style.setProperty("--length", String(timeline.length / seconds)); // the last second may extend beyond the end
+  canvas.role = "img"; // an image needs a name, which it has only now
   canvas.ariaLabel = canvas.title = text;
   const pen = canvas.getContext("2d");
   if (!pen) return;

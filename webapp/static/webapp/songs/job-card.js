@@ -1,19 +1,19 @@
-/** What both pages show of a job: words, progress bar and the buttons that fit its state. */
+/** What every page shows of a job: its status, its progress and the actions that are possible. */
 
 import { cancelJob, deleteJob, retryJob } from "../lib/api.js";
 import { find, showFraction, write } from "../lib/dom.js";
 import { describe } from "./job-status.js";
-import { noteDeletion, takeDeletion } from "./last-deleted.js";
+import { popDeletion, pushDeletion } from "./last-deleted.js";
 
 /** @typedef {import("../lib/api.js").Job} Job */
 
-/** The buttons for what can be done with a job now. A failure is shown beside them. */
+/** Buttons for a job's actions. A failure is shown beside them. */
 export class JobActions {
   /**
    * @param {HTMLElement} root holds [data-problem] and some of the [data-action] buttons
    * @param {Job} job
    * @param {object} listener
-   * @param {(job: Job) => void} listener.onJob the server's answer to a button
+   * @param {(job: Job) => void} listener.onJob called with the changed job
    * @param {(job: Job) => void} listener.onDeleted
    */
   constructor(root, job, { onJob, onDeleted }) {
@@ -40,20 +40,20 @@ export class JobActions {
     return this.root.querySelectorAll("button[data-action]");
   }
 
-  /** At once, without a question: there is undo. @param {(job: Job) => void} onDeleted */
+  /** Deletes without a confirmation, because it can be undone. @param {(job: Job) => void} onDeleted */
   async #delete(onDeleted) {
     const { job } = this;
     await this.#try(async () => {
-      noteDeletion(job);
+      pushDeletion(job);
       await deleteJob(job).catch((error) => {
-        takeDeletion();
+        popDeletion();
         throw error;
       });
       onDeleted(job);
     });
   }
 
-  /** Runs what a button asks for; a failure is told beside it. @param {() => Promise<void>} action */
+  /** Runs an action and shows its failure. @param {() => Promise<void>} action */
   async #try(action) {
     const problem = find(this.root, "[data-problem]");
     problem.hidden = true;
@@ -66,7 +66,7 @@ export class JobActions {
   }
 }
 
-/** The same with words and a progress bar. */
+/** Actions with a status line and a progress bar. */
 export class JobCard extends JobActions {
   /**
    * @param {HTMLElement} root also holds [data-label], [data-detail] and progress

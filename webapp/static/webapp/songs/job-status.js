@@ -1,4 +1,4 @@
-/** How a job's state reads: words and one number for a progress bar, the same on every page. */
+/** Describes a job's state in words and as a fraction for a progress bar, the same on every page. */
 
 /** @typedef {import("../lib/api.js").Job} Job */
 
@@ -6,21 +6,22 @@
 const STAGES = {
   "": "Starting",
   decode: "Reading the song",
-  listen: "Listening for instruments",
-  draft: "Making a draft",
+  listen: "Detecting instruments",
+  draft: "Creating a draft",
   separate: "Separating",
-  confirm: "Checking what was found",
+  confirm: "Checking the detected instruments",
   encode: "Writing the stems",
 };
 
 /**
  * @typedef {object} Status
- * @property {string} label what is going on, in a few words
- * @property {string} detail what more there is to know, or ""
- * @property {number | null | undefined} fraction 0 to 1; null: going on, but nobody knows how far; undefined: nothing to measure
+ * @property {string} label a few words
+ * @property {string} detail may be ""
+ * @property {number | null | undefined} fraction 0 to 1; null: in progress, extent unknown; undefined: nothing to
+ *   measure
  */
 
-/** @param {Job} job @returns {boolean} whether something is still going to happen by itself */
+/** @param {Job} job @returns {boolean} whether it will change by itself */
 export const isLive = ({ state }) => state === "queued" || state === "running";
 
 /** @param {Job} job @returns {Status} */
@@ -42,17 +43,14 @@ export function describe(job) {
 /** @param {Job} job @returns {Status} */
 function running(job) {
   const left = job.notice || timeLeft(job.seconds_left);
-  if (job.stage === "separate" && job.blocks_total > 0) {
-    const label = `Separating: ${job.blocks_done} of ${job.blocks_total} parts`;
-    return { label, detail: left, fraction: job.blocks_done / job.blocks_total };
-  }
   const label = STAGES[job.stage];
-  if (job.stage_progress === null) return { label, detail: left, fraction: null };
-  return { label: `${label}: ${percent(job.stage_progress)}`, detail: left, fraction: job.stage_progress };
+  const measured = job.stage === "separate" && job.blocks_total > 0;
+  const fraction = measured ? job.blocks_done / job.blocks_total : job.stage_progress;
+  return { label: fraction === null ? label : `${label}: ${percent(fraction)}`, detail: left, fraction };
 }
 
-/** Rounded down: nothing is complete before it is over. @param {number} fraction @returns {string} */
-export const percent = (fraction) => `${Math.floor(100 * fraction)} %`;
+/** Rounds down, so that 100% means complete. @param {number} fraction @returns {string} */
+export const percent = (fraction) => `${Math.floor(100 * fraction)}%`;
 
 /** @param {number | null} seconds */
 function timeLeft(seconds) {

@@ -1,16 +1,16 @@
-/** Remembers which song was deleted last, for the next page of the same window to offer it back. */
+/** Remembers the last deleted song, so that the next page in the same tab can offer to restore it. */
 
 /** @typedef {import("../lib/api.js").Job} Job */
 
 const KEY = "soundscape.deleted";
 
-/** Before the server is asked: its news of the deletion may take the page away at once. @param {Job} job */
-export function noteDeletion(job) {
+/** Call before the request: the deletion's event may navigate away at once. @param {Job} job */
+export function pushDeletion(job) {
   sessionStorage.setItem(KEY, JSON.stringify(job));
 }
 
-/** The last deletion that was noted, once. @returns {Job | null} */
-export function takeDeletion() {
+/** Returns the last deleted job and forgets it. @returns {Job | null} */
+export function popDeletion() {
   const noted = sessionStorage.getItem(KEY);
   sessionStorage.removeItem(KEY);
   return JSON.parse(noted ?? "null");

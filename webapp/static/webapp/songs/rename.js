@@ -1,4 +1,4 @@
-/** A song's title, edited in its place: Enter saves, Esc leaves it as it was. */
+/** Edits a song's title in place: Enter saves, Esc cancels. */
 
 import { renameJob } from "../lib/api.js";
 import { find, write } from "../lib/dom.js";
@@ -9,9 +9,10 @@ export class Rename {
   #saving = false;
 
   /**
-   * @param {HTMLElement} root holds the button [data-rename], [data-heading] to give way to the form [data-rename-form], and [data-problem]
-   * @param {() => Job} job as it is now
-   * @param {(job: Job) => void} onJob the server's answer
+   * @param {HTMLElement} root holds the button [data-rename], [data-heading], which the form [data-rename-form]
+   *   replaces, and [data-problem]
+   * @param {() => Job} job returns the current job
+   * @param {(job: Job) => void} onJob called with the renamed job
    */
   constructor(root, job, onJob) {
     this.heading = find(root, "[data-heading]");
@@ -21,10 +22,10 @@ export class Rename {
     this.problem = find(root, "[data-problem]");
     this.job = job;
     this.onJob = onJob;
-    this.button.addEventListener("click", () => this.#begin());
-    find(this.form, "[data-leave]").addEventListener("click", () => this.#leave());
+    this.button.addEventListener("click", () => this.#open());
+    find(this.form, "[data-cancel]").addEventListener("click", () => this.#close());
     this.form.addEventListener("keydown", (event) => {
-      if (event.code === "Escape") this.#leave();
+      if (event.code === "Escape") this.#close();
     });
     this.form.addEventListener("submit", (event) => {
       event.preventDefault();
@@ -32,19 +33,19 @@ export class Rename {
     });
   }
 
-  #begin() {
+  #open() {
     this.input.value = this.job().title;
-    this.#edit(true);
+    this.#showForm(true);
     this.input.select();
   }
 
-  #leave() {
-    this.#edit(false);
+  #close() {
+    this.#showForm(false);
     this.button.focus();
   }
 
   /** @param {boolean} editing */
-  #edit(editing) {
+  #showForm(editing) {
     this.heading.hidden = editing;
     this.form.hidden = !editing;
     this.problem.hidden = true;
@@ -56,7 +57,7 @@ export class Rename {
     try {
       const job = await renameJob(this.job(), this.input.value);
       this.onJob(job);
-      this.#leave();
+      this.#close();
     } catch (error) {
       write(this.problem, /** @type {Error} */ (error).message);
       this.problem.hidden = false;

@@ -1,9 +1,9 @@
-/** The list of songs on the front page: one row each, searched and sorted as asked; what was deleted can be had back. */
+/** The list of songs on the home page: searchable, sortable, and with undo for deletions. */
 
 import { find, fromTemplate, write } from "../lib/dom.js";
 import { clock } from "../lib/format.js";
 import { JobCard } from "./job-card.js";
-import { takeDeletion } from "./last-deleted.js";
+import { popDeletion } from "./last-deleted.js";
 import { Rename } from "./rename.js";
 import { Thumbnail } from "./thumbnail.js";
 import { offerUndo } from "./undo-row.js";
@@ -13,34 +13,34 @@ import { offerUndo } from "./undo-row.js";
  * @typedef {object} Row
  * @property {HTMLElement} root
  * @property {Job} job
- * @property {((job: Job) => void) | null} update null: the song was deleted, and the row offers it back
+ * @property {((job: Job) => void) | null} update null: the song was deleted and the row offers to restore it
  */
 
 const STORED_SORT = "soundscape.sort";
-/** What places and searches depend on: other news, such as progress, move nothing. @type {(keyof Job)[]} */
-const ARRANGED_BY = ["title", "artist", "state", "duration"];
-/** What needs somebody comes first. @type {Job["state"][]} */
-const BY_STATE = ["failed", "running", "queued", "cancelled", "done"];
+/** Fields that affect sorting and searching: other changes, such as progress, move nothing. @type {(keyof Job)[]} */
+const SORT_AND_SEARCH_KEYS = ["title", "artist", "state", "duration"];
+/** Songs that need attention come first. @type {Job["state"][]} */
+const STATE_ORDER = ["failed", "running", "queued", "cancelled", "done"];
 const { compare } = new Intl.Collator(document.documentElement.lang, { numeric: true, sensitivity: "base" });
 
-/** Seconds, more than any song has: Infinity minus itself would be no number. */
-const UNKNOWN = Number.MAX_VALUE;
+/** Sorts after any length, seconds. Infinity would give NaN when subtracted from itself. */
+const UNKNOWN_LENGTH = Number.MAX_VALUE;
 /** @type {Record<string, (one: Job, other: Job) => number>} */
 const ORDERS = {
   newest: () => 0,
   title: (one, other) => compare(one.title, other.title),
-  length: (one, other) => (one.duration ?? UNKNOWN) - (other.duration ?? UNKNOWN),
-  state: (one, other) => BY_STATE.indexOf(one.state) - BY_STATE.indexOf(other.state),
+  length: (one, other) => (one.duration ?? UNKNOWN_LENGTH) - (other.duration ?? UNKNOWN_LENGTH),
+  state: (one, other) => STATE_ORDER.indexOf(one.state) - STATE_ORDER.indexOf(other.state),
 };
 
 export class SongList {
   /** @type {Map<string, Row>} */
   #rows = new Map();
 
-  /** @param {HTMLElement} root holds the list, its search and its order */
+  /** @param {HTMLElement} root holds the list and its search form */
   constructor(root) {
     this.list = find(root, "#songs");
-    this.tools = find(root, "#find");
+    this.tools = find(root, "#search-form");
     this.search = /** @type {HTMLInputElement} */ (find(root, "#search"));
     this.sort = /** @type {HTMLSelectElement} */ (find(root, "#sort"));
     this.found = find(root, "#found");
@@ -54,7 +54,7 @@ export class SongList {
     });
   }
 
-  /** @param {Job[]} jobs all there are */
+  /** @param {Job[]} jobs the complete list */
   showAll(jobs) {
     const known = new Set(jobs.map(({ id }) => id));
     for (const id of this.#rows.keys()) if (!known.has(id)) this.#drop(id);
@@ -62,35 +62,43 @@ export class SongList {
     this.arrange();
   }
 
-  /** Offers back what was deleted on the page before this one. */
-  offerDeleted() {
-    const job = takeDeletion();
+  /** Offers to restore a song that was deleted on the previous page. */
+  offerLastDeleted() {
+    const job = popDeletion();
     if (job && !this.#rows.has(job.id)) this.#offerAndFocus(job);
   }
 
-  /** News of a song. What one has just deleted isn't news. @param {Job} job */
+  /** Adds or updates a song, unless it has just been deleted here. @param {Job} job */
   show(job) {
     const before = this.#rows.get(job.id)?.job;
     this.#put(job);
-    if (!before || ARRANGED_BY.some((key) => before[key] !== job[key])) this.arrange();
+    if (!before || SORT_AND_SEARCH_KEYS.some((key) => before[key] !== job[key])) this.arrange();
   }
 
-  /** A song that was deleted elsewhere. @param {string} id */
-  forget(id) {
+  /** Removes a song that was deleted elsewhere. @param {string} id */
+  removeJob(id) {
     this.#drop(id);
     this.arrange();
   }
 
-  /** Sorts, hides what isn't searched for, and says how much there is. */
+  /** Sorts the rows, hides those that do not match the search, and updates the count. */
   arrange() {
-    const newest = [...this.#rows.values()].sort((one, other) => Date.parse(other.job.created_at) - Date.parse(one.job.created_at));
+    const newest = [...this.#rows.values()].sort(
+      (one, other) => Date.parse(other.job.created_at) - Date.parse(one.job.created_at),
+    );
     const order = newest.sort((one, other) => ORDERS[this.sort.value](one.job, other.job));
     const wanted = words(this.search.value);
     for (const { root, job, update } of order) root.hidden = update !== null && !matches(job, wanted);
-    place(this.list, order.map(({ root }) => root));
+    place(
+      this.list,
+      order.map(({ root }) => root),
+    );
     const songs = order.filter(({ update }) => update);
     this.tools.hidden = songs.length === 0;
-    write(this.found, foundWords(songs.filter(({ root }) => !root.hidden).length, songs.length, this.search.value.trim()));
+    write(
+      this.found,
+      foundWords(songs.filter(({ root }) => !root.hidden).length, songs.length, this.search.value.trim()),
+    );
     this.empty.hidden = order.length > 0;
   }
 
@@ -105,8 +113,8 @@ export class SongList {
   #add(job) {
     const root = fromTemplate("#song-template");
     /** @type {Row} */
-    const row = { root, job, update: (news) => views.forEach((view) => view.update(news)) };
-    const onJob = (/** @type {Job} */ news) => this.show(news);
+    const row = { root, job, update: (changed) => views.forEach((view) => view.update(changed)) };
+    const onJob = (/** @type {Job} */ changed) => this.show(changed);
     const views = [
       new JobCard(root, job, { onJob, onDeleted: (gone) => this.#offerAndFocus(gone) }),
       new Thumbnail(find(root, "[data-thumbnail]")),
@@ -127,18 +135,23 @@ export class SongList {
 
   /** @param {Job} job */
   #offerAndFocus(job) {
-    takeDeletion();
+    popDeletion();
     const row = this.#offer(job);
     this.arrange();
     find(row, "[data-undo]").focus();
   }
 
-  /** @param {Job} job @returns {HTMLElement} what stands where the song was */
+  /** @param {Job} job @returns {HTMLElement} the row that replaces the song's */
   #offer(job) {
     this.#rows.get(job.id)?.root.remove();
     const root = fromTemplate("#deleted-template");
     this.#rows.set(job.id, { root, job, update: null });
-    offerUndo(root, job, (restored) => this.#restore(restored), () => this.#remove(job.id));
+    offerUndo(
+      root,
+      job,
+      (restored) => this.#restore(restored),
+      () => this.#remove(job.id),
+    );
     return root;
   }
 
@@ -157,7 +170,7 @@ export class SongList {
   }
 }
 
-/** Title, artist, length, stems, and links and buttons that say which song they are of. */
+/** A row's title, artist, length and stems, and accessible names that include the title. */
 class Description {
   /** @param {HTMLElement} root */
   constructor(root) {
@@ -170,8 +183,8 @@ class Description {
     write(find(this.root, "[data-artist]"), job.artist);
     write(find(this.root, "[data-length]"), job.duration === null ? "" : clock(job.duration));
     for (const link of this.root.querySelectorAll("a")) link.href = job.url;
-    for (const button of this.root.querySelectorAll("[data-says]")) {
-      button.setAttribute("aria-label", `${button.getAttribute("data-says")}: ${job.title}`);
+    for (const button of this.root.querySelectorAll("[data-label-prefix]")) {
+      button.setAttribute("aria-label", `${button.getAttribute("data-label-prefix")}: ${job.title}`);
     }
     find(this.root, "[data-open]").hidden = job.audio === null;
     this.#showStems(find(this.root, ".stems"), job);
@@ -192,18 +205,22 @@ class Description {
   }
 }
 
-/** @returns {string} the order that was chosen last */
+/** @returns {string} the order that was selected last */
 function storedSort() {
   const stored = localStorage.getItem(STORED_SORT) ?? "";
   return stored in ORDERS ? stored : "newest";
 }
 
-/** As people type it: without capitals and accents. @param {string} text @returns {string[]} */
+/** Splits into words, without case and accents. @param {string} text @returns {string[]} */
 function words(text) {
   return text.normalize("NFD").replace(/\p{M}/gu, "").toLowerCase().split(/\s+/).filter(Boolean);
 }
 
-/** @param {Job} job @param {string[]} wanted @returns {boolean} whether title, artist and file name hold every word, or its beginning */
+/**
+ * @param {Job} job
+ * @param {string[]} wanted
+ * @returns {boolean} whether title, artist and file name contain every word
+ */
 function matches({ title, artist, filename }, wanted) {
   const text = words(`${title} ${artist} ${filename}`).join(" ");
   return wanted.every((word) => text.includes(word));
@@ -217,7 +234,7 @@ function foundWords(shown, all, sought) {
 }
 
 /**
- * Moves only what stands elsewhere; an element that is moved would lose the focus.
+ * Moves only elements that are out of place, because moving an element takes the focus from it.
  * @param {HTMLElement} list @param {HTMLElement[]} order
  */
 function place(list, order) {

@@ -1,4 +1,7 @@
-/** A person's word against the detector's: separate a stem anyway, put one back into `other`, or have it as the song has it. */
+/**
+ * Overrides the automatic choice of stems: separates further stems, merges stems into `other`, or restores the
+ * automatic choice.
+ */
 
 import { reselectStems } from "../lib/api.js";
 import { find, write } from "../lib/dom.js";
@@ -8,39 +11,39 @@ import { isLive } from "./job-status.js";
 /**
  * @typedef {import("../lib/api.js").Job} Job
  * @typedef {object} Offer
- * @property {string} text what is the case
- * @property {string} action what a button can do about it
- * @property {string} label the button's name for those who do not see what it stands beside
- * @property {string[]} stems to ask for
+ * @property {string} text the current situation
+ * @property {string} action the button's text
+ * @property {string} label the button's accessible name
+ * @property {string[]} stems to request
  */
 
-/** Stems that every song gives. */
-const ALWAYS = ["vocals", "other"];
-const PROMISE = "What is separated already is used again: a change of that takes only moments.";
-const GOING_ON = "The stems are being put together anew…";
+/** Stems that every song has. */
+const ALWAYS_SEPARATED = ["vocals", "other"];
+const READY_HINT = "Stems that are already separated are reused, so changes to them take only moments.";
+const BUSY_HINT = "Rebuilding stems…";
 
 export class StemPicker {
   #shown = "";
 
-  /** @param {HTMLElement} root @param {(job: Job) => void} onJob the server's answer to a button */
+  /** @param {HTMLElement} root @param {(job: Job) => void} onJob called with the changed job */
   constructor(root, onJob) {
     this.root = root;
     this.onJob = onJob;
   }
 
-  /** While a choice is carried out it stays in sight, without effect. @param {Job} job */
+  /** While stems are being rebuilt the buttons stay visible but disabled. @param {Job} job */
   update(job) {
     this.#enable(!isLive(job));
-    write(find(this.root, "#choice-hint"), isLive(job) ? GOING_ON : PROMISE);
+    write(find(this.root, "#stem-picker-hint"), isLive(job) ? BUSY_HINT : READY_HINT);
     if (isLive(job)) return;
-    const { back, fold } = job.state === "done" ? offers(job) : { back: [], fold: [] };
-    this.root.hidden = back.length + fold.length === 0;
-    find(this.root, "#fold").hidden = fold.length === 0;
-    const shown = JSON.stringify([back, fold]);
-    if (shown === this.#shown) return; // keeps what is said beside a button, and the focus
+    const { separable, mergeable } = job.state === "done" ? offers(job) : { separable: [], mergeable: [] };
+    this.root.hidden = separable.length + mergeable.length === 0;
+    find(this.root, "#mergeable").hidden = mergeable.length === 0;
+    const shown = JSON.stringify([separable, mergeable]);
+    if (shown === this.#shown) return; // keeps error messages and the focus
     this.#shown = shown;
-    find(this.root, "#back").replaceChildren(...back.map((offer) => this.#row(job, offer)));
-    find(this.root, "#fold ul").replaceChildren(...fold.map((offer) => this.#row(job, offer)));
+    find(this.root, "#separable").replaceChildren(...separable.map((offer) => this.#row(job, offer)));
+    find(this.root, "#mergeable ul").replaceChildren(...mergeable.map((offer) => this.#row(job, offer)));
   }
 
   /** @param {Job} job @param {Offer} offer */
@@ -51,17 +54,17 @@ export class StemPicker {
     const button = find(row, "button");
     write(button, action);
     button.ariaLabel = label;
-    button.addEventListener("click", () => void this.#ask(job, stems, find(row, "[data-problem]")));
+    button.addEventListener("click", () => void this.#reselect(job, stems, find(row, "[data-problem]")));
     return row;
   }
 
   /** @param {Job} job @param {string[]} stems @param {HTMLElement} problem */
-  async #ask(job, stems, problem) {
+  async #reselect(job, stems, problem) {
     problem.hidden = true;
     this.#enable(false);
     try {
       this.onJob(await reselectStems(job, stems));
-      this.root.focus({ preventScroll: true }); // the button will be gone
+      this.root.focus({ preventScroll: true }); // the button will disappear
     } catch (error) {
       write(problem, error instanceof Error ? error.message : String(error));
       problem.hidden = false;
@@ -75,29 +78,38 @@ export class StemPicker {
   }
 }
 
-/** @param {Job} job @returns {{back: Offer[], fold: Offer[]}} what can be had back, and what can be put into `other` */
+/**
+ * @param {Job} job
+ * @returns {{separable: Offer[], mergeable: Offer[]}} stems to separate, and stems to merge into `other`
+ */
 function offers({ choices, experimental, stems, merged, stems_asked }) {
-  const mergedNames = merged.map(({ name }) => name); // silent vocals too, which have a lane all the same
-  const given = choices.filter((name) => stems.some((stem) => stem.name === name) && !mergedNames.includes(name));
-  const unseparated = choices.filter((name) => !given.includes(name) && !mergedNames.includes(name));
-  /** @param {string} name @param {string} where its sound is @returns {Offer} */
-  const anyway = (name, where) => ({
-    text: `${capitalised(name)}${experimental.includes(name) ? " (experimental, may come to nothing)" : ""}: ${where}.`,
-    action: "Separate it anyway",
-    label: `Separate it anyway: ${name}`,
-    stems: choices.filter((each) => each === name || given.includes(each)),
+  const mergedNames = merged.map(({ name }) => name); // includes silent vocals, which have a lane nevertheless
+  const separated = choices.filter((name) => stems.some((stem) => stem.name === name) && !mergedNames.includes(name));
+  const unseparated = choices.filter((name) => !separated.includes(name) && !mergedNames.includes(name));
+  /** @param {string} name @param {string} where its sound currently is @returns {Offer} */
+  const separation = (name, where) => ({
+    text: `${capitalised(name)}${experimental.includes(name) ? " (experimental, may turn out empty)" : ""}: ${where}.`,
+    action: `Separate ${name}`,
+    label: `Separate ${name}`,
+    stems: choices.filter((each) => each === name || separated.includes(each)),
   });
-  const back = [
-    ...merged.filter(({ empty }) => !empty).map(({ name, offered }) => anyway(name, `${offered ? "found after all; for now part" : "part"} of other`)),
-    ...unseparated.map((name) => anyway(name, "part of other; takes as long as the first separation")),
+  const separable = [
+    ...merged
+      .filter(({ empty }) => !empty)
+      .map(({ name, offered }) =>
+        separation(name, `${offered ? "detected after all; currently part" : "part"} of other`),
+      ),
+    ...unseparated.map((name) => separation(name, "part of other; takes as long as the first separation")),
   ];
-  const fold = given.filter((name) => !ALWAYS.includes(name)).map((name) => ({
-    text: "",
-    action: capitalised(name),
-    label: `${capitalised(name)}: put it back into other`,
-    stems: given.filter((each) => each !== name),
-  }));
-  const reset = "As the song has them";
-  if (stems_asked.length) back.push({ text: "You chose these stems.", action: reset, label: reset, stems: [] });
-  return { back, fold };
+  const mergeable = separated
+    .filter((name) => !ALWAYS_SEPARATED.includes(name))
+    .map((name) => ({
+      text: "",
+      action: capitalised(name),
+      label: `Merge ${name} into other`,
+      stems: separated.filter((each) => each !== name),
+    }));
+  const reset = "Auto";
+  if (stems_asked.length) separable.push({ text: "You chose these stems.", action: reset, label: reset, stems: [] });
+  return { separable, mergeable };
 }

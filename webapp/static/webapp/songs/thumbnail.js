@@ -1,14 +1,14 @@
-/** A song's picture in the list: its cover, or else its waveform. Fetched when it comes near the window. */
+/** A song's picture in the list: its cover, or else its waveform. It is fetched when it comes near the viewport. */
 
 import { fetchPeaks } from "../lib/api.js";
 
 /** @typedef {import("../lib/api.js").Job} Job */
 
 const SVG = "http://www.w3.org/2000/svg";
-/** Pixels around the window in which pictures are fetched ahead. */
+/** Margin around the viewport within which pictures are fetched. */
 const AHEAD = "200px";
 
-/** What to do once a box is near. @type {WeakMap<Element, () => void>} */
+/** Fetches of boxes that are not near the viewport yet. @type {WeakMap<Element, () => void>} */
 const waiting = new WeakMap();
 const nearing = new IntersectionObserver(
   (entries) => {
@@ -28,7 +28,7 @@ export class Thumbnail {
   /** @type {string | null} */
   #url = null;
 
-  /** @param {HTMLElement} box decoration: it says nothing to a screen reader */
+  /** @param {HTMLElement} box decorative, hidden from screen readers */
   constructor(box) {
     this.box = box;
   }
@@ -38,12 +38,17 @@ export class Thumbnail {
     const url = job.cover_url ?? job.thumbnail_url;
     if (url === this.#url) return;
     this.#url = url;
-    waiting.set(this.box, () => (job.cover_url ? this.#showCover(job.cover_url, job.thumbnail_url) : this.#showWaveform(url)));
+    waiting.set(this.box, () =>
+      job.cover_url ? this.#showCover(job.cover_url, job.thumbnail_url) : this.#showWaveform(url),
+    );
     nearing.unobserve(this.box);
     nearing.observe(this.box);
   }
 
-  /** @param {string} url @param {string | null} instead a waveform, if the cover cannot be shown */
+  /**
+   * @param {string} url
+   * @param {string | null} instead URL of the waveform's peaks, in case the cover cannot be shown
+   */
   #showCover(url, instead) {
     const image = new Image();
     image.alt = "";
@@ -52,15 +57,21 @@ export class Thumbnail {
     this.box.replaceChildren(image);
   }
 
-  /** The box stays as it is where there is none. @param {string | null} url */
+  /** Leaves the box as it is without a URL. @param {string | null} url */
   #showWaveform(url) {
-    if (url) fetchPeaks(url).then((peaks) => this.box.replaceChildren(waveform(peaks)), () => undefined);
+    if (url)
+      fetchPeaks(url).then(
+        (peaks) => this.box.replaceChildren(waveform(peaks)),
+        () => undefined,
+      );
   }
 }
 
 /**
- * A vector picture, because it takes its colour from the style sheet, in the dark too.
- * @param {Int8Array} peaks lowest and highest by turns @param {number} scale what fills the picture @returns {SVGSVGElement}
+ * Draws a vector image, which takes its colour from the style sheet in light and dark mode.
+ * @param {Int8Array} peaks pairs of lowest and highest
+ * @param {number} scale peak that fills the height
+ * @returns {SVGSVGElement}
  */
 export function waveform(peaks, scale = peaks.reduce((top, peak) => Math.max(top, Math.abs(peak)), 1)) {
   const columns = Math.floor(peaks.length / 2);

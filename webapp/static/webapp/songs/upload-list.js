@@ -1,4 +1,6 @@
-/** Uploads on the front page: chosen or dropped files, each with a row of its own until it is a song in the list. */
+/**
+ * Uploads on the home page: selected or dropped files, each with a row of its own until it becomes a song in the list.
+ */
 
 import { pageData, upload } from "../lib/api.js";
 import { find, fromTemplate, showFraction, write } from "../lib/dom.js";
@@ -12,45 +14,45 @@ import { longest, size } from "../lib/format.js";
  * @property {AbortController} abort
  */
 
-/** Uploads at the same time: a short song needn't wait for a long one, and none gets too little of the line. */
-const AT_ONCE = 2;
+/** Concurrent uploads: a short song need not wait for a long one, and none gets too little bandwidth. */
+const MAX_CONCURRENT = 2;
 
 export class UploadList {
   /** @type {Upload[]} */
   #waiting = [];
   #running = 0;
-  /** Sent since there was last nothing to send. @type {Job[]} */
+  /** Jobs of the current batch, which ends when nothing is left to upload. @type {Job[]} */
   #sent = [];
-  #taken = 0;
+  #addedCount = 0;
 
   /**
    * @param {HTMLElement} page
-   * @param {string} url where songs are sent
+   * @param {string} url of the upload endpoint
    * @param {object} listener
-   * @param {(job: Job) => void} listener.onJob a song has arrived
-   * @param {(job: Job) => void} listener.onAlone a single song has arrived, and nothing else is on its way
+   * @param {(job: Job) => void} listener.onJob called for each uploaded song
+   * @param {(job: Job) => void} listener.onSingle called if the batch was a single song
    */
-  constructor(page, url, { onJob, onAlone }) {
+  constructor(page, url, { onJob, onSingle }) {
     this.page = page;
     this.url = url;
     this.onJob = onJob;
-    this.onAlone = onAlone;
+    this.onSingle = onSingle;
     this.rows = find(page, "#uploads");
-    this.wishes = /** @type {HTMLFormElement} */ (find(page, "#wishes"));
+    this.options = /** @type {HTMLFormElement} */ (find(page, "#upload-options"));
     /** @type {{max_bytes: number, max_seconds: number}} */
     this.limits = pageData("limits-data");
     write(find(page, "#limits"), `Up to ${size(this.limits.max_bytes)} and ${longest(this.limits.max_seconds)} each.`);
-    this.#wireChoice();
+    this.#wireFileInput();
     this.#wireDrop();
     window.addEventListener("beforeunload", (event) => {
       if (this.#running) event.preventDefault();
     });
   }
 
-  #wireChoice() {
+  #wireFileInput() {
     const input = /** @type {HTMLInputElement} */ (find(this.page, "#files"));
     input.addEventListener("change", () => {
-      this.#take([...(input.files ?? [])]);
+      this.#addAll([...(input.files ?? [])]);
       input.value = "";
     });
   }
@@ -58,7 +60,7 @@ export class UploadList {
   #wireDrop() {
     const zone = find(this.page, "#drop");
     document.addEventListener("dragover", (event) => {
-      event.preventDefault(); // or the browser opens the file instead of letting it drop
+      event.preventDefault(); // or the browser opens the file instead of dropping it
       zone.classList.add("over");
     });
     document.addEventListener("dragleave", (event) => {
@@ -67,12 +69,12 @@ export class UploadList {
     document.addEventListener("drop", (event) => {
       event.preventDefault();
       zone.classList.remove("over");
-      this.#take([...(event.dataTransfer?.files ?? [])]);
+      this.#addAll([...(event.dataTransfer?.files ?? [])]);
     });
   }
 
   /** @param {File[]} files */
-  #take(files) {
+  #addAll(files) {
     for (const file of files) this.#add(file);
     this.#sendNext();
   }
@@ -81,7 +83,7 @@ export class UploadList {
   #add(file) {
     const added = { file, row: fromTemplate("#upload-template"), abort: new AbortController() };
     const { row } = added;
-    this.#taken += 1;
+    this.#addedCount += 1;
     write(find(row, "[data-title]"), file.name);
     find(row, '[data-action="cancel"]').addEventListener("click", () => this.#drop(added));
     find(row, '[data-action="retry"]').addEventListener("click", () => this.#queue(added));
@@ -94,7 +96,7 @@ export class UploadList {
   #queue(added) {
     const { row } = added;
     row.dataset.state = "uploading";
-    write(find(row, "[data-label]"), "Waiting for its turn");
+    write(find(row, "[data-label]"), "Waiting");
     write(find(row, "[data-detail]"), "");
     write(find(row, '[data-action="cancel"]'), "Cancel");
     find(row, '[data-action="retry"]').hidden = true;
@@ -111,55 +113,61 @@ export class UploadList {
   }
 
   #sendNext() {
-    while (this.#running < AT_ONCE) {
+    while (this.#running < MAX_CONCURRENT) {
       const next = this.#waiting.shift();
       if (!next) break;
       this.#running += 1;
-      void this.#send(next).finally(() => this.#ended());
+      void this.#send(next).finally(() => this.#onEnded());
     }
   }
 
-  #ended() {
+  #onEnded() {
     this.#running -= 1;
     this.#sendNext();
     if (this.#running) return;
-    const [sent, taken] = [this.#sent, this.#taken];
-    [this.#sent, this.#taken] = [[], 0];
-    if (taken === 1 && sent.length === 1) this.onAlone(sent[0]);
+    const [sent, count] = [this.#sent, this.#addedCount];
+    [this.#sent, this.#addedCount] = [[], 0];
+    if (count === 1 && sent.length === 1) this.onSingle(sent[0]);
   }
 
   /** @param {Upload} next */
   async #send(next) {
     const { file, row, abort } = next;
     try {
-      const job = await upload(this.url, file, this.wishes, (fraction) => showSent(row, file, fraction), abort.signal);
+      const job = await upload(
+        this.url,
+        file,
+        this.options,
+        (fraction) => showProgress(row, file, fraction),
+        abort.signal,
+      );
       row.remove();
       this.#sent.push(job);
       this.onJob(job);
     } catch (error) {
       if (abort.signal.aborted) return;
-      fail(row, /** @type {Error} */ (error).message);
+      showFailure(row, /** @type {Error} */ (error).message);
       find(row, '[data-action="retry"]').hidden = false;
     }
   }
 
   /** @param {Upload} added */
   #refuse({ file, row }) {
-    fail(row, `This file has ${size(file.size)}; the most that can be uploaded is ${size(this.limits.max_bytes)}.`);
+    showFailure(row, `This file is ${size(file.size)}; the maximum is ${size(this.limits.max_bytes)}.`);
   }
 }
 
 /** @param {HTMLElement} row @param {File} file @param {number} fraction */
-function showSent(row, file, fraction) {
+function showProgress(row, file, fraction) {
   const done = fraction === 1 ? "Checking the file" : `Uploading: ${size(fraction * file.size)} of ${size(file.size)}`;
   write(find(row, "[data-label]"), done);
   showFraction(find(row, "progress"), fraction);
 }
 
 /** @param {HTMLElement} row @param {string} message */
-function fail(row, message) {
+function showFailure(row, message) {
   row.dataset.state = "failed";
-  write(find(row, "[data-label]"), "Not uploaded");
+  write(find(row, "[data-label]"), "Upload failed");
   write(find(row, "[data-detail]"), message);
   write(find(row, '[data-action="cancel"]'), "Dismiss");
   showFraction(find(row, "progress"), undefined);

@@ -1,23 +1,25 @@
 /**
- * The whole song in small while the lanes show a part of it: which part, and a way to another.
- * wavesurfer's own minimap makes a drawing inside that a strict content security policy cannot be satisfied for.
+ * An overview of the whole song while the lanes show a part of it. It shows which part that is, and moves it.
+ * wavesurfer's own minimap violates a strict content security policy.
  */
 
 import { clock } from "../lib/format.js";
 import { Waveform } from "./waveform.js";
 
 const HEIGHT = 28;
-/** What an arrow key moves the visible part by, as a share of it. */
+/** Step of an arrow key, as a fraction of the visible part. */
 const STEP = 0.25;
 
 export class Minimap {
   #visible = { start: 0, end: 0 };
-  /** How far from its start the visible part is held, seconds. */
-  #held = 0;
+  /** Distance of the pointer from the start of the visible part, seconds. */
+  #grabOffset = 0;
 
   /**
    * @param {HTMLElement} root a role="scrollbar" with .whole and .visible
-   * @param {number} duration seconds @param {(start: number) => void} onMove first second to be shown @param {AbortSignal} signal
+   * @param {number} duration seconds
+   * @param {(start: number) => void} onMove called with the first second to show
+   * @param {AbortSignal} signal
    */
   constructor(root, duration, onMove, signal) {
     this.root = root;
@@ -25,7 +27,7 @@ export class Minimap {
     this.onMove = onMove;
     this.whole = /** @type {HTMLElement} */ (root.querySelector(".whole"));
     this.frame = /** @type {HTMLElement} */ (root.querySelector(".visible"));
-    this.waveform = new Waveform(this.whole, duration, () => undefined, HEIGHT); // it is hidden at first
+    this.waveform = new Waveform(this.whole, duration, () => undefined, HEIGHT); // a fixed height, because it is hidden at first
     this.waveform.wave.toggleInteraction(false);
     root.ariaValueMin = "0";
     root.ariaValueMax = String(Math.round(duration));
@@ -50,27 +52,30 @@ export class Minimap {
     this.root.hidden = true;
   }
 
-  /** A mouse goes there at once; a finger may be about to scroll the page, and goes there by a tap. @param {PointerEvent} event */
+  /**
+   * A mouse moves the visible part at once. A finger may be about to scroll the page, so it does so with a tap.
+   * @param {PointerEvent} event
+   */
   #grab(event) {
     this.root.setPointerCapture(event.pointerId);
     const { start, end } = this.#visible;
-    this.#held = event.pointerType === "touch" ? this.#under(event) - start : (end - start) / 2;
+    this.#grabOffset = event.pointerType === "touch" ? this.#secondsAt(event) - start : (end - start) / 2;
     if (event.pointerType !== "touch") this.#drag(event);
   }
 
   /** @param {PointerEvent} event */
   #drag(event) {
-    if (this.root.hasPointerCapture(event.pointerId)) this.onMove(this.#under(event) - this.#held);
+    if (this.root.hasPointerCapture(event.pointerId)) this.onMove(this.#secondsAt(event) - this.#grabOffset);
   }
 
   /** @param {PointerEvent} event */
   #onClick(event) {
     const { start, end } = this.#visible;
-    if (event.pointerType === "touch") this.onMove(this.#under(event) - (end - start) / 2);
+    if (event.pointerType === "touch") this.onMove(this.#secondsAt(event) - (end - start) / 2);
   }
 
   /** @param {PointerEvent} event @returns {number} seconds */
-  #under({ clientX }) {
+  #secondsAt({ clientX }) {
     const { left, width } = this.root.getBoundingClientRect();
     return ((clientX - left) / width) * this.duration;
   }

@@ -1,12 +1,14 @@
-/** The waveforms' figures, fetched anew as more of the song is separated. */
+/** Fetches the waveforms' peaks, repeatedly while more of the song is being separated. */
 
 import { fetchPeaks } from "../lib/api.js";
 
 /** @typedef {import("../lib/api.js").JobAudio} JobAudio */
 
-/** Quiet songs are drawn larger, but not so much that noise looks like music. */
-export const SMALLEST_SCALE = 32;
-/** Fetched anew when this much more of the song is there, so that long songs are not fetched over and over. */
+/** Quiet songs are magnified, but not so much that noise looks like music. */
+export const MIN_SCALE = 32;
+/**
+ * Growth of the available part after which peaks are fetched again, so that long songs are not fetched over and over.
+ */
 const GROWTH = 1.05;
 const RETRY = 5000;
 
@@ -14,12 +16,12 @@ export class Peaks {
   #loading = false;
   /** @type {JobAudio | null} */
   #audio = null;
-  /** What was known when they were last fetched. @type {JobAudio | null} */
+  /** The state at the last fetch. @type {JobAudio | null} */
   #shown = null;
 
   /**
    * @param {readonly string[]} urls
-   * @param {(peaks: Int8Array[]) => void} onPeaks in the order of their addresses
+   * @param {(peaks: Int8Array[]) => void} onPeaks called with peaks in the order of the URLs
    * @param {AbortSignal} signal ends it
    */
   constructor(urls, onPeaks, signal) {
@@ -28,7 +30,7 @@ export class Peaks {
     this.signal = signal;
   }
 
-  /** @param {JobAudio} audio how far the song is */
+  /** @param {JobAudio} audio current state of the song */
   update(audio) {
     this.#audio = audio;
     void this.#refresh();
@@ -44,7 +46,7 @@ export class Peaks {
       this.onPeaks(peaks);
       this.#shown = audio;
     } catch {
-      setTimeout(() => this.#refresh(), RETRY); // the sound does not need them; they come when they can
+      setTimeout(() => this.#refresh(), RETRY); // playback does not need them
     }
     this.#loading = false;
   }
@@ -59,13 +61,17 @@ function isDue(audio, shown) {
 /** @param {JobAudio} audio */
 const isComplete = ({ segments_done, segment, samples }) => segments_done * segment >= samples;
 
-/** Segments, also those of the draft. @param {JobAudio} audio */
+/** Segments that are available, including those of the draft. @param {JobAudio} audio */
 const known = ({ segments_done, draft_done }) => segments_done + draft_done;
 
-/** One scale for all lanes, so that their heights compare. @param {readonly Int8Array[]} lanes @returns {number} */
+/**
+ * Returns one scale for all lanes, so that their heights can be compared.
+ * @param {readonly Int8Array[]} lanes
+ * @returns {number}
+ */
 export function commonScale(lanes) {
-  return lanes.reduce((scale, peaks) => peaks.reduce((top, peak) => Math.max(top, Math.abs(peak)), scale), SMALLEST_SCALE);
+  return lanes.reduce((scale, peaks) => peaks.reduce((top, peak) => Math.max(top, Math.abs(peak)), scale), MIN_SCALE);
 }
 
-/** How much a stem has to say in the mix, on one scale for all stems. @param {Int8Array} peaks @returns {number} */
+/** Returns a stem's energy in a unit that is the same for all stems. @param {Int8Array} peaks @returns {number} */
 export const energy = (peaks) => peaks.reduce((sum, peak) => sum + peak * peak, 0);

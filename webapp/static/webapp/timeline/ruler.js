@@ -1,4 +1,4 @@
-/** Times above the lanes; dragging there marks a loop, and its edges can be moved. */
+/** The ruler above the lanes. Dragging along it sets a loop, whose edges can be moved. */
 
 import Regions from "../../vendor/wavesurfer/plugins/regions.esm.js";
 import Timeline from "../../vendor/wavesurfer/plugins/timeline.esm.js";
@@ -11,8 +11,8 @@ import { TimelinePane } from "./timeline-pane.js";
  */
 
 const HEIGHT = 28;
-/** Shorter loops are slips of the hand, seconds. */
-const SHORTEST = 0.1;
+/** Shorter drags are accidental, seconds. */
+const MIN_LOOP = 0.1;
 const COLOUR = "var(--loop-mark)";
 
 export class Ruler extends TimelinePane {
@@ -30,11 +30,11 @@ export class Ruler extends TimelinePane {
     super(container, duration, { height: 0, peaks: [[0]], plugins: [Timeline.create(times)] });
     this.onClick(onSeek);
     const scroller = /** @type {HTMLElement} */ (this.wave.getWrapper().parentElement);
-    scroller.style.touchAction = "pan-y pinch-zoom"; // a finger marks a loop, also where the ruler could be scrolled
+    scroller.style.touchAction = "pan-y pinch-zoom"; // a finger sets a loop, even where the ruler could scroll
     this.wave.registerPlugin(this.#regions);
-    this.#regions.enableDragSelection({ color: COLOUR, minLength: SHORTEST });
+    this.#regions.enableDragSelection({ color: COLOUR, minLength: MIN_LOOP });
     this.#regions.on("region-created", (region) => {
-      if (!this.#showing) onLoop(this.#take(region));
+      if (!this.#showing) onLoop(this.#replaceRegion(region));
     });
     this.#regions.on("region-updated", (region) => onLoop(region));
   }
@@ -48,13 +48,13 @@ export class Ruler extends TimelinePane {
     } else if (this.#region) this.#region.setOptions(loop);
     else {
       this.#showing = true;
-      this.#region = this.#regions.addRegion({ ...loop, color: COLOUR, minLength: SHORTEST });
+      this.#region = this.#regions.addRegion({ ...loop, color: COLOUR, minLength: MIN_LOOP });
       this.#showing = false;
     }
   }
 
-  /** A new loop takes the place of the old one. @param {Region} region @returns {Span} */
-  #take(region) {
+  /** A new loop replaces the old one. @param {Region} region @returns {Span} */
+  #replaceRegion(region) {
     this.#region?.remove();
     this.#region = region;
     return region;

@@ -1,4 +1,4 @@
-/** A stem's sound by pitch and time, drawn over its waveform on demand. */
+/** A stem's spectrogram, drawn over its waveform on demand. */
 
 import { fetchSpectrogram } from "../lib/api.js";
 
@@ -9,13 +9,23 @@ const MARKS = [
   { hertz: 1000, text: "1 kHz" },
   { hertz: 10_000, text: "10 kHz" },
 ];
-/** Nine stops of matplotlib's "magma" (public domain): equal steps look equal, in grey and to the colour-blind too. */
+/**
+ * Nine stops of matplotlib's "magma" (public domain), which is perceptually uniform, also in greyscale and for
+ * colour-blind people.
+ */
 const MAGMA = [
-  [0, 0, 4], [28, 16, 68], [79, 18, 123], [129, 37, 129], [181, 54, 122],
-  [229, 80, 100], [251, 135, 97], [254, 194, 135], [252, 253, 191],
+  [0, 0, 4],
+  [28, 16, 68],
+  [79, 18, 123],
+  [129, 37, 129],
+  [181, 54, 122],
+  [229, 80, 100],
+  [251, 135, 97],
+  [254, 194, 135],
+  [252, 253, 191],
 ];
 const WHITE = [255, 255, 255];
-/** Levels below this of 255 are noise that would only veil the rest. */
+/** Levels below this (of 255) are noise that would obscure the rest. */
 const FLOOR = 40;
 
 export class Spectrogram {
@@ -24,13 +34,21 @@ export class Spectrogram {
 
   /**
    * @param {import("../lib/api.js").SpectrogramData} data @param {string} name of the stem
-   * @param {import("./timeline-pane.js").TimelinePane} pane is covered; the picture is stretched with it, so that times agree
+   * @param {import("./timeline-pane.js").TimelinePane} pane the spectrogram covers it and is stretched with it, so that
+   *   times agree
    */
   constructor(data, name, pane) {
     this.data = data;
     Object.assign(this.canvas, { width: data.columns, height: data.bands, role: "img" });
     this.canvas.ariaLabel = `Spectrogram of ${name}, from ${LOWEST} Hz at the bottom to ${HIGHEST / 1000} kHz`;
-    Object.assign(this.canvas.style, { inset: "0", width: "100%", height: "100%", zIndex: "3", imageRendering: "auto", pointerEvents: "none" });
+    Object.assign(this.canvas.style, {
+      inset: "0",
+      width: "100%",
+      height: "100%",
+      zIndex: "3",
+      imageRendering: "auto",
+      pointerEvents: "none",
+    });
     pane.wave.getWrapper().append(this.canvas);
     pane.container.append(...this.marks);
     const dark = matchMedia("(prefers-color-scheme: dark)");
@@ -44,7 +62,7 @@ export class Spectrogram {
     for (const element of [this.canvas, ...this.marks]) element.remove();
   }
 
-  /** Silence has the colour of the page's ground: dark on dark, pale on pale. @param {boolean} dark */
+  /** Silence has the colour of the page's background in light and dark mode. @param {boolean} dark */
   #draw(dark) {
     const { columns, bands, levels } = this.data;
     const palette = colours(dark);
@@ -58,12 +76,17 @@ export class Spectrogram {
   }
 }
 
-/** @param {string} url @param {string} name @param {import("./timeline-pane.js").TimelinePane} pane @returns {Promise<Spectrogram>} */
+/**
+ * @param {string} url
+ * @param {string} name
+ * @param {import("./timeline-pane.js").TimelinePane} pane
+ * @returns {Promise<Spectrogram>}
+ */
 export async function drawSpectrogram(url, name, pane) {
   return new Spectrogram(await fetchSpectrogram(url), name, pane);
 }
 
-/** @param {boolean} dark @returns {Uint32Array} pixel of each level */
+/** @param {boolean} dark @returns {Uint32Array} one pixel for each of 256 levels */
 function colours(dark) {
   const stops = dark ? MAGMA : [...MAGMA.slice(0, -1), WHITE];
   const pixels = new Uint8ClampedArray(4 * 256);
@@ -84,7 +107,7 @@ function mark(hertz, text) {
   const element = document.createElement("span");
   element.className = "hertz";
   element.textContent = text;
-  element.ariaHidden = "true"; // the picture's name tells the range
+  element.ariaHidden = "true"; // the image's name states the range
   element.style.bottom = `${(100 * Math.log(hertz / LOWEST)) / Math.log(HIGHEST / LOWEST)}%`;
   return element;
 }

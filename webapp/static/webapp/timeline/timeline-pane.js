@@ -1,10 +1,10 @@
-/** A strip along the time of the song, with the playhead and the loop: what waveforms, ruler and minimap have in common. */
+/** A strip along the song's time axis with playhead and loop: the base of waveforms, ruler and minimap. */
 
 import WaveSurfer from "../../vendor/wavesurfer/wavesurfer.esm.js";
 
 /** @typedef {import("../audio/mix-query.js").Span} Span */
 
-/** Panes scroll together and say where they are in the minimap: with a mouse, scroll bars of their own are in the way. */
+/** Panes scroll together, and the minimap shows where: with a mouse, scroll bars of their own only get in the way. */
 const STYLE = "@media (pointer: fine) { .scroll { overflow-x: hidden !important; } }";
 /** Above the waveform and the spectrogram, below the playhead. */
 const LOOP_LAYER = "4";
@@ -26,12 +26,17 @@ export class TimelinePane {
     const dark = matchMedia("(prefers-color-scheme: dark)");
     dark.addEventListener("change", () => this.wave.setOptions(colours(container)), { signal: this.#end.signal });
     adoptStyle(/** @type {ShadowRoot} */ (this.wave.getWrapper().getRootNode()));
-    Object.assign(this.#loop.style, { position: "absolute", inset: "0 auto", pointerEvents: "none", zIndex: LOOP_LAYER });
+    Object.assign(this.#loop.style, {
+      position: "absolute",
+      inset: "0 auto",
+      pointerEvents: "none",
+      zIndex: LOOP_LAYER,
+    });
     this.#loop.style.backgroundColor = "var(--loop)";
     this.wave.getWrapper().append(this.#loop);
   }
 
-  /** @param {(seconds: number) => void} onSeek a click */
+  /** @param {(seconds: number) => void} onSeek called for a click */
   onClick(onSeek) {
     this.wave.on("click", (fraction) => onSeek(fraction * this.duration));
   }
@@ -49,7 +54,7 @@ export class TimelinePane {
     this.#loop.style.width = `${(100 * (loop.end - loop.start)) / this.duration}%`;
   }
 
-  /** @param {number} pixels a second; 0: the whole song in sight */
+  /** @param {number} pixels per second; 0 shows the whole song */
   zoom(pixels) {
     this.wave.setOptions({ minPxPerSec: pixels });
   }
@@ -61,8 +66,8 @@ export class TimelinePane {
 }
 
 /**
- * The style sheet's colours: what is still to be heard is drawn paler than what was heard. Pale means opaque and near
- * the ground, because wavesurfer gives both parts the transparency of the first.
+ * Colours from the style sheet: the part after the playhead is paler than the part before it. Pale colours are opaque
+ * and close to the background, because wavesurfer gives both parts the transparency of the first.
  * @param {HTMLElement} container
  */
 function colours(container) {
@@ -75,8 +80,8 @@ function colours(container) {
 }
 
 /**
- * Gives wavesurfer's style sheet to its shadow root once more, in the form that a strict content security policy,
- * which refuses <style> elements, allows.
+ * Adds wavesurfer's style sheet to its shadow root again as a constructed style sheet, because a strict content
+ * security policy blocks its <style> element.
  * @param {ShadowRoot} shadow
  */
 function adoptStyle(shadow) {

@@ -1,24 +1,24 @@
-/** Which part of the song is in sight: all panes are zoomed and scrolled in step, and follow the playhead. */
+/** The visible part of the song: all panes zoom and scroll together, and follow the playhead. */
 
 /** @typedef {import("./timeline-pane.js").TimelinePane} TimelinePane */
 
 const ZOOM_STEP = 1.5;
-/** The server's peaks have no more to show, pixels a second. */
-const CLOSEST = 200;
-/** Where the playhead comes to stand when it has left the part in sight, as a share of it. */
+/** The server's peaks have no finer detail to show. */
+const MAX_PIXELS_PER_SECOND = 200;
+/** Where the playhead reappears after leaving the visible part, as a fraction of it. */
 const AHEAD = 0.1;
 
 export class Viewport {
-  /** 0: the whole song. */
+  /** Pixels per second; 0 shows the whole song. */
   #pixels = 0;
   #position = 0;
-  /** While panes are moved by us they do not move one another. */
+  /** Whether scrolling was started here, so that panes do not move one another. */
   #moving = false;
 
   /**
    * @param {readonly TimelinePane[]} panes of equal width
    * @param {number} duration seconds
-   * @param {(start: number, end: number) => void} onMove what is in sight now, seconds
+   * @param {(start: number, end: number) => void} onMove called with the visible part, seconds
    */
   constructor(panes, duration, onMove) {
     this.panes = panes;
@@ -36,12 +36,12 @@ export class Viewport {
     return this.panes[0].wave.getWidth();
   }
 
-  /** Pixels a second. */
+  /** Pixels per second. */
   get scale() {
     return Math.max(this.#pixels, this.width / this.duration);
   }
 
-  /** First and last second in sight. */
+  /** First visible second. */
   get start() {
     return this.panes[0].wave.getScroll() / this.scale;
   }
@@ -50,21 +50,27 @@ export class Viewport {
     return Math.min(this.start + this.width / this.scale, this.duration);
   }
 
-  /** @param {number} steps closer, or less than 0 @param {number} [around] seconds that stay where they are */
-  zoom(steps, around = this.#sees(this.#position) ? this.#position : (this.start + this.end) / 2) {
+  /**
+   * @param {number} steps in, or out if negative
+   * @param {number} [around] second that stays where it is on the screen
+   */
+  zoom(steps, around = this.#isVisible(this.#position) ? this.#position : (this.start + this.end) / 2) {
     const place = (around - this.start) * this.scale;
-    const pixels = Math.min(this.scale * ZOOM_STEP ** steps, Math.max(CLOSEST, this.width / this.duration));
+    const pixels = Math.min(
+      this.scale * ZOOM_STEP ** steps,
+      Math.max(MAX_PIXELS_PER_SECOND, this.width / this.duration),
+    );
     this.#pixels = pixels * this.duration > this.width * 1.01 ? pixels : 0;
     for (const pane of this.panes) pane.zoom(this.#pixels);
     this.scrollTo(around - place / this.scale);
   }
 
-  /** The whole song in sight. */
+  /** Shows the whole song. */
   fit() {
     this.zoom(-Infinity);
   }
 
-  /** @param {number} start the first second in sight */
+  /** @param {number} start the first second to show */
   scrollTo(start) {
     this.#moving = true;
     for (const { wave } of this.panes) wave.setScroll(start * this.scale);
@@ -72,20 +78,24 @@ export class Viewport {
     this.onMove(this.start, this.end);
   }
 
-  /** Follows the playhead, unless the person has looked away from it. @param {number} seconds */
+  /** Follows the playhead, unless somebody has scrolled away from it. @param {number} seconds */
   follow(seconds) {
-    const [watched, leaves] = [this.#sees(this.#position), !this.#sees(seconds)];
+    const [watched, leaves] = [this.#isVisible(this.#position), !this.#isVisible(seconds)];
     if (watched && leaves) this.show(seconds);
     this.#position = seconds;
   }
 
-  /** Brings a moment into sight. @param {number} seconds */
+  /** Scrolls to a moment unless it is visible. @param {number} seconds */
   show(seconds) {
-    if (!this.#sees(seconds)) this.scrollTo(seconds - AHEAD * (this.end - this.start));
+    if (!this.#isVisible(seconds)) this.scrollTo(seconds - AHEAD * (this.end - this.start));
     this.#position = seconds;
   }
 
-  /** Ctrl and wheel zoom around the pointer, Shift and wheel scroll. @param {WheelEvent} event @param {HTMLElement} lane what it is over */
+  /**
+   * Ctrl and wheel zoom around the pointer; Shift and wheel scroll.
+   * @param {WheelEvent} event
+   * @param {HTMLElement} lane under the pointer
+   */
   onWheel(event, lane) {
     const across = event.deltaX || (event.shiftKey ? event.deltaY : 0);
     if (!event.ctrlKey && !across) return;
@@ -96,7 +106,7 @@ export class Viewport {
   }
 
   /** @param {number} seconds */
-  #sees(seconds) {
+  #isVisible(seconds) {
     return this.start <= seconds && seconds <= this.end;
   }
 }

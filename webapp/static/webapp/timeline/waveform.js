@@ -1,43 +1,53 @@
-/** One lane's drawing: its waveform from the server's peaks, and seeking by click or drag. */
+/** A lane's waveform, drawn from the server's peaks; a click or drag seeks. */
 
-import { SMALLEST_SCALE } from "./peaks.js";
+import { MIN_SCALE } from "./peaks.js";
 import { TimelinePane } from "./timeline-pane.js";
 
-/** The server's peaks: pairs of signed bytes, this many a second. */
+/** The server's peaks: this many pairs of signed bytes per second. */
 const PEAKS_PER_SECOND = 100;
-/** What is drawn at most, for ten minutes in full; longer songs are drawn coarser. */
+/** Enough for ten minutes at full resolution; longer songs are drawn coarser. */
 const MAX_COLUMNS = 65_536;
 
 export class Waveform extends TimelinePane {
   /**
    * @param {HTMLElement} container
-   * @param {number} duration seconds of the whole song, drawn at full width before all of it is known
+   * @param {number} duration seconds of the whole song, even while only part of it is available
    * @param {(seconds: number) => void} onSeek
    * @param {number} height pixels
    */
   constructor(container, duration, onSeek, height = container.clientHeight) {
     super(container, duration, {
       height,
-      peaks: toChannels(new Int8Array(), duration, SMALLEST_SCALE),
+      peaks: toChannels(new Int8Array(), duration, MIN_SCALE),
       renderFunction: drawColumns,
       dragToSeek: { debounceTime: 0 },
     });
-    container.addEventListener("pointerdown", (event) => {
-      if (event.pointerType === "touch") event.stopPropagation(); // a swipe scrolls, it does not drag
-    }, { capture: true });
+    container.addEventListener(
+      "pointerdown",
+      (event) => {
+        if (event.pointerType === "touch") event.stopPropagation(); // a swipe scrolls, it does not drag
+      },
+      { capture: true },
+    );
     this.onClick(onSeek);
     this.wave.on("dragend", (fraction) => onSeek(fraction * duration));
   }
 
-  /** @param {Int8Array} peaks lowest and highest by turns, of as much of the song as is known @param {number} scale what fills the lane */
+  /**
+   * @param {Int8Array} peaks pairs of lowest and highest, of the available part
+   * @param {number} scale peak that fills the lane
+   */
   setPeaks(peaks, scale) {
-    this.wave.load("", toChannels(peaks, this.duration, scale), this.duration).catch(() => undefined); // a later one came
+    this.wave.load("", toChannels(peaks, this.duration, scale), this.duration).catch(() => undefined); // superseded by a later call
   }
 }
 
 /**
- * What wavesurfer draws above and below its middle line, silent where the song is not known yet.
- * @param {Int8Array} peaks @param {number} duration @param {number} scale @returns {[Float32Array, Float32Array]} highs and lows
+ * Converts peaks to what wavesurfer draws above and below its middle line; silent where nothing is available yet.
+ * @param {Int8Array} peaks
+ * @param {number} duration
+ * @param {number} scale
+ * @returns {[Float32Array, Float32Array]} highs and lows
  */
 function toChannels(peaks, duration, scale) {
   const pairs = Math.max(1, Math.ceil(duration * PEAKS_PER_SECOND));
@@ -54,8 +64,8 @@ function toChannels(peaks, duration, scale) {
 }
 
 /**
- * One of the canvases that wavesurfer draws side by side. Its own line comes down to the middle at their ends, a notch wherever
- * two of them meet.
+ * Draws one of wavesurfer's adjacent canvases. Its own renderer returns to the middle line at both ends of a canvas,
+ * which leaves a notch wherever two of them meet.
  * @param {(Float32Array | number[])[]} peaks highs and lows @param {CanvasRenderingContext2D} pen
  */
 function drawColumns([highs, lows], pen) {

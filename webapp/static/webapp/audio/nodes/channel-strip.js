@@ -1,9 +1,9 @@
-/** One lane of the mixer in the audio graph: gain, pan, level. */
+/** A lane's channel strip in the audio graph: gain, pan and level meter. */
 
 import { LevelMeter } from "./level-meter.js";
 
 export class ChannelStrip {
-  /** @param {BaseAudioContext} context @param {AudioNode} output @param {number} gain to begin with */
+  /** @param {BaseAudioContext} context @param {AudioNode} output @param {number} gain initial gain */
   constructor(context, output, gain) {
     this.gain = new GainNode(context, { gain });
     this.pan = new StereoPannerNode(context);
@@ -12,7 +12,7 @@ export class ChannelStrip {
     this.pan.connect(this.meter.input);
   }
 
-  /** Where sources go. */
+  /** Input for sources. */
   get input() {
     return this.gain;
   }

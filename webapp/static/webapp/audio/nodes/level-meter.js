@@ -1,11 +1,11 @@
-/** Levels of what passes a point of the graph. */
+/** Measures levels at a point of the audio graph. */
 
-/** The longest window a level is of: 93 ms at 44.1 kHz. */
+/** The longest window, frames: 93 ms at 44.1 kHz. */
 const WINDOW = 4096;
-/** The shortest: the graph advances in blocks of so many frames. */
+/** The shortest window: the graph's block size, frames. */
 const BLOCK = 128;
 
-/** Shared by all meters: they are read many times a second, one after the other. */
+/** Shared by all meters, which are read many times a second, one after another. */
 const scratch = new Float32Array(WINDOW);
 
 /**
@@ -29,7 +29,7 @@ export class LevelMeter {
     });
   }
 
-  /** @returns {Level} since the last call, of WINDOW at most */
+  /** @returns {Level} since the last call, but at most over WINDOW */
   level() {
     const passed = Math.round((this.context.currentTime - this.#read) * this.context.sampleRate);
     this.#read = this.context.currentTime;

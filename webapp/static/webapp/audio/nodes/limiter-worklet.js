@@ -1,8 +1,8 @@
-/** Runs the limiter on the audio thread, and tells how much it takes away. */
+/** Runs the limiter on the audio thread and reports its gain reduction. */
 
 import { Limiter } from "./limiter.js";
 
-/** Blocks of 128 frames from one report to the next: 46 ms at 44.1 kHz. */
+/** Blocks of 128 frames between reports: 46 ms at 44.1 kHz. */
 const REPORT = 16;
 
 registerProcessor(
@@ -12,22 +12,30 @@ registerProcessor(
 
     #limiter = new Limiter(sampleRate);
     #least = 1;
-    #told = 1;
+    #reported = 1;
     #blocks = 0;
 
-    /** @param {Float32Array[][]} inputs @param {Float32Array[][]} outputs @param {Record<string, Float32Array>} parameters */
+    /**
+     * @param {Float32Array[][]} inputs
+     * @param {Float32Array[][]} outputs
+     * @param {Record<string, Float32Array>} parameters
+     */
     process([input], [[left, right]], { on }) {
       const silence = new Float32Array(left.length);
-      const gain = this.#limiter.process([input[0] ?? silence, input[1] ?? input[0] ?? silence], [left, right], on[0] > 0.5);
+      const gain = this.#limiter.process(
+        [input[0] ?? silence, input[1] ?? input[0] ?? silence],
+        [left, right],
+        on[0] > 0.5,
+      );
       this.#least = Math.min(this.#least, gain);
       if (++this.#blocks % REPORT === 0) this.#report();
       return true;
     }
 
-    /** The least gain since the last report; silent while nothing changes. */
+    /** Posts the least gain since the last report, unless it is unchanged. */
     #report() {
-      if (this.#least !== this.#told) this.port.postMessage(this.#least);
-      this.#told = this.#least;
+      if (this.#least !== this.#reported) this.port.postMessage(this.#least);
+      this.#reported = this.#least;
       this.#least = 1;
     }
   },

@@ -1,26 +1,28 @@
 /**
- * A look-ahead limiter: nothing leaves it beyond the ceiling, and what stays below the ceiling leaves it unchanged, only later.
- * The server's exports use the same arithmetic (pipeline/exports/limiter.py). No Web Audio in here: limiter-worklet.js runs it.
+ * A look-ahead limiter: its output never exceeds the ceiling, and input below the ceiling is only delayed.
+ * The server's exports use the same arithmetic (pipeline/exports/limiter.py). This needs no Web Audio:
+ * limiter-worklet.js runs it.
  *
- * For each frame: the gain that brings the louder channel to the ceiling; the least of it over the look-ahead; its rise held
- * to RELEASE dB per second; and a mean over the look-ahead, so that it never steps. Sound waits as long as the look-ahead.
+ * For each frame: the gain that brings the louder channel to the ceiling; its minimum over the look-ahead; its rise
+ * limited to RELEASE dB per second; and its mean over the look-ahead, so that it never steps. The signal is delayed by
+ * the look-ahead.
  */
 
-/** Greatest amplitude that leaves the limiter. */
+/** Greatest amplitude of the output. */
 export const CEILING = 1;
-/** Frames by which sound is late: 5 ms at 44.1 kHz. */
+/** Delay of the output, frames: 5 ms at 44.1 kHz. */
 export const LOOKAHEAD = 220;
-/** How fast the gain comes back, dB per second. */
+/** How fast the gain recovers, dB per second. */
 export const RELEASE = 30;
 
-/** Frames that the minimum and the mean are taken over: all between a frame's arrival and its leaving, both included. */
+/** Length of the minimum and the mean, frames: from a frame's input to its output, both included. */
 const WINDOW = LOOKAHEAD + 1;
 
 export class Limiter {
   #slope;
   #least = new SlidingMinimum(WINDOW);
-  /** The gain, dB, before the mean. */
-  #held = 0;
+  /** Gain before the mean, dB. */
+  #gainDb = 0;
   #gains = new Float64Array(WINDOW).fill(1);
   #sum = WINDOW;
   #at = 0;
@@ -33,9 +35,9 @@ export class Limiter {
 
   /**
    * @param {readonly [Float32Array, Float32Array]} input left and right
-   * @param {readonly [Float32Array, Float32Array]} output as long; what came in LOOKAHEAD frames earlier
-   * @param {boolean} on false: only late
-   * @returns {number} the least gain, 1 where nothing was too loud
+   * @param {readonly [Float32Array, Float32Array]} output of the same length; the input of LOOKAHEAD frames earlier
+   * @param {boolean} on false: only delays
+   * @returns {number} the least gain; 1 if nothing was too loud
    */
   process([left, right], output, on) {
     let least = 1;
@@ -51,18 +53,18 @@ export class Limiter {
     return least;
   }
 
-  /** @param {number} peak amplitude of the frame that comes in @returns {number} for the frame that goes out */
+  /** @param {number} peak amplitude of the input frame @returns {number} gain for the output frame */
   #gain(peak) {
     const required = peak > CEILING ? 20 * Math.log10(CEILING / peak) : 0;
-    this.#held = Math.min(this.#least.push(required), this.#held + this.#slope);
-    const gain = 10 ** (this.#held / 20);
+    this.#gainDb = Math.min(this.#least.push(required), this.#gainDb + this.#slope);
+    const gain = 10 ** (this.#gainDb / 20);
     this.#sum += gain - this.#gains[this.#at];
     this.#gains[this.#at] = gain;
     return this.#sum / WINDOW;
   }
 }
 
-/** The least of the last `size` numbers, in constant time each: only those that can still become it are kept. */
+/** The minimum of the last `size` numbers, in constant time per number: keeps only those that can still become it. */
 class SlidingMinimum {
   #values;
   #times;
@@ -90,7 +92,7 @@ class SlidingMinimum {
     return this.#values[this.#first];
   }
 
-  /** @param {number} place counted from the first */
+  /** @param {number} place counted from the oldest */
   #slot(place) {
     return (this.#first + place) % this.size;
   }

@@ -1,17 +1,17 @@
 /**
- * What the whole mix passes through, from the strips and the original to the loudspeaker:
+ * The master bus, from the strips and the original to the output:
  *
  *   input ---------------> direct -\
  *   input -> stretcher ---> shaped --> gate -> master -> limiter -> destination, meter
  *
- * The gate opens and closes around play, pause and seek. Sound is shaped only while tempo or pitch are moved.
- * Without AudioWorklet (a site opened by plain http from another machine) it plays all the same: direct, no limiter.
+ * The gate opens and closes around play, pause and seek. The signal is shaped only while tempo or pitch are changed.
+ * Without AudioWorklet (plain HTTP from another machine) it plays directly, without a limiter.
  */
 
 import { gainToDb } from "../mix-law.js";
 import { LevelMeter } from "./level-meter.js";
 import { LOOKAHEAD } from "./limiter.js";
-import { RAMP, fadeOut, jump } from "./param-ramp.js";
+import { fadeOut, jump, RAMP } from "./param-ramp.js";
 import { PitchShifter } from "./pitch-shifter.js";
 
 const LIMITER = new URL("./limiter-worklet.js", import.meta.url);
@@ -26,16 +26,19 @@ export class MasterBus {
   #limited = true;
   #shaping = false;
   #semitones = 0;
-  /** Whether the stretcher is at work. */
+  /** Whether the stretcher is connected. */
   #connected = false;
   #least = 1;
   #lastLeast = 1;
 
-  /** @param {BaseAudioContext} context @param {() => void} onChange called when something has been loaded, or can't be */
+  /**
+   * @param {BaseAudioContext} context
+   * @param {() => void} onChange called when something has been loaded or has failed to load
+   */
   constructor(context, onChange) {
     this.context = context;
     this.onChange = onChange;
-    /** Whether limiter, tempo and pitch can be had. */
+    /** Whether limiter, tempo and pitch are available. */
     this.canProcess = "audioWorklet" in context;
     this.input = new GainNode(context);
     this.direct = new GainNode(context);
@@ -46,21 +49,21 @@ export class MasterBus {
     this.input.connect(this.direct).connect(this.gate).connect(this.master);
     this.shaped.connect(this.gate);
     this.#finish(this.master);
-    /** Settles once the limiter is in place, or known not to be had. */
+    /** Settles once the limiter is in place or known to be unavailable. */
     this.loaded = this.canProcess ? this.#load(() => this.#insertLimiter()) : Promise.resolve();
   }
 
-  /** Seconds from the input to the loudspeaker's side. */
+  /** Delay from input to output, seconds. */
   get latency() {
     return (this.#limiter ? LOOKAHEAD / this.context.sampleRate : 0) + this.#shapingLatency;
   }
 
-  /** Whether what was asked for last can be played. */
+  /** Whether everything that the current settings need is loaded. */
   get ready() {
     return (!this.canProcess || this.#limiter !== null) && (!this.#shaping || this.#stretcher !== null);
   }
 
-  /** Decibels that the limiter took away at most since the last call. */
+  /** The limiter's greatest gain reduction since the last call, dB. */
   reduction() {
     const least = this.#least;
     this.#least = this.#lastLeast;
@@ -74,8 +77,8 @@ export class MasterBus {
   }
 
   /**
-   * Whether sound is to be shaped, and how. Changes what `ready` and `latency` say; whether the sound itself passes the
-   * stretcher changes when the gate next opens.
+   * Turns shaping on or off. This affects `ready` and `latency` at once, but the signal is rerouted only when the gate
+   * next opens.
    * @param {boolean} on @param {number} semitones
    */
   shape(on, semitones) {
@@ -84,18 +87,18 @@ export class MasterBus {
     if (on) this.#stretcherLoading ??= this.#load(() => this.#loadStretcher());
   }
 
-  /** Settles once what was asked for last is in place. */
+  /** Settles once everything that the current settings need is loaded. */
   async settled() {
     await this.loaded;
     await this.#stretcherLoading;
   }
 
-  /** Shapes as was asked for last. @param {number} time when the sound that it is meant for comes in */
+  /** Applies the current shape. @param {number} time at which the sound that it is meant for enters */
   shift(time) {
     if (this.#shaping) this.#stretcher?.shift(this.#semitones, time);
   }
 
-  /** @param {number} time when sound comes in @param {boolean} fade */
+  /** @param {number} time at which sound enters @param {boolean} fade */
   open(time, fade) {
     jump(this.direct.gain, this.#shaping ? 0 : 1, time);
     jump(this.shaped.gain, this.#shaping ? 1 : 0, time);

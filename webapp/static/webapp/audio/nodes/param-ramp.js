@@ -1,10 +1,10 @@
-/** How parameters move: always within RAMP, so that nothing clicks and everything is heard at once. */
+/** Moves parameters, always within RAMP, so that nothing clicks and every change is immediate. */
 
-/** Seconds: too short to notice, too long to click. */
+/** Duration, seconds: too short to notice, too long to click. */
 export const RAMP = 0.008;
 
 /**
- * Moves a parameter without a click: an exponential that is within 2 % of its goal after RAMP.
+ * Moves a parameter without a click: an exponential that is within 2% of its target after RAMP.
  * @param {AudioParam} param @param {number} value @param {number} time
  */
 export function approach(param, value, time) {
@@ -12,13 +12,17 @@ export function approach(param, value, time) {
   param.setTargetAtTime(value, time, RAMP / 4);
 }
 
-/** @param {AudioParam} param @param {number} value at once, for a graph in which nothing sounds @param {number} time */
+/**
+ * @param {AudioParam} param
+ * @param {number} value takes effect at once, for a graph that is silent
+ * @param {number} time
+ */
 export function jump(param, value, time) {
   param.cancelScheduledValues(time);
   param.setValueAtTime(value, time);
 }
 
-/** Holds what a parameter is now and brings it to silence in a straight line. @param {AudioParam} param @param {number} now */
+/** Ramps a parameter linearly from its current value to 0. @param {AudioParam} param @param {number} now */
 export function fadeOut(param, now) {
   const level = param.value;
   param.cancelScheduledValues(now);

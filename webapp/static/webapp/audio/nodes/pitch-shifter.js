@@ -1,6 +1,7 @@
 /**
- * Another pitch for the whole mix, by the Signalsmith Stretch library: one AudioWorklet, so that stems stay in phase.
- * It is fetched when it is first needed. Tempo is the sources' own: they play faster or slower, and this takes back the pitch.
+ * Shifts the pitch of the whole mix with the Signalsmith Stretch library: a single AudioWorklet, so that stems stay in
+ * phase.
+ * It is loaded on first use. For the tempo, sources play faster or slower, and this corrects their pitch.
  */
 
 const LIBRARY = new URL("../../../vendor/signalsmith/SignalsmithStretch.mjs", import.meta.url).href;
@@ -15,7 +16,7 @@ export class PitchShifter {
   }
 
   /**
-   * Loaded from its own file, not from a Blob as the library would: a strict content security policy allows that.
+   * Loads the worklet from its own file instead of a Blob, as a strict content security policy requires.
    * @param {BaseAudioContext} context @returns {Promise<PitchShifter>}
    */
   static async load(context) {
@@ -25,12 +26,12 @@ export class PitchShifter {
     return new PitchShifter(node, await node.latency());
   }
 
-  /** @param {number} semitones @param {number} time when what it is meant for comes in */
+  /** @param {number} semitones @param {number} time at which the sound that it is meant for enters */
   shift(semitones, time) {
     void this.node.schedule({ output: time + this.latency, active: true, semitones });
   }
 
-  /** Costs nothing until it is used again. */
+  /** Stops processing until it is used again. */
   rest() {
     void this.node.schedule({ active: false });
   }

@@ -1,6 +1,6 @@
-"""Many windows of one browser, over HTTP/1.1: all load, and all follow their songs by one stream of events.
+"""Many windows of one browser over HTTP/1.1: all load, and all follow their songs over one event stream.
 
-The songs are seeded rows and no worker runs; a program of its own changes the rows as a worker would.
+The songs are seeded rows and no worker runs; a separate program changes the rows as a worker would.
 """
 
 from collections.abc import Iterator
@@ -56,14 +56,14 @@ LOOKS = 2500  # milliseconds in which a page has looked several times
 
 @dataclass(frozen=True)
 class Windows:
-    """The songs' site, and windows of one listener's browser."""
+    """The site, and windows of one listener's browser."""
 
     web: Web
     data: Path
     pages: "list[Page]"
 
     def open(self, path: str) -> "Page":
-        """A song by its title, or an address."""
+        """Open a song by its title, or a path."""
         page = self.pages[0].context.new_page()
         self.pages.append(page)
         page.goto(self.web.songs[path].path if path in self.web.songs else path)
@@ -78,22 +78,22 @@ class Windows:
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Web, Path]]:
-    """With its data folder."""
-    data = tmp_path_factory.mktemp("news")
+    """The site and its data folder."""
+    data = tmp_path_factory.mktemp("events")
     with shelf(data, SONGS) as web:
         yield web, data
 
 
 @pytest.fixture(scope="module")
 def browser(site: tuple[Web, Path]) -> Iterator["Browser"]:
-    """One for all tests here, after the songs are made: while Playwright runs, other tests have no database."""
+    """Shared by this module, because tests have no database while Playwright runs. Starts after the songs exist."""
     with chromium() as browser:
         yield browser
 
 
 @pytest.fixture
 def windows(browser: "Browser", site: tuple[Web, Path]) -> Iterator[Windows]:
-    """A fresh browser with one window, which has no songs in it, and songs in work where they were."""
+    """A fresh browser with one window without songs; resets the running songs."""
     web, data = site
     with visit(browser, base_url=web.address, storage_state=web.songs["First"].visitor) as context:
         context.add_init_script(COUNTED)
@@ -110,9 +110,9 @@ def test_ten_windows_load_and_follow_by_one_stream(windows: Windows) -> None:
     for done in (5, 7):
         windows.advance(done, RUNNING)
         for page in (*songs[:3], *songs[6:]):
-            page.get_by_text(f"Separating: {done} of 8 parts").wait_for()
-        home.get_by_text(f"Separating: {done} of 8 parts").nth(2).wait_for()
-    assert [page.title() for page in songs[:3]] == [f"87 % · {title}" for title in RUNNING]
+            page.get_by_text(f"Separating: {100 * done // 8}%").wait_for()
+        home.get_by_text(f"Separating: {100 * done // 8}%").nth(2).wait_for()
+    assert [page.title() for page in songs[:3]] == [f"87% · {title}" for title in RUNNING]
     assert songs[3].title() == "First · SoundScape"
     assert len(windows.listening()) == 1
 
@@ -129,7 +129,7 @@ def test_another_window_takes_over_from_the_one_that_listens(windows: Windows, e
         first.evaluate(BUSY)
     windows.advance(6, RUNNING)
     for page in windows.pages[1:]:
-        page.get_by_text("Separating: 6 of 8 parts").wait_for()
+        page.get_by_text("Separating: 75%").wait_for()
     assert len(windows.listening()) == 1
     if end == "stuck":  # now that it comes to, one of them leaves it to the other
         windows.pages.append(first)
@@ -147,10 +147,10 @@ def test_nothing_listens_for_what_is_over_and_for_what_is_hidden(windows: Window
     home.wait_for_timeout(LOOKS)
     assert windows.listening() == []
     windows.advance(6, RUNNING)
-    live.wait_for_function("() => document.title === '75 % · Fourth'")  # now and then it asks
-    assert home.get_by_text("Separating: 6 of 8 parts").count() == 0
+    live.wait_for_function("() => document.title === '75% · Fourth'")  # now and then it asks
+    assert home.get_by_text("Separating: 75%").count() == 0
     home.evaluate(SHOWN, True)
-    home.get_by_text("Separating: 6 of 8 parts").nth(2).wait_for()
+    home.get_by_text("Separating: 75%").nth(2).wait_for()
     assert not over.evaluate(LISTENS)
 
 
@@ -161,8 +161,8 @@ def test_a_finished_song_notices_what_other_windows_do_with_it(windows: Windows)
     one.keyboard.press("Enter")
     other.get_by_role("heading", name="Renamed").wait_for()
     assert one.title() == other.title() == "Renamed · SoundScape"
-    one.locator("#fold summary").click()
-    one.get_by_role("button", name="Drums: put it back into other").click()
+    one.locator("#mergeable summary").click()
+    one.get_by_role("button", name="Merge drums into other").click()
     other.get_by_text("Waiting").wait_for()
     one.get_by_role("button", name="Cancel").click()
     other.get_by_text("Waiting").wait_for(state="hidden")
@@ -192,15 +192,15 @@ def test_a_server_that_restarts_is_waited_for(windows: Windows) -> None:
     page.route("**/events/**", lambda route: route.fulfill(status=503))
     page.evaluate("() => window.streams.forEach((stream) => stream.close())")
     page.evaluate("() => window.streams.at(-1).onerror()")
-    page.get_by_text("The connection to the server is lost.").wait_for()
+    page.get_by_text("Connection to the server lost.").wait_for()
     page.unroute("**/events/**")
-    page.get_by_text("The connection to the server is lost.").wait_for(state="hidden")
+    page.get_by_text("Connection to the server lost.").wait_for(state="hidden")
     windows.advance(6, RUNNING)
-    page.get_by_text("Separating: 6 of 8 parts").wait_for()
+    page.get_by_text("Separating: 75%").wait_for()
 
 
 def test_how_far_a_file_is_read_is_shown(windows: Windows) -> None:
-    windows.open("Long").get_by_text("Reading the song: 34 %").wait_for()
+    windows.open("Long").get_by_text("Reading the song: 34%").wait_for()
 
 
 def test_another_try_is_offered_only_where_it_can_help(windows: Windows) -> None:
