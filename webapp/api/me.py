@@ -16,7 +16,7 @@ from webapp.models import Scope, Token
 
 
 class Me(APIView):
-    """Your own account."""
+    """Your own account, its limits and what it has used."""
 
     permission_classes = [WithAccount]
 

@@ -91,7 +91,7 @@ class OperationSchema(AutoSchema):
 
 
 class SessionScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
-    """Authentication of browsers."""
+    """Describe the session cookie that browsers authenticate with."""
 
     target_class = "webapp.api.authentication.SessionAuthentication"
     name = "session"

@@ -90,7 +90,7 @@ class Pages(BasePagination):
 
 
 class TrackPages(Pages):
-    """Pages of tracks."""
+    """Pages of tracks, in one of three orders."""
 
     orders = {"created_at": "created_at", "title": "title", "size": "size"}
 
