@@ -53,7 +53,7 @@ def job(request: HttpRequest, pk: UUID) -> HttpResponse:
 @require_safe
 def help_page(request: HttpRequest) -> HttpResponse:
     """The help page: formats, terms, keyboard shortcuts and contacts."""
-    limits = {"max_bytes": settings.MAX_UPLOAD_BYTES, "max_hours": settings.MAX_SECONDS / 3600}
+    limits = {"max_megabytes": settings.MAX_UPLOAD_BYTES / 1e6, "max_hours": settings.MAX_SECONDS / 3600}
     return render(request, "webapp/help.html", limits | {"formats": FORMATS.values(), "bleeds": bleeds()})
 
 
