@@ -381,6 +381,14 @@ def test_an_upload_that_fails_says_why_and_is_tried_again(empty: "Page") -> None
     assert empty.locator("#uploads .song").count() == 0
 
 
+def test_a_file_that_is_no_song_is_refused_in_words_and_not_offered_again(empty: "Page") -> None:
+    empty.set_input_files("#files", [{"name": "notes.mp3", "mimeType": "audio/mpeg", "buffer": b"no audio" * 1000}])
+    refused = empty.locator("#uploads .song", has_text="notes.mp3")
+    refused.get_by_text("This is not an audio file that can be read").wait_for()
+    assert not refused.get_by_role("button", name="Try again").is_visible()
+    assert row(empty, "notes").count() == 0
+
+
 def test_the_api_is_looked_at_and_used_in_a_browser(desk: "Page", web: Web) -> None:
     complaints: list[str] = []
     desk.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)

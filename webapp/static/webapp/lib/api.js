@@ -236,7 +236,7 @@ export function upload(url, file, options, onProgress, signal) {
     xhr.upload.onprogress = (event) => onProgress(event.loaded / event.total);
     xhr.onload = () => {
       if (xhr.status < 300) resolve(JSON.parse(xhr.responseText));
-      else reject(new Error(errorMessage(xhr.status, xhr.responseText)));
+      else reject(new ApiError(xhr.status, xhr.responseText));
     };
     xhr.onerror = () => reject(new Error(UNREACHABLE));
     xhr.onabort = () => reject(new DOMException("The upload was cancelled.", "AbortError"));
@@ -247,7 +247,8 @@ export function upload(url, file, options, onProgress, signal) {
   });
 }
 
-class ApiError extends Error {
+/** What the server refused, with the status of its answer. */
+export class ApiError extends Error {
   /** @param {number} status @param {string} text of the response */
   constructor(status, text) {
     super(errorMessage(status, text));

@@ -2,7 +2,7 @@
  * Uploads on the home page: selected or dropped files, each with a row of its own until it becomes a song in the list.
  */
 
-import { pageData, upload } from "../lib/api.js";
+import { ApiError, pageData, upload } from "../lib/api.js";
 import { find, fromTemplate, showFraction, write } from "../lib/dom.js";
 import { longest, size } from "../lib/format.js";
 
@@ -16,6 +16,8 @@ import { longest, size } from "../lib/format.js";
 
 /** Concurrent uploads: a short song need not wait for a long one, and none gets too little bandwidth. */
 const MAX_CONCURRENT = 2;
+/** Statuses that refuse the file itself: the same file would be refused again. */
+const REFUSED = [400, 413];
 
 export class UploadList {
   /** @type {Upload[]} */
@@ -147,7 +149,7 @@ export class UploadList {
     } catch (error) {
       if (abort.signal.aborted) return;
       showFailure(row, /** @type {Error} */ (error).message);
-      find(row, '[data-action="retry"]').hidden = false;
+      find(row, '[data-action="retry"]').hidden = error instanceof ApiError && REFUSED.includes(error.status);
     }
   }
 
