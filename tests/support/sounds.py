@@ -39,3 +39,12 @@ def music(seconds: float, seed: int = 0, channels: int = 2) -> np.ndarray:
         0.1 * beat * chord + 0.05 * np.exp(-30 * (t % 0.25)) * rng.standard_normal(t.size) for _ in range(channels)
     ]
     return np.asarray(voices, np.float32)
+
+
+def bass_line(seconds: float) -> np.ndarray:
+    """Something like a bass guitar, (samples,) float32: decaying notes of an octave, two a second, with harmonics."""
+    t = np.arange(int(seconds * RATE)) / RATE
+    pitches = 55 * 2 ** (np.array([0, 0, 3, 5, 7, 5, 3, 0]) / 12)
+    phase = 2 * np.pi * np.cumsum(pitches[(2 * t).astype(int) % len(pitches)]) / RATE
+    plucked = 0.25 * np.minimum(1, 20 * (t % 0.5)) * np.exp(-2 * (t % 0.5))
+    return np.asarray(plucked * sum(np.sin(k * phase) / k**1.5 for k in range(1, 7)), np.float32)

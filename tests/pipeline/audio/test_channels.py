@@ -42,9 +42,9 @@ for path in map(Path, sys.argv[1:]):
 """
 
 
-def tones(count):
+def tones(count, seconds=SECONDS):
     """A tone of its own on each channel, (count, samples)."""
-    t = np.arange(int(SECONDS * RATE)) / RATE
+    t = np.arange(int(seconds * RATE)) / RATE
     return np.stack([0.04 * np.sin(2 * np.pi * 40 * (index + 6) * t) for index in range(count)]).astype(np.float32)
 
 
@@ -52,14 +52,14 @@ def layout(count):
     return LAYOUTS.get(count, f"{count} channels")
 
 
-def write(path, layout, container, codec, format):
+def write(path, layout, container, codec, format, seconds=SECONDS):
     """Returns the names of the channels' places."""
     rate = 48_000 if codec == "libopus" else RATE
     places = [channel.name for channel in av.AudioLayout(layout).channels]
     with av.open(str(path), "w", format=container) as output:
         stream = output.add_stream(codec, rate=rate, layout=layout)
         stream.codec_context.format = format
-        audio = np.ascontiguousarray(tones(len(places)).T).reshape(1, -1)
+        audio = np.ascontiguousarray(tones(len(places), seconds).T).reshape(1, -1)
         frame = av.AudioFrame.from_ndarray(audio, format="flt", layout=layout)
         frame.rate = RATE
         resampler = av.AudioResampler(format=format, layout=layout, rate=rate)
@@ -143,7 +143,7 @@ def test_songs_of_many_channels_are_separated_on_the_command_line(tmp_path):
     counts = (1, 2, 3, 4, 5, 6, 7, 8, 12, 16)
     songs = [tmp_path / f"{count}-channels.wav" for count in counts]
     for count, song in zip(counts, songs, strict=True):
-        write(song, layout(count), *CONTAINERS["wav"][:3])
+        write(song, layout(count), *CONTAINERS["wav"][:3], seconds=1.5)
     command = [sys.executable, "-m", "pipeline", *map(str, songs), "--preset", "draft", "-o", str(tmp_path / "out")]
     child = subprocess.run(command, capture_output=True, text=True, check=False)
     assert child.returncode == 0, child.stderr[-500:]
