@@ -1,1 +1,1 @@
-"""Commands for manage.py."""
+"""Management commands, run by manage.py."""

@@ -1,4 +1,4 @@
-"""Forms about accounts."""
+"""Forms for signing up and managing an account."""
 
 from collections.abc import Iterator
 from typing import Any
